@@ -1,0 +1,81 @@
+//! The messages of the ordered control stream of a link.
+
+use crate::id::{Epoch, LayerSet, NodeId, NodeName, RoomName, TrackAlias};
+use crate::room::RoomMessage;
+use crate::row::{DigestEntry, Row};
+use crate::version::Features;
+use bincode::{Decode, Encode};
+
+/// First message each way; nothing else is read before it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Hello {
+    /// Newest protocol version spoken.
+    pub newest_version: u16,
+    /// Oldest protocol version spoken.
+    pub oldest_version: u16,
+    /// Optional abilities.
+    pub features: Features,
+    /// Who is speaking.
+    pub name: NodeName,
+    /// Start time of the process in seconds since 1970; tells a restarted node from its former self.
+    pub incarnation: u64,
+    /// Software version, for people.
+    pub software: String,
+}
+
+/// Why a link is refused or closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum GoodbyeCause {
+    /// The node is stopping.
+    Stopping,
+    /// The versions do not meet.
+    VersionMismatch,
+    /// Two nodes with one name or one id.
+    NameTaken,
+    /// The same pair already has a link; this one is the spare.
+    DuplicateLink,
+    /// The peer broke the protocol.
+    ProtocolViolation,
+}
+
+/// Which layers of one of the receiver's tracks the sender wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TrackDemand {
+    /// The receiver's track.
+    pub track: TrackAlias,
+    /// Wanted layers; empty withdraws.
+    pub layers: LayerSet,
+}
+
+/// A control message.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ControlMessage {
+    /// Who is speaking and what it can do.
+    Hello(Hello),
+    /// What the sender holds, per owner; the receiver answers with what is newer.
+    RowDigest(Vec<DigestEntry>),
+    /// Rows, new or changed.
+    Rows(Vec<Row>),
+    /// A step of the sender's room stream.
+    Room(RoomMessage),
+    /// What the sender wants of the receiver's tracks in a conference.
+    Demand {
+        /// The conference.
+        room: RoomName,
+        /// The receiver's epoch in it, so that a late message cannot touch a newer incarnation.
+        epoch: Epoch,
+        /// Changed demands only.
+        tracks: Vec<TrackDemand>,
+    },
+    /// The sender closes the link.
+    Goodbye(GoodbyeCause),
+    /// A command for a session on the receiver, from signalling on another node.
+    Command {
+        /// The node whose signalling speaks.
+        entry: NodeId,
+        /// The command.
+        command: Box<crate::session::SessionCommand>,
+    },
+    /// A fact about a session, for the signalling of the receiver.
+    Fact(Box<crate::session::SessionFact>),
+}

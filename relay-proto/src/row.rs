@@ -1,0 +1,116 @@
+//! Replicated rows. Each node alone writes its own rows; a higher version wins; nothing else merges.
+
+use crate::id::{Epoch, NodeId, NodeName, RoomName};
+use crate::unit::{Micros, MilliDegrees, PartsPerMillion};
+use bincode::{Decode, Encode};
+
+/// Whether a node takes new sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum NodeState {
+    /// Takes new sessions.
+    Serving,
+    /// Keeps its sessions, takes no new ones.
+    Draining,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: NodeName,
+    /// The operator's label for the place.
+    pub region: String,
+    /// Latitude.
+    pub latitude: MilliDegrees,
+    /// Longitude.
+    pub longitude: MilliDegrees,
+    /// Base URL clients reach it at (`https://…` or `http://…`).
+    pub public_url: String,
+    /// Version of the software.
+    pub software: String,
+    /// Whether it takes sessions.
+    pub state: NodeState,
+    /// Used share of its capacity.
+    pub load: PartsPerMillion,
+    /// Participants homed on it.
+    pub participants: u32,
+}
+
+/// What a node says of one of its links.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LinkFacts {
+    /// The other end.
+    pub peer: NodeId,
+    /// Whether it carries traffic.
+    pub up: bool,
+    /// Smoothed round trip.
+    pub rtt: Micros,
+    /// Lost pings.
+    pub loss: PartsPerMillion,
+}
+
+/// That a node hosts a conference.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct HostFacts {
+    /// Which conference.
+    pub room: RoomName,
+    /// The node's epoch in it.
+    pub epoch: Epoch,
+    /// Participants homed on the node.
+    pub participants: u32,
+}
+
+/// Which row of its owner a row is; the order is the order of digests.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub enum RowKey {
+    /// The node itself.
+    Node,
+    /// Its link to a peer.
+    Link(NodeId),
+    /// A conference it hosts.
+    Host(RoomName),
+}
+
+/// The content of a row.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum RowValue {
+    /// Content of [`RowKey::Node`].
+    Node(NodeFacts),
+    /// Content of [`RowKey::Link`].
+    Link(LinkFacts),
+    /// Content of [`RowKey::Host`].
+    Host(HostFacts),
+    /// The row is gone; kept until its owner's next incarnation so that it does not come back.
+    Gone,
+}
+
+/// Version of a row: the owner's incarnation (start time in seconds), then a counter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct RowVersion {
+    /// Start time of the owning process in seconds since 1970.
+    pub incarnation: u64,
+    /// Grows with each change of any of the owner's rows.
+    pub counter: u64,
+}
+
+/// One replicated fact.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Row {
+    /// The only node that may write it.
+    pub owner: NodeId,
+    /// Which of the owner's rows.
+    pub key: RowKey,
+    /// When it was written.
+    pub version: RowVersion,
+    /// What it says.
+    pub value: RowValue,
+}
+
+/// The newest version somebody holds of one owner's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DigestEntry {
+    /// Whose rows.
+    pub owner: NodeId,
+    /// The newest version held; everything up to it is held.
+    pub newest: RowVersion,
+}

@@ -1,0 +1,261 @@
+//! How signalling drives media: **commands** down, **facts** up.
+//!
+//! Signalling and the bridge know each other only through these types. They are wire types, so the signalling
+//! of one node can drive a session on another.
+
+use crate::id::{RoomName, SessionId, TrackSid};
+use crate::room::{DataMessage, LeaveCause, ParticipantRecord, SpeakerLevel, TrackRecord};
+use bincode::{Decode, Encode};
+
+/// Opens a media session for a participant.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct OpenSession {
+    /// Made by the signalling that opens it.
+    pub session: SessionId,
+    /// The conference.
+    pub room: RoomName,
+    /// The participant as the token and the client describe it. `home`, `version`, `state` and `tracks` are
+    /// the bridge's and are overwritten.
+    pub participant: ParticipantRecord,
+    /// Whether every track of the room is wanted without asking.
+    pub auto_subscribe: bool,
+}
+
+/// A track as its publisher announces it, before media.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AnnouncedTrack {
+    /// The client's own id of it; in the offer it stands in `a=msid`.
+    pub cid: String,
+    /// Everything else. `alias` and `codec` are the bridge's and are overwritten.
+    pub record: TrackRecord,
+}
+
+/// What a viewer wants of a track it is subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TrackWish {
+    /// Off means: send nothing (hidden tile).
+    pub enabled: bool,
+    /// Largest layer of use.
+    pub max_layer: crate::id::Layer,
+}
+
+/// An order from signalling to the bridge.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum SessionCommand {
+    /// Answered by [`SessionFact::SessionOpened`] or [`SessionFact::SessionEnded`].
+    OpenSession(Box<OpenSession>),
+    /// Answered by [`SessionFact::OfferAnswered`] or [`SessionFact::OfferRejected`].
+    ApplyOffer {
+        /// Whose.
+        session: SessionId,
+        /// Number of the offer, echoed in the answer.
+        offer_id: u32,
+        /// The client's SDP.
+        sdp: String,
+    },
+    /// A candidate of the client (a hint only: the bridge is ICE-lite and learns addresses from checks).
+    AddCandidate {
+        /// Whose.
+        session: SessionId,
+        /// `candidate:` line.
+        candidate: String,
+    },
+    /// Answered by [`SessionFact::TrackAnnounced`].
+    AnnounceTrack {
+        /// The publisher.
+        session: SessionId,
+        /// The track.
+        track: Box<AnnouncedTrack>,
+    },
+    /// Mutes or unmutes a published track.
+    SetTrackMuted {
+        /// The publisher.
+        session: SessionId,
+        /// Its track.
+        track: TrackSid,
+        /// New state.
+        muted: bool,
+    },
+    /// Changes what others see of a participant; absent fields stay.
+    UpdateParticipant {
+        /// Whose.
+        session: SessionId,
+        /// New display name.
+        name: Option<String>,
+        /// New metadata.
+        metadata: Option<String>,
+        /// Attributes to set; an empty value removes the key.
+        attributes: Vec<(String, String)>,
+    },
+    /// Subscribes or unsubscribes.
+    SetSubscription {
+        /// The viewer.
+        session: SessionId,
+        /// The tracks.
+        tracks: Vec<TrackSid>,
+        /// Wanted or not.
+        wanted: bool,
+    },
+    /// What a viewer wants of tracks.
+    SetTrackWish {
+        /// The viewer.
+        session: SessionId,
+        /// The tracks.
+        tracks: Vec<TrackSid>,
+        /// The wish.
+        wish: TrackWish,
+    },
+    /// Sends a stamped message of a participant to the others in its room.
+    SendData {
+        /// The sender.
+        session: SessionId,
+        /// The message.
+        message: DataMessage,
+    },
+    /// Ends a session.
+    CloseSession {
+        /// Whose.
+        session: SessionId,
+        /// Why; told to the others.
+        cause: LeaveCause,
+    },
+}
+
+/// Why a session ended or could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum EndCause {
+    /// As the command said, or the same identity joined again.
+    Left(LeaveCause),
+    /// The client's DTLS certificate is not the one its offer announced.
+    FingerprintMismatch,
+    /// No keys in time after the offer.
+    HandshakeTimedOut,
+    /// The client fell silent.
+    ConsentExpired,
+    /// A named limit is reached.
+    LimitReached(String),
+    /// The node takes no sessions now.
+    NotServing,
+}
+
+/// What happened in a room that its clients must hear of.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum RoomChange {
+    /// Somebody is new or changed (also the receiving client itself).
+    ParticipantUpserted(Box<ParticipantRecord>),
+    /// Somebody is gone; the record is the last one, in state `Disconnected`.
+    ParticipantLeft {
+        /// The last record.
+        participant: Box<ParticipantRecord>,
+        /// Why.
+        cause: LeaveCause,
+    },
+    /// Changed levels only.
+    SpeakersChanged(Vec<SpeakerLevel>),
+}
+
+/// Something that happened, told by the bridge to signalling.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum SessionFact {
+    /// The session exists; offers may follow.
+    SessionOpened {
+        /// Which.
+        session: SessionId,
+        /// Its participant as others will see it.
+        participant: Box<ParticipantRecord>,
+        /// Everybody else in the room, on all nodes.
+        others: Vec<ParticipantRecord>,
+    },
+    /// The session is over or could not be opened.
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        cause: EndCause,
+    },
+    /// The answer to an offer.
+    OfferAnswered {
+        /// Whose.
+        session: SessionId,
+        /// Number of the offer.
+        offer_id: u32,
+        /// The answer; all candidates are in it.
+        sdp: String,
+        /// Every section that carries a track to the client: (mid, track). Always complete.
+        sections: Vec<(String, TrackSid)>,
+    },
+    /// The offer cannot be used; the session stays as it was.
+    OfferRejected {
+        /// Whose.
+        session: SessionId,
+        /// Number of the offer.
+        offer_id: u32,
+        /// What is wrong, for people.
+        reason: String,
+    },
+    /// The client should offer again, with this many more receiving sections (0 and 0: offer as it is).
+    SectionsRequired {
+        /// Whose.
+        session: SessionId,
+        /// More audio sections.
+        audios: u32,
+        /// More video sections.
+        videos: u32,
+    },
+    /// Keys are agreed and media can flow.
+    TransportConnected {
+        /// Whose.
+        session: SessionId,
+    },
+    /// The announced track is known; the record is final but for the codec.
+    TrackAnnounced {
+        /// The publisher.
+        session: SessionId,
+        /// The client's own id of it.
+        cid: String,
+        /// The track.
+        track: Box<TrackRecord>,
+    },
+    /// A track's media has ended (its section went away).
+    TrackUnpublished {
+        /// The publisher.
+        session: SessionId,
+        /// The track.
+        track: TrackSid,
+    },
+    /// A message from a client, unstamped: signalling checks, stamps and sends it on with `SendData`.
+    DataReceived {
+        /// The sender.
+        session: SessionId,
+        /// On which kind of channel it came.
+        reliable: bool,
+        /// The client's bytes.
+        payload: Vec<u8>,
+    },
+    /// A change in a room, once per room for all sessions of the receiving signalling in it.
+    RoomChanged {
+        /// Which room.
+        room: RoomName,
+        /// What.
+        change: RoomChange,
+    },
+}
+
+impl SessionCommand {
+    /// The session the command is for.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        match self {
+            Self::OpenSession(open) => open.session,
+            Self::ApplyOffer { session, .. }
+            | Self::AddCandidate { session, .. }
+            | Self::AnnounceTrack { session, .. }
+            | Self::SetTrackMuted { session, .. }
+            | Self::UpdateParticipant { session, .. }
+            | Self::SetSubscription { session, .. }
+            | Self::SetTrackWish { session, .. }
+            | Self::SendData { session, .. }
+            | Self::CloseSession { session, .. } => *session,
+        }
+    }
+}
