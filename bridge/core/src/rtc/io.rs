@@ -1,0 +1,215 @@
+//! What goes into a session and comes out of it, besides datagrams.
+
+use relay_proto::id::{Layer, TrackSid};
+use relay_proto::room::{Codec, MediaKind};
+use relay_proto::session::EndCause;
+use relay_proto::unit::AudioLevel;
+
+/// A local track its publisher has announced; the offer names it by its cid.
+#[derive(Clone, Copy, Debug)]
+pub struct Announced<'a> {
+    /// The client's own id of the track: a token of `a=msid`.
+    pub cid: &'a str,
+    /// The track.
+    pub track: &'a TrackSid,
+    /// Sound or pictures.
+    pub kind: MediaKind,
+}
+
+/// A track the client shall receive.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The track; its sid becomes the msid's track id.
+    pub track: &'a TrackSid,
+    /// What it is sent in.
+    pub codec: Codec,
+    /// The msid's stream id, for example `PA_abc|camera`.
+    pub stream_id: &'a str,
+}
+
+/// The outcome of an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The answer, complete: candidates are in it.
+    pub answer: String,
+    /// Every publishing section after this offer.
+    pub uplinks: Vec<Uplink>,
+    /// Every section that carries a track to the client after this offer.
+    pub downlinks: Vec<Downlink>,
+    /// Audio sections missing for what is wanted.
+    pub more_audios: u32,
+    /// Video sections missing for what is wanted.
+    pub more_videos: u32,
+    /// A section changed its track: it is inactive in this answer and gets the new track at the next offer.
+    pub offer_again: bool,
+}
+
+/// A section the client sends a track on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    /// Section.
+    pub mid: String,
+    /// Track.
+    pub track: TrackSid,
+    /// What arrives.
+    pub codec: Codec,
+    /// Whether layers arrive as separate streams.
+    pub simulcast: bool,
+    /// Number of layers: 1 without simulcast.
+    pub layers: u8,
+}
+
+/// A section the client receives a track on, with all that a forwarder writes into its packets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downlink {
+    /// Section.
+    pub mid: String,
+    /// Track.
+    pub track: TrackSid,
+    /// What is sent.
+    pub codec: Codec,
+    /// Payload type of the media.
+    pub pt: u8,
+    /// Payload type of retransmissions (RFC 4588).
+    pub rtx_pt: Option<u8>,
+    /// SSRC of the media.
+    pub ssrc: u32,
+    /// SSRC of retransmissions.
+    pub rtx_ssrc: Option<u32>,
+    /// Id of `urn:ietf:params:rtp-hdrext:sdes:mid`.
+    pub mid_ext: Option<u8>,
+    /// Id of `abs-send-time`.
+    pub abs_send_time_ext: Option<u8>,
+    /// Id of `urn:ietf:params:rtp-hdrext:ssrc-audio-level`.
+    pub audio_level_ext: Option<u8>,
+}
+
+/// What a datagram turned out to be.
+#[derive(Debug)]
+pub enum Received<'b> {
+    /// Nothing for the caller: handshake, check, junk.
+    Nothing,
+    /// One media packet.
+    Rtp(RtpIn<'b>),
+    /// Feedback and reports that concern media.
+    Rtcp(Vec<RtcpIn>),
+}
+
+/// An authenticated media packet of a known track; retransmissions are already unwrapped.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RtpIn<'b> {
+    /// Index into the latest [`Negotiated::uplinks`].
+    pub track: usize,
+    /// Layer: 0 without simulcast.
+    pub layer: Layer,
+    /// Came by RTX.
+    pub retransmitted: bool,
+    /// Sequence number of the layer's stream.
+    pub seq: u16,
+    /// RTP timestamp.
+    pub time: u32,
+    /// Marker bit.
+    pub marker: bool,
+    /// Audio level and voice activity, where the client sends them.
+    pub level: Option<(AudioLevel, bool)>,
+    /// Payload without padding; may be empty (pure padding).
+    pub payload: &'b [u8],
+}
+
+/// An item of incoming RTCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RtcpIn {
+    /// A picture is wanted (PLI or FIR).
+    Pli {
+        /// Our SSRC it is about.
+        ssrc: u32,
+    },
+    /// Packets are missing.
+    Nack {
+        /// Our SSRC it is about.
+        ssrc: u32,
+        /// Missing sequence numbers.
+        seqs: Vec<u16>,
+    },
+    /// A publisher's clock.
+    SenderReport {
+        /// Index into the latest [`Negotiated::uplinks`].
+        track: usize,
+        /// Layer.
+        layer: Layer,
+        /// NTP time, 32.32.
+        ntp: u64,
+        /// The same instant in RTP time.
+        rtp_time: u32,
+    },
+}
+
+/// An item of outgoing RTCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RtcpOut {
+    /// Ask the client for a picture.
+    Pli {
+        /// The client's SSRC, see `Session::uplink_ssrc`.
+        ssrc: u32,
+    },
+    /// Ask the client for packets again.
+    Nack {
+        /// The client's SSRC.
+        ssrc: u32,
+        /// Missing sequence numbers.
+        seqs: Vec<u16>,
+    },
+    /// Clock of a stream we send.
+    SenderReport {
+        /// Our SSRC.
+        ssrc: u32,
+        /// NTP time, 32.32.
+        ntp: u64,
+        /// The same instant in RTP time.
+        rtp_time: u32,
+        /// Packets sent so far; wraps.
+        packets: u32,
+        /// Payload bytes sent so far; wraps.
+        bytes: u32,
+    },
+}
+
+/// Something that happened to a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RtcEvent {
+    /// Keys are installed: media may flow.
+    Connected,
+    /// Media goes to a new address from now on: ask for key frames.
+    RemoteMoved,
+    /// A data channel message.
+    Data {
+        /// `_reliable` or `_lossy`.
+        reliable: bool,
+        /// The message.
+        payload: Vec<u8>,
+    },
+    /// The transport is over; the session does nothing any more.
+    Ended(EndCause),
+}
+
+/// Why a data message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DataError {
+    /// Larger than both sides take.
+    #[error("data message of {bytes} bytes is larger than {max}")]
+    TooLarge {
+        /// Size of the message.
+        bytes: usize,
+        /// Largest allowed.
+        max: usize,
+    },
+    /// Too many bytes wait already: the client reads too slowly.
+    #[error("more than {max} bytes wait to be sent")]
+    QueueFull {
+        /// The bound.
+        max: usize,
+    },
+    /// The session is over.
+    #[error("the session has ended")]
+    Ended,
+}

@@ -1,0 +1,27 @@
+//! One client's media transport, without sockets: ICE-lite, DTLS, SRTP, SCTP data channels, RTCP, and the SDP answerer.
+//!
+//! A [`Session`] knows tracks by their sid and nothing else of rooms: who may receive what, which layer is chosen and
+//! what is repaired is decided elsewhere. It follows the contract of the crate: `handle_*(now, …)`, then drain
+//! `poll_transmit`, `poll_event` and `poll_new_addr`; `poll_timeout` says when to call `handle_timeout` at the latest.
+//! Outgoing media does not pass through the session: the forwarder writes packets itself and seals them in place
+//! with [`SrtpSealer`].
+//!
+//! What may not live here: rooms, subscriptions, caches, layer choice, relaying between nodes.
+
+mod config;
+mod counters;
+mod dtls;
+mod io;
+mod mux;
+mod session;
+mod srtp;
+
+pub use config::{RtcConfig, RtcLimits};
+pub use counters::RtcCounters;
+pub use dtls::{Certificate, CertificateError};
+pub use io::{
+    Announced, DataError, Downlink, Negotiated, Received, RtcEvent, RtcpIn, RtcpOut, RtpIn, Uplink, Wanted,
+};
+pub use mux::Mux;
+pub use session::{NegotiationError, Session};
+pub use srtp::{SrtpProfile, SrtpSealer};
