@@ -4,8 +4,11 @@
 //! unmaintained (RUSTSEC-2025-0141); it is confined to this module, and postcard is its named successor. Its two
 //! traps are closed here: every decode has a byte limit, and trailing bytes are an error. A third (zero-sized
 //! elements make a tiny frame claim billions of them) is closed by the types: none of ours is zero-sized in a `Vec`.
+//!
+//! Both directions check the message against [`crate::limit`], so what one side encodes the other accepts.
 
 use crate::control::ControlMessage;
+use crate::limit::LimitError;
 use bincode::config::{self, Config};
 
 /// Version byte of the codec.
@@ -13,13 +16,19 @@ pub const CODEC_VERSION: u8 = 1;
 /// Largest frame, without its length word.
 pub const MAX_FRAME_BYTES: usize = 1 << 20;
 
+/// Most memory one message may claim while it is decoded, in bytes.
+///
+/// More than a frame, because bincode counts a list by the memory of its elements and a number by its type: an
+/// empty participant takes 50 bytes on the wire and 300 in memory. The limits of [`crate::limit`] stay below it.
+pub const MAX_DECODED_BYTES: usize = 4 << 20;
+
 const LENGTH_BYTES: usize = 4;
 
 fn configuration() -> impl Config {
     config::standard()
         .with_big_endian()
         .with_variable_int_encoding()
-        .with_limit::<MAX_FRAME_BYTES>()
+        .with_limit::<MAX_DECODED_BYTES>()
 }
 
 /// Why bytes are no control message.
@@ -40,13 +49,18 @@ pub enum CodecError {
     /// The message ends before its frame does.
     #[error("{0} bytes after the end of a control message")]
     Trailing(usize),
+    /// The message is well-formed and too big in some part, or contradicts itself.
+    #[error("refused control message: {0}")]
+    Limit(#[from] LimitError),
 }
 
 /// The frame of `message`, length word included.
 ///
 /// # Errors
-/// [`CodecError::TooLong`] where the message is over the limit: the caller must split it.
+/// [`CodecError::Limit`] and [`CodecError::TooLong`] where a part or the whole is over a limit: the caller must
+/// split it. The peer would close the link on such a message.
 pub fn encode(message: &ControlMessage) -> Result<Vec<u8>, CodecError> {
+    message.validate()?;
     let body =
         bincode::encode_to_vec(message, configuration()).map_err(|e| CodecError::Malformed(e.to_string()))?;
     let len = body.len() + 1;
@@ -72,15 +86,16 @@ pub fn decode(frame: &[u8]) -> Result<ControlMessage, CodecError> {
     if version != CODEC_VERSION {
         return Err(CodecError::Version(version));
     }
-    let (message, used) = bincode::decode_from_slice(body, configuration())
+    let (message, used): (ControlMessage, usize) = bincode::decode_from_slice(body, configuration())
         .map_err(|e| CodecError::Malformed(e.to_string()))?;
     if used != body.len() {
         return Err(CodecError::Trailing(body.len() - used));
     }
+    message.validate()?;
     Ok(message)
 }
 
-/// Cuts a byte stream into messages. Holds at most one frame.
+/// Cuts a byte stream into messages. Holds at most one incomplete frame and what the last `push` brought after it.
 #[derive(Debug, Default)]
 pub struct FrameReader {
     buffer: Vec<u8>,
@@ -112,3 +127,6 @@ impl FrameReader {
         Ok(Some(message))
     }
 }
+
+#[cfg(test)]
+mod tests;

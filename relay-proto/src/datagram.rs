@@ -10,7 +10,7 @@
 //! All integers are big-endian. The body of media and clock datagrams is sealed between origin and destination;
 //! a transit node reads the header, lowers `hops`, and forwards.
 
-use crate::id::{Layer, NodeId, TrackAlias};
+use crate::id::{Layer, MAX_LAYERS, NodeId, TrackAlias};
 use crate::unit::{AudioLevel, MediaSeq, RtpTime};
 
 /// Length of the header in bytes.
@@ -92,7 +92,7 @@ pub struct Header {
     pub keyframe: bool,
     /// Whole or one of two.
     pub piece: Piece,
-    /// Layer of the track, 0 to 3.
+    /// Layer of the track, below [`MAX_LAYERS`].
     pub layer: Layer,
     /// Belongs on the audio lane.
     pub audio: bool,
@@ -120,7 +120,7 @@ pub enum DatagramError {
     /// A kind number from the future or from noise.
     #[error("unknown datagram kind {0}")]
     Kind(u8),
-    /// Reserved bits are set or flags contradict each other.
+    /// Reserved bits are set, flags contradict each other or the kind, or the layer does not exist.
     #[error("contradictory datagram flags {0:#04x}")]
     Flags(u8),
     /// A body that does not fit its kind.
@@ -223,7 +223,9 @@ impl Header {
             (true, true) => Piece::Second,
             (false, true) => return Err(DatagramError::Flags(flags)),
         };
-        if flags & FLAG_RESERVED != 0 {
+        let layer = (flags & LAYER_MASK) >> LAYER_SHIFT;
+        let split_feedback = piece != Piece::Whole && kind != Kind::Media;
+        if flags & FLAG_RESERVED != 0 || usize::from(layer) >= MAX_LAYERS || split_feedback {
             return Err(DatagramError::Flags(flags));
         }
         let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
@@ -233,7 +235,7 @@ impl Header {
             marker: flags & FLAG_MARKER != 0,
             keyframe: flags & FLAG_KEYFRAME != 0,
             piece,
-            layer: Layer((flags & LAYER_MASK) >> LAYER_SHIFT),
+            layer: Layer(layer),
             audio: flags & FLAG_AUDIO != 0,
             epoch: bytes[3],
             origin: NodeId(word(4)),
@@ -287,7 +289,7 @@ impl<'a> MediaBody<'a> {
     }
 }
 
-/// A NACK datagram for `seqs` (at most [`MAX_NACK_SEQS`] are taken).
+/// A NACK datagram for `seqs`, of which there must be one (at most [`MAX_NACK_SEQS`] are taken).
 #[must_use]
 pub fn encode_nack(header: &Header, seqs: &[MediaSeq]) -> Vec<u8> {
     let mut bytes = header.encode().to_vec();
@@ -319,3 +321,6 @@ pub fn encode_probe(kind: Kind, sender: NodeId, number: u32, stamp: [u8; 8]) -> 
     bytes.extend_from_slice(&stamp);
     bytes
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,22 +148,25 @@ impl LayerSet {
     /// No layer at all.
     pub const NONE: Self = Self(0);
 
-    /// The set with only `layer` in it.
+    /// The set with only `layer` in it; empty where no set can hold it (8 and above).
     #[must_use]
     pub const fn only(layer: Layer) -> Self {
-        Self(1 << layer.0)
+        match 1_u8.checked_shl(layer.0 as u32) {
+            Some(bit) => Self(bit),
+            None => Self::NONE,
+        }
     }
 
     /// Whether `layer` is in the set.
     #[must_use]
     pub const fn contains(self, layer: Layer) -> bool {
-        self.0 & (1 << layer.0) != 0
+        self.0 & Self::only(layer).0 != 0
     }
 
     /// The set with `layer` added.
     #[must_use]
     pub const fn with(self, layer: Layer) -> Self {
-        Self(self.0 | (1 << layer.0))
+        Self(self.0 | Self::only(layer).0)
     }
 
     /// Whether the set is empty.

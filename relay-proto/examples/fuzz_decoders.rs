@@ -1,0 +1,202 @@
+//! Feeds both decoders with damaged and random bytes for a bounded time, on stable Rust.
+//!
+//! `cargo run -p relay-proto --example fuzz_decoders -- [--seconds N] [--seed N]`
+//!
+//! It starts from the examples whose bytes are pinned under `tests/golden`, damages them, and fails on a panic, on
+//! a value that does not survive its own encoding, and on memory beyond the codec's bound. The same seed gives the
+//! same inputs. The coverage-guided targets under `fuzz/` need a nightly compiler; this runner does not.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "a command-line tool reports on standard output"
+)]
+
+#[allow(dead_code, reason = "only the golden test uses all of it")]
+#[path = "../tests/samples/mod.rs"]
+mod samples;
+
+use peak_alloc::PeakAlloc;
+use relay_proto::codec::{FrameReader, MAX_DECODED_BYTES, decode, encode};
+use relay_proto::datagram::{Header, MediaBody, decode_nack};
+use relay_proto::seal::Seal;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// Most memory one input may take: the codec's bound, and again what re-encoding a decoded value takes.
+const MEMORY_BOUND_BYTES: usize = 2 * MAX_DECODED_BYTES;
+/// Inputs between two looks at the clock.
+const BATCH: u64 = 1_000;
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+
+    fn byte(&mut self) -> u8 {
+        // Half of all bytes are those with a meaning in variable-length integers, flags and variants.
+        const TELLING: [u8; 16] = [0, 1, 2, 3, 4, 5, 7, 9, 0x10, 0x7f, 0x80, 250, 251, 252, 253, 255];
+        match self.next() {
+            number if number & 1 == 0 => TELLING[self.below(TELLING.len())],
+            number => (number >> 8) as u8,
+        }
+    }
+}
+
+struct Arguments {
+    seconds: u64,
+    seed: u64,
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let seed = now.map_or(0, |elapsed| elapsed.as_nanos() as u64);
+    let mut arguments = Arguments { seconds: 20, seed };
+    let mut words = std::env::args().skip(1);
+    while let Some(flag) = words.next() {
+        let value = words.next().and_then(|word| word.parse().ok());
+        match (flag.as_str(), value) {
+            ("--seconds", Some(seconds)) => arguments.seconds = seconds,
+            ("--seed", Some(seed)) => arguments.seed = seed,
+            _ => return Err(format!("{flag}: expected --seconds N or --seed N")),
+        }
+    }
+    Ok(arguments)
+}
+
+/// A damaged copy of one of `examples`, or noise.
+fn input(random: &mut Random, examples: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = examples[random.below(examples.len())].clone();
+    match random.below(8) {
+        0 => return (0..random.below(200)).map(|_| random.byte()).collect(),
+        1 => bytes.truncate(random.below(bytes.len())),
+        2 => {
+            let other = &examples[random.below(examples.len())];
+            bytes.truncate(random.below(bytes.len()));
+            bytes.extend_from_slice(&other[random.below(other.len())..]);
+        }
+        3 => {
+            let at = random.below(bytes.len());
+            let claim = [
+                253,
+                random.byte(),
+                random.byte(),
+                0,
+                0,
+                0,
+                random.byte(),
+                random.byte(),
+                random.byte(),
+            ];
+            bytes.splice(at..at, claim);
+        }
+        _ => {}
+    }
+    for _ in 0..random.below(4) {
+        if !bytes.is_empty() {
+            let at = random.below(bytes.len());
+            bytes[at] = random.byte();
+        }
+    }
+    bytes
+}
+
+/// Whether the control decoder accepts `bytes`; panics where what it yields does not survive its own encoding.
+fn control(bytes: &[u8]) -> bool {
+    let mut reader = FrameReader::default();
+    reader.push(&(bytes.len() as u32).to_be_bytes());
+    reader.push(bytes);
+    let Ok(message) = decode(bytes) else {
+        assert!(
+            reader.next_message().is_err(),
+            "the reader accepts what the decoder refuses"
+        );
+        return false;
+    };
+    assert_eq!(reader.next_message().as_ref(), Ok(&Some(message.clone())));
+    let again = encode(&message).expect("what decodes is within the limits, so it encodes");
+    assert_eq!(decode(&again[4..]).as_ref(), Ok(&message));
+    true
+}
+
+/// Whether the datagram decoder accepts `bytes`; panics where the header does not encode to the same bytes.
+fn datagram(bytes: &[u8], seal: &Seal) -> bool {
+    let Ok((header, body)) = Header::decode(bytes) else {
+        return false;
+    };
+    assert_eq!([header.encode().as_slice(), body].concat(), bytes);
+    let _ = MediaBody::decode(body);
+    if let Ok(seqs) = decode_nack(body) {
+        assert_eq!(seqs.count() * 4, body.len());
+    }
+    let mut sealed = body.to_vec();
+    let _ = seal.open(&header.encode(), &mut sealed);
+    true
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            println!("fuzz_decoders: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("fuzz_decoders: {} s, seed {}", arguments.seconds, arguments.seed);
+    let frames: Vec<_> = samples::messages()
+        .iter()
+        .map(|message| encode(message).expect("an example encodes")[4..].to_vec())
+        .collect();
+    let datagrams: Vec<_> = samples::datagram::datagrams()
+        .into_iter()
+        .map(|(_, bytes)| bytes)
+        .collect();
+    let seal = Seal::new(&samples::datagram::key());
+
+    let mut random = Random(arguments.seed);
+    let (mut inputs, mut accepted, mut peak) = ([0_u64; 2], [0_u64; 2], 0);
+    let end = Instant::now() + Duration::from_secs(arguments.seconds);
+    while Instant::now() < end {
+        for _ in 0..BATCH {
+            let which = random.below(2);
+            let bytes = input(&mut random, if which == 0 { &frames } else { &datagrams });
+            ALLOCATOR.reset_peak_usage();
+            let before = ALLOCATOR.current_usage();
+            let good = if which == 0 {
+                control(&bytes)
+            } else {
+                datagram(&bytes, &seal)
+            };
+            peak = peak.max(ALLOCATOR.peak_usage() - before);
+            inputs[which] += 1;
+            accepted[which] += u64::from(good);
+        }
+        if peak > MEMORY_BOUND_BYTES {
+            println!("fuzz_decoders: one input took {peak} bytes, the bound is {MEMORY_BOUND_BYTES}");
+            return ExitCode::FAILURE;
+        }
+    }
+    println!(
+        "fuzz_decoders: control {} inputs, {} accepted",
+        inputs[0], accepted[0]
+    );
+    println!(
+        "fuzz_decoders: datagram {} inputs, {} accepted",
+        inputs[1], accepted[1]
+    );
+    println!("fuzz_decoders: no panic; most memory for one input {peak} bytes of {MEMORY_BOUND_BYTES}");
+    ExitCode::SUCCESS
+}

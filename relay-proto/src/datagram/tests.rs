@@ -1,0 +1,184 @@
+use super::*;
+use proptest::prelude::*;
+
+fn header() -> Header {
+    Header::media(
+        NodeId(0x0102_0304),
+        TrackAlias(5),
+        Layer(1),
+        MediaSeq(6),
+        RtpTime(7),
+    )
+}
+
+fn decode_with(change: impl Fn(&mut [u8; HEADER_BYTES])) -> Result<Header, DatagramError> {
+    let mut bytes = header().encode();
+    change(&mut bytes);
+    Header::decode(&bytes).map(|(header, _)| header)
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    prop::sample::select(vec![
+        Kind::Media,
+        Kind::Clock,
+        Kind::KeyframeRequest,
+        Kind::Nack,
+        Kind::Ping,
+        Kind::Pong,
+    ])
+}
+
+fn pieces() -> impl Strategy<Value = Piece> {
+    prop::sample::select(vec![Piece::Whole, Piece::First, Piece::Second])
+}
+
+prop_compose! {
+    fn headers()(
+        kind in kinds(),
+        piece in pieces(),
+        layer in 0..MAX_LAYERS as u8,
+        flags in any::<(bool, bool, bool)>(),
+        (hops, epoch) in any::<(u8, u8)>(),
+        (origin, track, seq, time) in any::<(u32, u32, u32, u32)>(),
+    ) -> Header {
+        Header {
+            kind,
+            hops,
+            marker: flags.0,
+            keyframe: flags.1,
+            piece: if kind == Kind::Media { piece } else { Piece::Whole },
+            layer: Layer(layer),
+            audio: flags.2,
+            epoch,
+            origin: NodeId(origin),
+            track: TrackAlias(track),
+            seq: MediaSeq(seq),
+            time: RtpTime(time),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_header_comes_back_with_its_body(header in headers(), body in prop::collection::vec(any::<u8>(), 0..64)) {
+        let datagram = [header.encode().as_slice(), &body].concat();
+        prop_assert_eq!(Header::decode(&datagram), Ok((header, body.as_slice())));
+    }
+
+    #[test]
+    fn random_bytes_are_refused_or_encode_to_themselves(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        if let Ok((header, body)) = Header::decode(&bytes) {
+            prop_assert_eq!([header.encode().as_slice(), body].concat(), bytes);
+        }
+    }
+
+    #[test]
+    fn every_level_comes_back_but_voice_at_silence(level in 0_u8..=127, voice: bool) {
+        let body = [encode_level(Some((AudioLevel(level), voice)))];
+        let decoded = MediaBody::decode(&body).unwrap();
+        prop_assert_eq!(decoded.level, Some((AudioLevel(level), voice && level < 127)));
+    }
+
+    #[test]
+    fn nacks_come_back(seqs in prop::collection::vec(any::<u32>(), 1..=MAX_NACK_SEQS)) {
+        let seqs: Vec<_> = seqs.into_iter().map(MediaSeq).collect();
+        let datagram = encode_nack(&header(), &seqs);
+        prop_assert_eq!(decode_nack(&datagram[HEADER_BYTES..]).unwrap().collect::<Vec<_>>(), seqs);
+    }
+}
+
+#[test]
+fn anything_shorter_than_a_header_is_refused() {
+    for len in 0..HEADER_BYTES {
+        assert_eq!(
+            Header::decode(&header().encode()[..len]),
+            Err(DatagramError::Short(len))
+        );
+    }
+}
+
+#[test]
+fn another_version_is_refused() {
+    assert_eq!(
+        decode_with(|bytes| bytes[0] = 0x20),
+        Err(DatagramError::Version(2))
+    );
+    assert_eq!(
+        decode_with(|bytes| bytes[0] = 0x00),
+        Err(DatagramError::Version(0))
+    );
+}
+
+#[test]
+fn an_unknown_kind_is_refused() {
+    for kind in 6..=15 {
+        assert_eq!(
+            decode_with(|bytes| bytes[0] = 0x10 | kind),
+            Err(DatagramError::Kind(kind))
+        );
+    }
+}
+
+#[test]
+fn contradictory_flags_are_refused() {
+    for flags in [0x80, 0x08, 0x30] {
+        assert_eq!(
+            decode_with(|bytes| bytes[2] = flags),
+            Err(DatagramError::Flags(flags))
+        );
+    }
+}
+
+#[test]
+fn only_media_is_split() {
+    assert!(decode_with(|bytes| bytes[2] = FLAG_SPLIT).is_ok());
+    for kind in 1..=5 {
+        let split = decode_with(|bytes| {
+            bytes[0] = 0x10 | kind;
+            bytes[2] = FLAG_SPLIT;
+        });
+        assert_eq!(split, Err(DatagramError::Flags(FLAG_SPLIT)));
+    }
+}
+
+#[test]
+fn media_bodies_outside_their_bounds_are_refused() {
+    assert_eq!(MediaBody::decode(&[]), Err(DatagramError::Body(0)));
+    let longest = vec![NO_LEVEL; MAX_PAYLOAD_BYTES + 1];
+    assert_eq!(
+        MediaBody::decode(&longest).unwrap().payload.len(),
+        MAX_PAYLOAD_BYTES
+    );
+    let over = vec![NO_LEVEL; MAX_PAYLOAD_BYTES + 2];
+    assert_eq!(
+        MediaBody::decode(&over),
+        Err(DatagramError::Body(MAX_PAYLOAD_BYTES + 2))
+    );
+}
+
+#[test]
+fn nack_bodies_outside_their_bounds_are_refused() {
+    for len in [0, 1, 3, 5, MAX_NACK_SEQS * 4 + 4] {
+        assert_eq!(decode_nack(&vec![0; len]).err(), Some(DatagramError::Body(len)));
+    }
+}
+
+#[test]
+fn a_nack_takes_no_more_than_its_limit() {
+    let seqs = vec![MediaSeq(1); MAX_NACK_SEQS + 1];
+    assert_eq!(
+        encode_nack(&header(), &seqs).len(),
+        HEADER_BYTES + MAX_NACK_SEQS * 4
+    );
+}
+
+#[test]
+fn a_probe_carries_its_number_and_stamp() {
+    let bytes = encode_probe(Kind::Ping, NodeId(9), 77, [1; 8]);
+    let (header, body) = Header::decode(&bytes).unwrap();
+    assert_eq!(
+        (header.kind, header.origin, header.seq),
+        (Kind::Ping, NodeId(9), MediaSeq(77))
+    );
+    assert_eq!(body, [1; 8]);
+}

@@ -1,0 +1,163 @@
+//! One named example of every message and datagram. The golden bytes pin them, the fuzz runner starts from them.
+//! A new variant makes `name_of` fail to compile; a variant without an example fails the coverage test.
+
+pub(crate) mod datagram;
+pub(crate) mod mesh;
+pub(crate) mod session;
+
+use relay_proto::control::{ControlMessage, GoodbyeCause};
+use relay_proto::room::RoomEvent;
+use relay_proto::row::RowValue;
+use relay_proto::session::{EndCause, RoomChange, SessionCommand, SessionFact};
+
+/// Every example of a control message.
+pub(crate) fn messages() -> Vec<ControlMessage> {
+    let mut all = mesh::messages();
+    all.extend(session::commands());
+    all.extend(session::facts());
+    all
+}
+
+/// The names of all variants, sorted: what `messages` must cover.
+#[allow(
+    dead_code,
+    reason = "the fuzz runner shares this module and has no coverage test"
+)]
+pub(crate) const NAMES: [&str; 45] = [
+    "command-add-candidate",
+    "command-announce-track",
+    "command-apply-offer",
+    "command-close-session",
+    "command-open-session",
+    "command-send-data",
+    "command-set-subscription",
+    "command-set-track-muted",
+    "command-set-track-wish",
+    "command-update-participant",
+    "demand",
+    "digest",
+    "fact-data-received",
+    "fact-offer-answered",
+    "fact-offer-rejected",
+    "fact-room-participant-left",
+    "fact-room-participant-upserted",
+    "fact-room-speakers-changed",
+    "fact-sections-required",
+    "fact-session-ended-consent-expired",
+    "fact-session-ended-fingerprint-mismatch",
+    "fact-session-ended-handshake-timed-out",
+    "fact-session-ended-left",
+    "fact-session-ended-limit-reached",
+    "fact-session-ended-not-serving",
+    "fact-session-opened",
+    "fact-track-announced",
+    "fact-track-unpublished",
+    "fact-transport-connected",
+    "goodbye-duplicate-link",
+    "goodbye-name-taken",
+    "goodbye-protocol-violation",
+    "goodbye-stopping",
+    "goodbye-version-mismatch",
+    "hello",
+    "room-data-sent",
+    "room-participant-left",
+    "room-participant-upserted",
+    "room-snapshot",
+    "row-gone",
+    "row-host",
+    "row-link",
+    "row-node",
+    "row-several",
+    "rows-none",
+];
+
+/// The name of a message's variant, down to the variants inside it.
+pub(crate) fn name_of(message: &ControlMessage) -> &'static str {
+    match message {
+        ControlMessage::Hello(_) => "hello",
+        ControlMessage::RowDigest(_) => "digest",
+        ControlMessage::Rows(rows) => match rows.as_slice() {
+            [] => "rows-none",
+            [row] => name_of_row(&row.value),
+            _ => "row-several",
+        },
+        ControlMessage::Room(room) => name_of_event(&room.event),
+        ControlMessage::Demand { .. } => "demand",
+        ControlMessage::Goodbye(cause) => name_of_goodbye(*cause),
+        ControlMessage::Command { command, .. } => name_of_command(command),
+        ControlMessage::Fact(fact) => name_of_fact(fact),
+    }
+}
+
+fn name_of_row(value: &RowValue) -> &'static str {
+    match value {
+        RowValue::Node(_) => "row-node",
+        RowValue::Link(_) => "row-link",
+        RowValue::Host(_) => "row-host",
+        RowValue::Gone => "row-gone",
+    }
+}
+
+fn name_of_event(event: &RoomEvent) -> &'static str {
+    match event {
+        RoomEvent::Snapshot { .. } => "room-snapshot",
+        RoomEvent::ParticipantUpserted(_) => "room-participant-upserted",
+        RoomEvent::ParticipantLeft { .. } => "room-participant-left",
+        RoomEvent::DataSent(_) => "room-data-sent",
+    }
+}
+
+fn name_of_goodbye(cause: GoodbyeCause) -> &'static str {
+    match cause {
+        GoodbyeCause::Stopping => "goodbye-stopping",
+        GoodbyeCause::VersionMismatch => "goodbye-version-mismatch",
+        GoodbyeCause::NameTaken => "goodbye-name-taken",
+        GoodbyeCause::DuplicateLink => "goodbye-duplicate-link",
+        GoodbyeCause::ProtocolViolation => "goodbye-protocol-violation",
+    }
+}
+
+fn name_of_command(command: &SessionCommand) -> &'static str {
+    match command {
+        SessionCommand::OpenSession(_) => "command-open-session",
+        SessionCommand::ApplyOffer { .. } => "command-apply-offer",
+        SessionCommand::AddCandidate { .. } => "command-add-candidate",
+        SessionCommand::AnnounceTrack { .. } => "command-announce-track",
+        SessionCommand::SetTrackMuted { .. } => "command-set-track-muted",
+        SessionCommand::UpdateParticipant { .. } => "command-update-participant",
+        SessionCommand::SetSubscription { .. } => "command-set-subscription",
+        SessionCommand::SetTrackWish { .. } => "command-set-track-wish",
+        SessionCommand::SendData { .. } => "command-send-data",
+        SessionCommand::CloseSession { .. } => "command-close-session",
+    }
+}
+
+fn name_of_fact(fact: &SessionFact) -> &'static str {
+    match fact {
+        SessionFact::SessionOpened { .. } => "fact-session-opened",
+        SessionFact::SessionEnded { cause, .. } => name_of_end(cause),
+        SessionFact::OfferAnswered { .. } => "fact-offer-answered",
+        SessionFact::OfferRejected { .. } => "fact-offer-rejected",
+        SessionFact::SectionsRequired { .. } => "fact-sections-required",
+        SessionFact::TransportConnected { .. } => "fact-transport-connected",
+        SessionFact::TrackAnnounced { .. } => "fact-track-announced",
+        SessionFact::TrackUnpublished { .. } => "fact-track-unpublished",
+        SessionFact::DataReceived { .. } => "fact-data-received",
+        SessionFact::RoomChanged { change, .. } => match change {
+            RoomChange::ParticipantUpserted(_) => "fact-room-participant-upserted",
+            RoomChange::ParticipantLeft { .. } => "fact-room-participant-left",
+            RoomChange::SpeakersChanged(_) => "fact-room-speakers-changed",
+        },
+    }
+}
+
+fn name_of_end(cause: &EndCause) -> &'static str {
+    match cause {
+        EndCause::Left(_) => "fact-session-ended-left",
+        EndCause::FingerprintMismatch => "fact-session-ended-fingerprint-mismatch",
+        EndCause::HandshakeTimedOut => "fact-session-ended-handshake-timed-out",
+        EndCause::ConsentExpired => "fact-session-ended-consent-expired",
+        EndCause::LimitReached(_) => "fact-session-ended-limit-reached",
+        EndCause::NotServing => "fact-session-ended-not-serving",
+    }
+}

@@ -1,0 +1,175 @@
+//! Examples of every session command and fact.
+
+use super::mesh::{camera, data_message, microphone, participant, room};
+use relay_proto::control::ControlMessage;
+use relay_proto::id::{Layer, NodeId, ParticipantSid, SessionId, TrackSid};
+use relay_proto::room::{LeaveCause, ParticipantState, SpeakerLevel, TrackRecord};
+use relay_proto::session::{
+    AnnouncedTrack, EndCause, OpenSession, RoomChange, SessionCommand, SessionFact, TrackWish,
+};
+use relay_proto::unit::AudioLevel;
+
+const SDP: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
+
+fn session() -> SessionId {
+    SessionId {
+        entry: NodeId::of("fra"),
+        serial: 300,
+    }
+}
+
+fn track() -> TrackSid {
+    TrackSid::from("TR_cameracamera")
+}
+
+/// Every command.
+pub(crate) fn commands() -> Vec<ControlMessage> {
+    let session = session();
+    let announced = TrackRecord {
+        codec: None,
+        ..camera()
+    };
+    [
+        SessionCommand::OpenSession(Box::new(OpenSession {
+            session,
+            room: room(),
+            participant: participant("PA_annaannaanna", "anna"),
+            auto_subscribe: true,
+        })),
+        SessionCommand::ApplyOffer {
+            session,
+            offer_id: 2,
+            sdp: SDP.to_owned(),
+        },
+        SessionCommand::AddCandidate {
+            session,
+            candidate: "candidate:1 1 udp 1 192.0.2.1 9 typ host".to_owned(),
+        },
+        SessionCommand::AnnounceTrack {
+            session,
+            track: Box::new(AnnouncedTrack {
+                cid: "c0ffee".to_owned(),
+                record: announced,
+            }),
+        },
+        SessionCommand::SetTrackMuted {
+            session,
+            track: track(),
+            muted: true,
+        },
+        SessionCommand::UpdateParticipant {
+            session,
+            name: Some("Anna".to_owned()),
+            metadata: None,
+            attributes: vec![
+                ("hand".to_owned(), "up".to_owned()),
+                ("gone".to_owned(), String::new()),
+            ],
+        },
+        SessionCommand::SetSubscription {
+            session,
+            tracks: vec![track()],
+            wanted: false,
+        },
+        SessionCommand::SetTrackWish {
+            session,
+            tracks: vec![track()],
+            wish: TrackWish {
+                enabled: true,
+                max_layer: Layer(1),
+            },
+        },
+        SessionCommand::SendData {
+            session,
+            message: data_message(),
+        },
+        SessionCommand::CloseSession {
+            session,
+            cause: LeaveCause::Removed,
+        },
+    ]
+    .map(|command| ControlMessage::Command {
+        entry: NodeId::of("fra"),
+        command: Box::new(command),
+    })
+    .into()
+}
+
+/// Every fact, with every cause of an end and every change of a room.
+pub(crate) fn facts() -> Vec<ControlMessage> {
+    let session = session();
+    let mut facts = vec![
+        SessionFact::SessionOpened {
+            session,
+            participant: Box::new(participant("PA_annaannaanna", "anna")),
+            others: vec![participant("PA_benbenbenben", "ben")],
+        },
+        SessionFact::OfferAnswered {
+            session,
+            offer_id: 2,
+            sdp: SDP.to_owned(),
+            sections: vec![("0".to_owned(), track())],
+        },
+        SessionFact::OfferRejected {
+            session,
+            offer_id: 3,
+            reason: "no media section".to_owned(),
+        },
+        SessionFact::SectionsRequired {
+            session,
+            audios: 1,
+            videos: 2,
+        },
+        SessionFact::TransportConnected { session },
+        SessionFact::TrackAnnounced {
+            session,
+            cid: "c0ffee".to_owned(),
+            track: Box::new(microphone()),
+        },
+        SessionFact::TrackUnpublished {
+            session,
+            track: track(),
+        },
+        SessionFact::DataReceived {
+            session,
+            reliable: false,
+            payload: b"hello".to_vec(),
+        },
+    ];
+    facts.extend(ends().map(|cause| SessionFact::SessionEnded { session, cause }));
+    facts.extend(changes().map(|change| SessionFact::RoomChanged { room: room(), change }));
+    facts
+        .into_iter()
+        .map(|fact| ControlMessage::Fact(Box::new(fact)))
+        .collect()
+}
+
+fn ends() -> [EndCause; 6] {
+    [
+        EndCause::Left(LeaveCause::DuplicateIdentity),
+        EndCause::FingerprintMismatch,
+        EndCause::HandshakeTimedOut,
+        EndCause::ConsentExpired,
+        EndCause::LimitReached("participants of a room".to_owned()),
+        EndCause::NotServing,
+    ]
+}
+
+fn changes() -> [RoomChange; 3] {
+    let mut gone = participant("PA_benbenbenben", "ben");
+    gone.state = ParticipantState::Disconnected;
+    gone.tracks.clear();
+    let speaker = |level, active| SpeakerLevel {
+        participant: ParticipantSid::from("PA_annaannaanna"),
+        level: AudioLevel(level),
+        active,
+    };
+    [
+        RoomChange::ParticipantUpserted(Box::new(participant("PA_benbenbenben", "ben"))),
+        RoomChange::ParticipantLeft {
+            participant: Box::new(gone),
+            cause: LeaveCause::NodeLost,
+        },
+        RoomChange::SpeakersChanged(vec![speaker(12, true), speaker(127, false)]),
+    ]
+}
