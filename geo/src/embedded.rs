@@ -1,7 +1,7 @@
 //! The database inside the binary: a country per public address, so that a fresh node works at once.
 //!
-//! It is coarse and ages; operators supply a city database for real use. Where it comes from, how it was made and its
-//! licence stand in `data/README.md`. The licence asks every page that shows or uses results for a link:
+//! It is coarse and ages; operators supply a city database for real use. Where it comes from, how it was made and
+//! its licence stand in `data/README.md`. The licence asks every page that shows or uses results for a link:
 //! [`attribution_html`].
 
 use std::io::Read;

@@ -1,19 +1,20 @@
 //! From distance to round trip, and what a measurement adds.
 //!
-//! A prediction of `BASE_MS + distance * 2 / FIBRE_KM_PER_MS * ROUTE_FACTOR`. It is meant for **comparing** nodes, where
-//! a common error cancels out; as an absolute figure it is good to about a third.
+//! A prediction of `BASE_MS + distance * 2 / FIBRE_KM_PER_MS * ROUTE_FACTOR`. It is meant for **comparing**
+//! nodes, where a common error cancels out; as an absolute figure it is good to about a third.
 
 use crate::point::GeoPoint;
 
-/// Speed of light in glass, km per millisecond: 299.8 / 1.468 (group index of standard single-mode fibre, ITU-T G.652).
+/// Speed of light in glass, km per millisecond: 299.8 / 1.468 (group index of standard single-mode fibre, ITU-T
+/// G.652).
 pub const FIBRE_KM_PER_MS: f64 = 204.2;
 /// How much longer the way of a cable is than the great circle, routers included. Frankfurt-Singapore 160 ms,
 /// Singapore-Sydney 92 ms and Frankfurt-Sydney 250 ms give 1.49 to 1.59 against [`FIBRE_KM_PER_MS`].
 pub const ROUTE_FACTOR: f64 = 1.5;
 /// Access line and equipment on both ends, milliseconds of round trip: what remains at no distance.
 pub const BASE_MS: f64 = 4.0;
-/// Round trip assumed where neither place nor measurement is known. The same for all nodes: it decides nothing between
-/// two unknown ones, and loses against a measured node on the same continent.
+/// Round trip assumed where neither place nor measurement is known. The same for all nodes: it decides nothing
+/// between two unknown ones, and loses against a measured node on the same continent.
 pub const UNKNOWN_RTT_MS: f64 = 100.0;
 /// So many samples of a measurement weigh as much as the prediction.
 const HALF_TRUST_SAMPLES: f64 = 1.0;

@@ -2,12 +2,12 @@
 //!
 //! This crate answers two questions of a mesh whose nodes stand on several continents:
 //!
-//! * **Where is this client?** [`Locator::locate`] turns an IP address into a [`Place`]: the operator's overrides first,
-//!   then databases in MaxMind's format from fine (coordinates) to coarse (countries), then a configured default. It
-//!   always answers and always says how it knows.
-//! * **Which node should serve it?** [`rank()`] turns a place and a list of nodes into an ordered list **with reasons**:
-//!   predicted round trip, corrected by what the client measured; where the rest of the room is; load; state;
-//!   residency rules; wishes. Nodes that cannot be chosen are listed with the reason.
+//! * **Where is this client?** [`Locator::locate`] turns an IP address into a [`Place`]: the operator's overrides
+//!   first, then databases in MaxMind's format from fine (coordinates) to coarse (countries), then a configured
+//!   default. It always answers and always says how it knows.
+//! * **Which node should serve it?** [`rank()`] turns a place and a list of nodes into an ordered list **with
+//!   reasons**: predicted round trip, corrected by what the client measured; where the rest of the room is; load;
+//!   state; residency rules; wishes. Nodes that cannot be chosen are listed with the reason.
 //!
 //! ```
 //! use geo::{Candidate, GeoPoint, Locator, LocatorSettings, NodeState, Policy, RankRequest, rank};
@@ -42,22 +42,22 @@
 //!
 //! # What to know before relying on it
 //!
-//! *GeoIP is a first guess.* Databases disagree, addresses of carriers and anycast are placed wrongly, and the embedded
-//! one knows countries only ([`Detail::Coarse`]): its answer may be 2,000 km off. Let the client measure the first few
-//! nodes of a ranking and rank again with [`RankRequest::measured`].
+//! *GeoIP is a first guess.* Databases disagree, addresses of carriers and anycast are placed wrongly, and the
+//! embedded one knows countries only ([`Detail::Coarse`]): its answer may be 2,000 km off. Let the client measure
+//! the first few nodes of a ranking and rank again with [`RankRequest::measured`].
 //!
 //! *The nearest node is not always the best.* A room is not opened on a further node for a gain below
 //! [`Policy::split_gain_ms`], and the way to the rest of the room counts a little ([`Policy::mesh_weight`]).
 //!
 //! *Load must contain reservations*, or a flash crowd is sent to one node: see [`Reservations`].
 //!
-//! *Data can be replaced while running*: [`LocatorSlot::reload`] checks the new files whole and swaps them in only when
-//! they are good.
+//! *Data can be replaced while running*: [`LocatorSlot::reload`] checks the new files whole and swaps them in
+//! only when they are good.
 //!
 //! # Purity
 //!
-//! No sockets, files, clock, environment or chance: files come in as bytes, time as an argument, and the same input gives
-//! the same output. All answers are total: no input panics.
+//! No sockets, files, clock, environment or chance: files come in as bytes, time as an argument, and the same
+//! input gives the same output. All answers are total: no input panics.
 
 pub mod address;
 pub mod cidr;
@@ -71,6 +71,7 @@ pub mod point;
 pub mod policy;
 pub mod rank;
 pub mod reserve;
+pub mod sample;
 pub mod slot;
 
 pub use address::AddressKind;
@@ -88,4 +89,5 @@ pub use rank::{
     Candidate, Excluded, Exclusion, NodeState, RankError, RankRequest, Ranked, Ranking, Reason, Wish, rank,
 };
 pub use reserve::Reservations;
+pub use sample::{SAMPLES, Sample};
 pub use slot::LocatorSlot;

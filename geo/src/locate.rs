@@ -1,7 +1,7 @@
 //! Where an address is: overrides first, then databases from fine to coarse, then the configured default.
 //!
-//! The answer always exists and always says how it was found. Nothing here reads a file, keeps an address, or decides
-//! which node serves it: that is `rank`.
+//! The answer always exists and always says how it was found. Nothing here reads a file, keeps an address, or
+//! decides which node serves it: that is `rank`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -141,8 +141,8 @@ impl Locator {
         }
     }
 
-    /// Opens and checks `files` and builds a locator of them and of `settings` (whose databases come after the files
-    /// of the same detail; the embedded one belongs there).
+    /// Opens and checks `files` and builds a locator of them and of `settings` (whose databases come after the
+    /// files of the same detail; the embedded one belongs there).
     ///
     /// Cost: see [`Database::open`]; not for a thread that serves traffic.
     ///

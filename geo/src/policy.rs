@@ -4,18 +4,19 @@ use std::fmt;
 
 use crate::country::CountryCode;
 
-/// Weights and rules of [`rank`](crate::rank::rank()). All costs are milliseconds of round trip, so that they can be compared.
+/// Weights and rules of [`rank`](crate::rank::rank()). All costs are milliseconds of round trip, so that they can
+/// be compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// A room is not opened on a further node unless that brings a client nearer by more than this, milliseconds.
     /// Default 5: below it nobody hears a difference, and every further node costs links and relays.
     pub split_gain_ms: f64,
-    /// Weight of a millisecond between nodes against one between client and node, 0 to 1. Default 0.1: a link between
-    /// nodes is provisioned and repaired hop by hop, while on the client's own path every loss costs a whole round
-    /// trip. Raise it towards 1 where the mesh is no better than the public internet.
+    /// Weight of a millisecond between nodes against one between client and node, 0 to 1. Default 0.1: a link
+    /// between nodes is provisioned and repaired hop by hop, while on the client's own path every loss costs a
+    /// whole round trip. Raise it towards 1 where the mesh is no better than the public internet.
     pub mesh_weight: f64,
-    /// Cost of a node at full load, milliseconds; grows with the square of the load. Default 40: at half load a node
-    /// loses against an idle one 10 ms farther away.
+    /// Cost of a node at full load, milliseconds; grows with the square of the load. Default 40: at half load a
+    /// node loses against an idle one 10 ms farther away.
     pub load_cost_ms: f64,
     /// Load (0 to 1, reservations included) from which a node takes nobody. Default 0.95.
     pub full_at: f32,

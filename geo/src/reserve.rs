@@ -1,13 +1,13 @@
 //! Clients that were sent to a node and do not yet show in its reported load.
 //!
-//! A node reports its load once in a while. Without a memory of what was assigned since then, a flash crowd is sent to
-//! the same node as a whole. Whoever ranks adds the reservations first.
+//! A node reports its load once in a while. Without a memory of what was assigned since then, a flash crowd is
+//! sent to the same node as a whole. Whoever ranks adds the reservations first.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Assignments that a node's own report does not contain yet. Each counts until `lifetime` is over or the node's report
-/// is known to include it.
+/// Assignments that a node's own report does not contain yet. Each counts until `lifetime` is over or the node's
+/// report is known to include it.
 #[derive(Debug)]
 pub struct Reservations {
     lifetime: Duration,
@@ -16,7 +16,8 @@ pub struct Reservations {
 }
 
 impl Reservations {
-    /// Most assignments remembered per node; beyond it the oldest are forgotten. No node takes so many in one lifetime.
+    /// Most assignments remembered per node; beyond it the oldest are forgotten. No node takes so many in one
+    /// lifetime.
     pub const PER_NODE_MAX: usize = 100_000;
 
     /// Starts empty. `lifetime` should be a little longer than nodes take to report (default of callers: 5 s).
@@ -56,8 +57,8 @@ impl Reservations {
             .map_or(0, |made| made.iter().filter(live).count())
     }
 
-    /// Load of `node` with its reservations, 0 to 1: `reported_load` plus `pending / capacity`, where `capacity` is the
-    /// number of participants the node is meant for (0 counts as 1).
+    /// Load of `node` with its reservations, 0 to 1: `reported_load` plus `pending / capacity`, where `capacity`
+    /// is the number of participants the node is meant for (0 counts as 1).
     #[must_use]
     pub fn load(&self, now: Instant, node: &str, reported_load: f32, capacity: u32) -> f32 {
         // Counts are far below 2^24, where f32 is exact.

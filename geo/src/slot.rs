@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::database::DatabaseError;
 use crate::locate::{DatabaseFile, Locator, LocatorSettings};
 
-/// Holds the current [`Locator`]. A replacement is built and checked **first** and swapped in only when it is good, so a
-/// failed reload leaves the old data in place. Readers keep the one they took.
+/// Holds the current [`Locator`]. A replacement is built and checked **first** and swapped in only when it is
+/// good, so a failed reload leaves the old data in place. Readers keep the one they took.
 #[derive(Debug)]
 pub struct LocatorSlot {
     current: RwLock<Arc<Locator>>,

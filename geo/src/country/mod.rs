@@ -1,9 +1,10 @@
 //! Countries: the two-letter code and one point for each.
 //!
-//! A country database says only "DE". To compare distances a country needs a place: [`CountryCode::point`] looks it up
-//! in a table of all ISO 3166-1 codes (plus `XK`), made by `data/make_country_points.py`. For most countries this is the
-//! visual centre of the largest polygon. For about fifty the people live elsewhere (Canada, Russia, Australia, Egypt,
-//! Brazil, ...): these have a point near the people, with the reason in the table. Nothing else about countries lives here.
+//! A country database says only "DE". To compare distances a country needs a place: [`CountryCode::point`] looks
+//! it up in a table of all ISO 3166-1 codes (plus `XK`), made by `data/make_country_points.py`. For most
+//! countries this is the visual centre of the largest polygon. For about fifty the people live elsewhere (Canada,
+//! Russia, Australia, Egypt, Brazil, ...): these have a point near the people, with the reason in the table.
+//! Nothing else about countries lives here.
 
 use std::fmt;
 use std::str::FromStr;

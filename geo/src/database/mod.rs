@@ -1,8 +1,8 @@
 //! One address database: opening it, checking it, looking an address up.
 //!
-//! Bytes in, answers out: reading the file is the caller's. A file is checked **whole** when it is opened (search tree
-//! and every distinct record), so that a corrupt one is refused at start-up or reload and not discovered by a client.
-//! What to do with an answer, and with no answer, is decided in `locate`.
+//! Bytes in, answers out: reading the file is the caller's. A file is checked **whole** when it is opened (search
+//! tree and every distinct record), so that a corrupt one is refused at start-up or reload and not discovered by
+//! a client. What to do with an answer, and with no answer, is decided in `locate`.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -113,8 +113,8 @@ pub enum DatabaseError {
 impl Database {
     /// Opens a database from the bytes of its file and checks it whole.
     ///
-    /// Cost: walks every network once; about 0.1 s for a country file and a second or two for a city file. Do not call
-    /// it on a thread that serves traffic.
+    /// Cost: walks every network once; about 0.1 s for a country file and a second or two for a city file. Do not
+    /// call it on a thread that serves traffic.
     ///
     /// # Errors
     /// [`DatabaseError`] names the file and says whether it is something else, damaged, or of the wrong kind.
@@ -233,15 +233,18 @@ impl Survey {
         let mut survey = Self::default();
         // Many networks share a record: each distinct one is decoded once.
         let mut seen = HashSet::new();
-        // A sound tree of n nodes has at most n + 1 leaves; a damaged one may be a graph with endlessly many.
-        let networks_max = u64::from(reader.metadata().node_count) + 1;
-        for found in reader.networks(WithinOptions::default())? {
+        // A sound tree of n nodes has n + 1 leaves; a damaged one may be a graph with endlessly many ways through
+        // it, so that the empty leaves have to be counted too.
+        let leaves_max = u64::from(reader.metadata().node_count) + 1;
+        let mut leaves = 0;
+        for found in reader.networks(WithinOptions::default().include_networks_without_data())? {
             let found = found?;
-            let Some(offset) = found.offset() else { continue };
-            survey.networks += 1;
-            if survey.networks > networks_max {
+            leaves += 1;
+            if leaves > leaves_max {
                 return Err(MaxMindDbError::invalid_database("the search tree is not a tree"));
             }
+            let Some(offset) = found.offset() else { continue };
+            survey.networks += 1;
             match found.network()?.ip().to_canonical() {
                 IpAddr::V4(_) => survey.any_v4 = true,
                 IpAddr::V6(_) => survey.any_v6 = true,

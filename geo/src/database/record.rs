@@ -1,8 +1,8 @@
 //! One record of a database, in either of the two layouts that exist.
 //!
-//! *Nested*, as MaxMind and DB-IP ship it: `country.iso_code`, `location.latitude`, `city.names.en`. *Flat*, as many
-//! repackaged files have it: `country_code`, `latitude`, `longitude`, `city`. Both are read by the same struct, because
-//! a file may even mix them; unknown fields are skipped without being expanded.
+//! *Nested*, as MaxMind and DB-IP ship it: `country.iso_code`, `location.latitude`, `city.names.en`. *Flat*, as
+//! many repackaged files have it: `country_code`, `latitude`, `longitude`, `city`. Both are read by the same
+//! struct, because a file may even mix them; unknown fields are skipped without being expanded.
 
 use serde::Deserialize;
 

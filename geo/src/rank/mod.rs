@@ -186,10 +186,10 @@ impl Ranked {
 
 /// Ranks `candidates` for `request` under `policy`.
 ///
-/// Nodes that cannot take the client are listed apart with their reasons. The others are ordered by: fulfils the wish;
-/// cost in milliseconds (round trip to the client + weighted mean round trip to the rest of the room + cost of
-/// splitting the room + cost of load); name; region; address. Cost: a few microseconds for ten candidates, quadratic
-/// in their number.
+/// Nodes that cannot take the client are listed apart with their reasons. The others are ordered by: fulfils the
+/// wish; cost in milliseconds (round trip to the client + weighted mean round trip to the rest of the room + cost
+/// of splitting the room + cost of load); name; region; address. Cost: a few microseconds for ten candidates,
+/// quadratic in their number.
 ///
 /// # Errors
 /// [`RankError`] when there is no candidate, or none that can take the client, with all reasons.
