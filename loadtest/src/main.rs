@@ -1,0 +1,40 @@
+//! Command line of the load-test tools.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tools that put Causeway under test.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Subcommand)]
+enum Subcommands {
+    /// Write a picture and a tone that say who sends them.
+    Signal(commands::signal::Arguments),
+    /// Emulate the long-distance links between nodes on this machine.
+    Wan(commands::wan::Arguments),
+    /// Measure how late the emulator delivers, beside the machine's own lateness.
+    WanAccuracy(commands::wan_accuracy::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Subcommands::Signal(arguments) => commands::signal::run(&arguments),
+        Subcommands::Wan(arguments) => commands::wan::run(&arguments),
+        Subcommands::WanAccuracy(arguments) => commands::wan_accuracy::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadtest: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

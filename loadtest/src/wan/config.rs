@@ -1,0 +1,311 @@
+//! The configuration of an emulator, and its TOML form.
+//!
+//! ```toml
+//! seed = 7                          # optional; equal seeds lose the same datagrams
+//! control = "127.0.0.1:7999"        # optional; see `command` for what it understands
+//!
+//! [[links]]                         # one directed link; each needs its opposite
+//! from = "fra"
+//! to = "sin"
+//! listen = "127.0.0.1:17001"        # node fra lists this address as its peer sin
+//! forward_to = "127.0.0.1:7990"     # where node sin really listens
+//! delay = "80ms"                    # from here on optional; without any the link is perfect
+//! jitter = "2ms"                    # extra delay between 0 and this; order is kept
+//! loss = "0.5%"
+//! burst = 4                         # mean length of a burst of losses in datagrams; without it losses are single
+//! rate = "100mbit"                  # or "unlimited"; IPv4 and UDP headers count
+//! queue = "50ms"                    # longest wait for the line, then datagrams are dropped
+//! ```
+
+use std::collections::BTreeSet;
+use std::net::SocketAddrV4;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::change::{ChangeError, PropertyChange};
+use super::command::is_name;
+use super::model::LinkProperties;
+
+/// Most directed links of one emulator: a full mesh of 16 nodes has 240.
+pub const MOST_LINKS: usize = 256;
+
+/// Why a configuration was refused.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum ConfigError {
+    /// A link from one node to itself or twice the same.
+    #[error("link {from} > {to} is given twice")]
+    DuplicateLink {
+        /// Sending node.
+        from: String,
+        /// Receiving node.
+        to: String,
+    },
+    /// Two links on one address.
+    #[error("two links listen on {0}")]
+    DuplicateListen(SocketAddrV4),
+    /// Nothing to emulate.
+    #[error("a configuration needs between 1 and {MOST_LINKS} [[links]], not {0}")]
+    LinkCount(usize),
+    /// A link forwards into the emulator.
+    #[error("link {from} > {to} forwards to {address}, where the emulator itself listens, or to port 0")]
+    Loop {
+        /// Sending node.
+        from: String,
+        /// Receiving node.
+        to: String,
+        /// The refused address.
+        address: SocketAddrV4,
+    },
+    /// A link without its opposite.
+    #[error("link {from} > {to} has no opposite {to} > {from}, which its answers would travel")]
+    MissingOpposite {
+        /// Sending node.
+        from: String,
+        /// Receiving node.
+        to: String,
+    },
+    /// A bad name, or one node twice.
+    #[error("link {from:?} > {to:?}: two different names of letters, digits, - _ and . are needed")]
+    Names {
+        /// Sending node.
+        from: String,
+        /// Receiving node.
+        to: String,
+    },
+    /// A property that cannot be.
+    #[error("link {from} > {to}: {source}")]
+    Property {
+        /// Sending node.
+        from: String,
+        /// Receiving node.
+        to: String,
+        /// What is wrong.
+        source: ChangeError,
+    },
+    /// Not the TOML that is expected; the text names line, key and what is possible.
+    #[error("{0}")]
+    Toml(String),
+}
+
+/// One directed link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkConfig {
+    /// Name of the sending node.
+    pub from: String,
+    /// Name of the receiving node.
+    pub to: String,
+    /// Where the sending node sends to. Port 0 takes a free one.
+    pub listen: SocketAddrV4,
+    /// Where the receiving node listens.
+    pub forward_to: SocketAddrV4,
+    /// What the link does to datagrams.
+    pub properties: LinkProperties,
+}
+
+/// All links of one emulator.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WanConfig {
+    /// Where all randomness comes from.
+    pub seed: u64,
+    /// Where commands are accepted, if anywhere. Meant for loopback: there is no authentication.
+    pub control: Option<SocketAddrV4>,
+    /// The directed links.
+    pub links: Vec<LinkConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    #[serde(default)]
+    seed: u64,
+    control: Option<SocketAddrV4>,
+    #[serde(default)]
+    links: Vec<RawLink>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLink {
+    from: String,
+    to: String,
+    listen: SocketAddrV4,
+    forward_to: SocketAddrV4,
+    delay: Option<String>,
+    jitter: Option<String>,
+    loss: Option<String>,
+    burst: Option<f64>,
+    rate: Option<String>,
+    queue: Option<String>,
+}
+
+impl WanConfig {
+    /// Reads and checks the TOML form. Unknown keys are refused.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the line or link and what would be right.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Toml(error.to_string()))?;
+        let links = raw
+            .links
+            .into_iter()
+            .map(RawLink::checked)
+            .collect::<Result<_, _>>()?;
+        let config = Self {
+            seed: raw.seed,
+            control: raw.control,
+            links,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what holds between links; [`Self::from_toml`] and the emulator's start do it by themselves.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`] found.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.links.is_empty() || self.links.len() > MOST_LINKS {
+            return Err(ConfigError::LinkCount(self.links.len()));
+        }
+        let mut pairs = BTreeSet::new();
+        let mut listens = BTreeSet::new();
+        for link in &self.links {
+            let (from, to) = (link.from.clone(), link.to.clone());
+            if !is_name(&from) || !is_name(&to) || from == to {
+                return Err(ConfigError::Names { from, to });
+            }
+            if link.listen.port() != 0 && !listens.insert(link.listen) {
+                return Err(ConfigError::DuplicateListen(link.listen));
+            }
+            if !pairs.insert((&link.from, &link.to)) {
+                return Err(ConfigError::DuplicateLink { from, to });
+            }
+        }
+        for link in &self.links {
+            let (from, to) = (link.from.clone(), link.to.clone());
+            if !pairs.contains(&(&link.to, &link.from)) {
+                return Err(ConfigError::MissingOpposite { from, to });
+            }
+            let address = link.forward_to;
+            if address.port() == 0 || listens.contains(&address) {
+                return Err(ConfigError::Loop { from, to, address });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RawLink {
+    fn checked(self) -> Result<LinkConfig, ConfigError> {
+        let burst = self.burst.map(|burst| burst.to_string());
+        let given = [
+            ("delay", &self.delay),
+            ("jitter", &self.jitter),
+            ("loss", &self.loss),
+            ("burst", &burst),
+            ("rate", &self.rate),
+            ("queue", &self.queue),
+        ];
+        let pairs = given
+            .iter()
+            .filter_map(|(key, value)| Some((*key, value.as_deref()?)));
+        let change = match PropertyChange::parse(pairs) {
+            Ok(change) => change,
+            Err(source) => {
+                return Err(ConfigError::Property {
+                    from: self.from,
+                    to: self.to,
+                    source,
+                });
+            }
+        };
+        Ok(LinkConfig {
+            properties: change.applied_to(&LinkProperties::default()),
+            from: self.from,
+            to: self.to,
+            listen: self.listen,
+            forward_to: self.forward_to,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wan::model::{BitRate, Loss};
+
+    const PAIR: &str = r#"
+        [[links]]
+        from = "fra"
+        to = "sin"
+        listen = "127.0.0.1:17001"
+        forward_to = "127.0.0.1:7990"
+        delay = "80ms"
+        [[links]]
+        from = "sin"
+        to = "fra"
+        listen = "127.0.0.1:17002"
+        forward_to = "127.0.0.1:7890"
+    "#;
+
+    #[test]
+    fn a_full_configuration_is_read() {
+        let text = format!("seed = 7\ncontrol = \"127.0.0.1:7999\"\n{PAIR}");
+        let full = "jitter = \"2ms\"\nloss = \"0.5%\"\nburst = 4\nrate = \"100mbit\"\nqueue = \"30ms\"";
+        let config = WanConfig::from_toml(&(text + full)).unwrap();
+        assert_eq!(
+            (config.seed, config.control),
+            (7, Some("127.0.0.1:7999".parse().unwrap()))
+        );
+        assert_eq!(config.links[0].properties.delay, Duration::from_millis(80));
+        let second = &config.links[1].properties;
+        assert_eq!(
+            (second.jitter, second.queue),
+            (Duration::from_millis(2), Duration::from_millis(30))
+        );
+        assert_eq!(second.rate, BitRate::from_bps(100_000_000));
+        assert!(matches!(second.loss, Loss::Bursts(_)));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_the_possible_ones() {
+        for text in [format!("sed = 7\n{PAIR}"), format!("{PAIR}\nlatency = \"1ms\"")] {
+            let error = WanConfig::from_toml(&text).unwrap_err().to_string();
+            assert!(
+                error.contains("unknown field") && error.contains("expected one of"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        let swap = |from: &str, to: &str| WanConfig::from_toml(&PAIR.replace(from, to)).unwrap_err();
+        assert!(matches!(WanConfig::from_toml(""), Err(ConfigError::LinkCount(0))));
+        assert!(matches!(swap("17002", "17001"), ConfigError::DuplicateListen(_)));
+        assert!(matches!(swap("7890", "17001"), ConfigError::Loop { .. }));
+        assert!(matches!(swap("7890", "0"), ConfigError::Loop { .. }));
+        assert!(matches!(
+            swap("to = \"fra\"", "to = \"syd\""),
+            ConfigError::MissingOpposite { .. }
+        ));
+        assert!(matches!(
+            swap("to = \"fra\"", "to = \"sin\""),
+            ConfigError::Names { .. }
+        ));
+        assert!(matches!(swap("\"fra\"", "\"f>a\""), ConfigError::Names { .. }));
+        assert!(matches!(swap("80ms", "80"), ConfigError::Property { .. }));
+        assert!(matches!(
+            swap("127.0.0.1:7990", "[::1]:7990"),
+            ConfigError::Toml(_)
+        ));
+        let twice = format!("{PAIR}{}", PAIR.replace("1700", "1800"));
+        assert!(matches!(
+            WanConfig::from_toml(&twice),
+            Err(ConfigError::DuplicateLink { .. })
+        ));
+    }
+}

@@ -1,0 +1,24 @@
+//! Emulated wide-area links between nodes that run on one machine.
+//!
+//! Each **directed link** (`fra` to `sin`) owns a listening UDP port. What a node sends to that port reaches the other
+//! node's real port after the link's delay, jitter, loss and rate; the answers come back by the link of the opposite
+//! direction. Time, sockets and files are touched by [`relay`] and the modules below it (`capture`, `control`,
+//! `relay::flows`); [`model`], [`units`], [`config`], [`command`] and [`stats`] are pure.
+
+mod capture;
+pub mod change;
+pub mod command;
+pub mod config;
+mod control;
+pub mod model;
+pub mod relay;
+mod running;
+pub mod stats;
+pub mod units;
+
+pub use command::{Between, Command};
+pub use config::{ConfigError, LinkConfig, WanConfig};
+pub use model::{BitRate, Link, LinkProperties, Loss, Probability, Verdict};
+pub use relay::{CaptureTo, Relay, WanError, WanHandle};
+pub use running::Wan;
+pub use stats::{LinkStats, Traffic, WanStats};
