@@ -32,6 +32,7 @@ pub enum Kind {
     /// One RTP packet of a track's layer. Body: sealed [`MediaBody`].
     Media,
     /// The publisher's mapping from RTP time to wall clock. Body: sealed 8-byte NTP time; `time` is the RTP time.
+    /// `seq` counts the clock datagrams of the layer: reusing one would reuse a nonce of the seal.
     Clock,
     /// Backwards: the layer needs a keyframe. No body.
     KeyframeRequest,

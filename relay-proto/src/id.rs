@@ -175,3 +175,25 @@ impl LayerSet {
         self.0 == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_id_is_the_fnv_hash_of_its_name() {
+        // Source: the FNV reference vectors for 32-bit FNV-1a.
+        assert_eq!(NodeId::of(""), NodeId(0x811c_9dc5));
+        assert_eq!(NodeId::of("a"), NodeId(0xe40c_292c));
+        assert_eq!(NodeId::of("foobar"), NodeId(0xbf9c_f968));
+    }
+
+    #[test]
+    fn a_set_holds_what_was_added_and_ignores_what_it_cannot_hold() {
+        let set = LayerSet::only(Layer(0)).with(Layer(2));
+        assert!(set.contains(Layer(0)) && !set.contains(Layer(1)) && set.contains(Layer(2)));
+        assert!(LayerSet::only(Layer(8)).is_empty());
+        assert!(!LayerSet(0xff).contains(Layer(200)));
+        assert_eq!(set.with(Layer(255)), set);
+    }
+}
