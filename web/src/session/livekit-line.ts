@@ -1,0 +1,336 @@
+/**
+ * One connection to one node, by livekit-client: the only module that imports it. It turns the library's objects into
+ * the client's own plain values and keeps no rule about meetings.
+ */
+import {
+  AudioPresets,
+  type ChatMessage as LegacyChat,
+  DisconnectReason,
+  type LocalTrack,
+  LocalAudioTrack,
+  LocalVideoTrack,
+  type Participant,
+  type ReconnectContext,
+  type RemoteTrack,
+  Room,
+  RoomEvent,
+  setLogLevel,
+  Track,
+  type TrackPublication,
+  type TrackPublishOptions,
+} from "livekit-client";
+import type { EndReason } from "../model/connection";
+import type { ChatMessage } from "../model/meeting";
+import type { Person, Picture, VideoFeed } from "../model/person";
+import type { LocalMedia, MediaState } from "./local-media";
+import type { Grant, Line, LineListener } from "./port";
+
+/** Topic of chat in text streams, as the component libraries and agents of other clients use it. */
+const CHAT_TOPIC = "lk.chat";
+
+/** Topic of chat in plain data packets, which older clients still send. */
+const LEGACY_CHAT_TOPIC = "lk-chat-topic";
+
+/** Longest chat text taken from others, in characters. */
+const MAX_CHAT_CHARS = 8_000;
+
+/** Longest the library may go on trying by itself; the session decides long before. */
+const RESUME_FOR_MS = 5 * 60_000;
+
+setLogLevel("warn");
+
+type Slot = "mic" | "camera" | "screen" | "screenSound";
+
+export class LivekitLine implements Line {
+  private readonly room: Room;
+  private readonly published = new Map<Slot, LocalTrack>();
+  private readonly feeds = new WeakMap<object, VideoFeed>();
+  private readonly sounds = new Map<string, HTMLMediaElement>();
+  private publishing: Promise<void> = Promise.resolve();
+  private snapshotDue = false;
+  private closed = false;
+  private failures = 0;
+
+  constructor(
+    private readonly grant: Grant,
+    private readonly listener: LineListener,
+  ) {
+    this.room = new Room({
+      adaptiveStream: true,
+      dynacast: false,
+      stopLocalTrackOnUnpublish: false,
+      disconnectOnPageLeave: true,
+      reconnectPolicy: { nextRetryDelayInMs: (context) => this.retryDelayMs(context) },
+    });
+    this.listen();
+  }
+
+  async connect(timeoutMs: number): Promise<void> {
+    await this.room.connect(this.grant.url, this.grant.token, {
+      autoSubscribe: true,
+      maxRetries: 0,
+      websocketTimeout: timeoutMs,
+      peerConnectionTimeout: timeoutMs,
+    });
+    this.report();
+  }
+
+  publish(media: LocalMedia): Promise<void> {
+    this.publishing = this.publishing.then(() => this.reconcile(media.state)).catch((error: unknown) => {
+      // The next change or the next connection publishes again; the person sees the state of the connection meanwhile.
+      console.warn("publishing failed", error);
+    });
+    return this.publishing;
+  }
+
+  async sendChat(text: string): Promise<ChatMessage> {
+    const info = await this.room.localParticipant.sendText(text, { topic: CHAT_TOPIC });
+    const { identity, name } = this.room.localParticipant;
+    return { id: info.id, from: identity, name: name || identity, text, atMs: info.timestamp, self: true, delivery: "sent" };
+  }
+
+  async startSound(): Promise<void> {
+    await this.room.startAudio();
+  }
+
+  level(identity: string): number {
+    return this.room.getParticipantByIdentity(identity)?.audioLevel ?? 0;
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    for (const element of this.sounds.values()) element.remove();
+    this.sounds.clear();
+    this.room.removeAllListeners();
+    this.room.disconnect(false).catch((error: unknown) => console.debug("disconnecting", error));
+  }
+
+  private listen(): void {
+    const changed = () => this.changed();
+    for (const event of [
+      RoomEvent.ParticipantConnected,
+      RoomEvent.ParticipantDisconnected,
+      RoomEvent.ParticipantActive,
+      RoomEvent.ParticipantNameChanged,
+      RoomEvent.ParticipantAttributesChanged,
+      RoomEvent.TrackPublished,
+      RoomEvent.TrackUnpublished,
+      RoomEvent.TrackMuted,
+      RoomEvent.TrackUnmuted,
+      RoomEvent.LocalTrackPublished,
+      RoomEvent.LocalTrackUnpublished,
+    ] as const) {
+      this.room.on(event, changed);
+    }
+    this.room
+      .on(RoomEvent.TrackSubscribed, (track) => this.subscribed(track))
+      .on(RoomEvent.TrackUnsubscribed, (track) => this.unsubscribed(track))
+      .on(RoomEvent.ActiveSpeakersChanged, (speakers) => this.listener.speakers(speakers.map((who) => who.identity)))
+      .on(RoomEvent.AudioPlaybackStatusChanged, () => this.listener.soundBlocked(!this.room.canPlaybackAudio))
+      .on(RoomEvent.ChatMessage, (message, from) => this.legacyChat(message, from))
+      .on(RoomEvent.DataReceived, (payload, from, _kind, topic) => this.dataChat(payload, from, topic))
+      .on(RoomEvent.Reconnected, () => this.restored())
+      .on(RoomEvent.Disconnected, (reason) => this.ended(reason));
+    this.room.registerTextStreamHandler(CHAT_TOPIC, (reader, from) => {
+      reader
+        .readAll()
+        .then((text) => this.chat(reader.info.id, from.identity, text, reader.info.timestamp))
+        .catch((error: unknown) => console.warn("a chat message broke off", error));
+    });
+  }
+
+  /** Called by the library at each loss and after each failed attempt: the earliest sign that a node is in trouble. */
+  private retryDelayMs(context: ReconnectContext): number | null {
+    if (this.closed || context.elapsedMs > RESUME_FOR_MS) return null;
+    this.failures = context.retryCount;
+    queueMicrotask(() => {
+      if (!this.closed) this.listener.troubled(this.failures);
+    });
+    const base = Math.min(7_000, 300 * 2 ** context.retryCount);
+    return Math.round(base * (0.5 + Math.random()));
+  }
+
+  private restored(): void {
+    this.failures = 0;
+    this.listener.restored();
+    this.report();
+  }
+
+  private ended(reason: DisconnectReason | undefined): void {
+    if (this.closed) return;
+    this.close();
+    this.listener.closed(finality(reason));
+  }
+
+  private changed(): void {
+    if (this.snapshotDue) return;
+    this.snapshotDue = true;
+    queueMicrotask(() => {
+      this.snapshotDue = false;
+      this.report();
+    });
+  }
+
+  private report(): void {
+    if (this.closed || this.room.state === "disconnected") return;
+    const everybody: Participant[] = [this.room.localParticipant, ...this.room.remoteParticipants.values()];
+    this.listener.people(everybody.map((participant) => this.person(participant)));
+  }
+
+  private person(participant: Participant): Person {
+    const own = participant === this.room.localParticipant;
+    const { identity, name, attributes } = participant;
+    return {
+      identity,
+      name: name || identity,
+      node: attributes["causeway.node"] ?? (own ? this.grant.node : null),
+      region: attributes["causeway.region"] ?? (own ? this.grant.region : null),
+      self: own,
+      micOn: participant.isMicrophoneEnabled,
+      pictures: own ? [] : [...participant.trackPublications.values()].flatMap((track) => this.picture(track) ?? []),
+    };
+  }
+
+  private picture(publication: TrackPublication): Picture | null {
+    if (publication.kind !== Track.Kind.Video || publication.isMuted || !publication.track) return null;
+    const source = publication.source === Track.Source.ScreenShare ? "screen" : "camera";
+    return { id: `${publication.trackSid}/${publication.track.mediaStreamID}`, source, feed: this.feed(publication.track) };
+  }
+
+  private feed(track: Track): VideoFeed {
+    const known = this.feeds.get(track);
+    if (known) return known;
+    const feed: VideoFeed = {
+      attach: (element) => void track.attach(element),
+      detach: (element) => void track.detach(element),
+    };
+    this.feeds.set(track, feed);
+    return feed;
+  }
+
+  private subscribed(track: RemoteTrack): void {
+    if (track.kind === Track.Kind.Audio && track.sid) {
+      const element = track.attach();
+      element.hidden = true;
+      document.body.append(element);
+      this.sounds.set(track.sid, element);
+    }
+    this.changed();
+  }
+
+  private unsubscribed(track: RemoteTrack): void {
+    for (const element of track.detach()) if (track.kind === Track.Kind.Audio) element.remove();
+    if (track.sid) this.sounds.delete(track.sid);
+    this.changed();
+  }
+
+  private chat(id: string, from: string, text: string, atMs: number): void {
+    if (this.closed || text.trim() === "") return;
+    const sender = this.room.getParticipantByIdentity(from);
+    this.listener.chat({
+      id,
+      from,
+      name: sender?.name || from,
+      text: text.slice(0, MAX_CHAT_CHARS),
+      atMs,
+      self: from === this.room.localParticipant.identity,
+      delivery: "sent",
+    });
+  }
+
+  private legacyChat(message: LegacyChat, from: Participant | undefined): void {
+    if (from) this.chat(message.id, from.identity, message.message, message.timestamp);
+  }
+
+  private dataChat(payload: Uint8Array, from: Participant | undefined, topic: string | undefined): void {
+    if (topic !== LEGACY_CHAT_TOPIC || !from) return;
+    const message = parseLegacy(payload);
+    if (message) this.chat(message.id, from.identity, message.text, message.atMs);
+  }
+
+  /** Brings each kind of publication in line with the local media, one after the other. */
+  private async reconcile(state: MediaState): Promise<void> {
+    if (this.closed || this.room.state === "disconnected") return;
+    const quiet = state.noiseSuppression;
+    await this.settle("mic", state.mic.track, state.mic.on, {
+      source: Track.Source.Microphone,
+      dtx: quiet,
+      audioPreset: quiet ? AudioPresets.speech : AudioPresets.musicHighQuality,
+    });
+    await this.settle("camera", state.camera.track, state.camera.on, { source: Track.Source.Camera });
+    await this.settle("screen", state.screen.track, state.screen.on, { source: Track.Source.ScreenShare });
+    await this.settle("screenSound", state.screenSound, true, {
+      source: Track.Source.ScreenShareAudio,
+      dtx: false,
+      audioPreset: AudioPresets.musicHighQuality,
+    });
+  }
+
+  private async settle(slot: Slot, media: MediaStreamTrack | null, on: boolean, options: TrackPublishOptions): Promise<void> {
+    const current = this.published.get(slot);
+    const live = media?.readyState === "live" ? media : null;
+    if (!current) {
+      if (live) await this.announce(slot, live, on, options);
+      return;
+    }
+    if (!live) {
+      await this.withdraw(slot, current);
+      return;
+    }
+    if (current.mediaStreamTrack !== live) await current.replaceTrack(live, { userProvidedTrack: true });
+    if (on && current.isMuted) await current.unmute();
+    if (!on && !current.isMuted) await current.mute();
+  }
+
+  private async announce(slot: Slot, media: MediaStreamTrack, on: boolean, options: TrackPublishOptions): Promise<void> {
+    const track =
+      media.kind === "audio" ? new LocalAudioTrack(media, undefined, true) : new LocalVideoTrack(media, undefined, true);
+    track.source = options.source ?? Track.Source.Unknown;
+    if (!on) await track.mute();
+    this.published.set(slot, track);
+    try {
+      await this.room.localParticipant.publishTrack(track, options);
+    } catch (error) {
+      this.published.delete(slot);
+      throw error;
+    }
+  }
+
+  /** A camera or microphone that is off keeps its place in the connection, muted; a shared screen goes for good. */
+  private async withdraw(slot: Slot, track: LocalTrack): Promise<void> {
+    if (slot === "mic" || slot === "camera") {
+      if (!track.isMuted) await track.mute();
+      return;
+    }
+    this.published.delete(slot);
+    await this.room.localParticipant.unpublishTrack(track, false);
+  }
+}
+
+/** Whether a disconnection ends the meeting for us, and how; null means that another connection may be tried. */
+function finality(reason: DisconnectReason | undefined): EndReason | null {
+  switch (reason) {
+    case DisconnectReason.PARTICIPANT_REMOVED:
+      return "removed";
+    case DisconnectReason.ROOM_DELETED:
+    case DisconnectReason.ROOM_CLOSED:
+      return "room_closed";
+    case DisconnectReason.DUPLICATE_IDENTITY:
+      return "duplicate";
+    default:
+      return null;
+  }
+}
+
+function parseLegacy(payload: Uint8Array): { id: string; text: string; atMs: number } | null {
+  try {
+    const raw = JSON.parse(new TextDecoder().decode(payload)) as Record<string, unknown>;
+    const { id, message, timestamp } = raw;
+    if (typeof message !== "string") return null;
+    const atMs = typeof timestamp === "number" ? timestamp : Date.now();
+    return { id: typeof id === "string" ? id : `${atMs}`, text: message, atMs };
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * What the rest of the client knows about a meeting's connection. The interface draws from facts and calls a `Session`;
+ * a session keeps a person in a meeting over any number of `Line`s, each of which is one connection to one node. Only
+ * `livekit-line.ts` knows the media library.
+ */
+import type { EndReason } from "../model/connection";
+import type { ChatMessage, Fact } from "../model/meeting";
+import type { Person } from "../model/person";
+import type { NodeChoice } from "../model/rejoin";
+import type { LocalMedia } from "./local-media";
+
+/** What a node grants to somebody who may join. */
+export interface Grant {
+  url: string;
+  token: string;
+  node: string;
+  region: string;
+  /** Ranked, best first, the granting choice included. */
+  alternatives: NodeChoice[];
+}
+
+export interface Session {
+  readonly media: LocalMedia;
+  /** Joins. Resolves when connected; rejects with `JoinError` when no node takes us. */
+  start(): Promise<void>;
+  sendChat(text: string): void;
+  /** Tries at once instead of waiting for the next attempt. */
+  retryNow(): void;
+  /** Unblocks sound after a click, where the browser asks for one. */
+  startSound(): void;
+  /** How loud somebody is now, `0..1`; cheap enough for every frame. */
+  level(identity: string): number;
+  /** Leaves and lets go of every device. */
+  leave(): Promise<void>;
+}
+
+export type FactListener = (fact: Fact) => void;
+
+/** What a line reports. A line says nothing after `close`. */
+export interface LineListener {
+  people(people: Person[]): void;
+  speakers(identities: string[]): void;
+  chat(message: ChatMessage): void;
+  soundBlocked(blocked: boolean): void;
+  /** The node is not heard any more; the line tries to resume by itself. `failures` counts its failed attempts so far. */
+  troubled(failures: number): void;
+  /** The line is whole again after `troubled`. */
+  restored(): void;
+  /** The line is dead. `final` says that the meeting is over for us, not merely this connection. */
+  closed(final: EndReason | null): void;
+}
+
+export interface Line {
+  /** Resolves when media can flow; rejects when it cannot be brought about. */
+  connect(timeoutMs: number): Promise<void>;
+  /** Makes what is published equal to the local media as they are now. Safe to call at any time, any number of times. */
+  publish(media: LocalMedia): Promise<void>;
+  sendChat(text: string): Promise<ChatMessage>;
+  startSound(): Promise<void>;
+  level(identity: string): number;
+  /** Ends the connection without stopping local tracks. Does not wait for the far side. */
+  close(): void;
+}
+
+export type LineFactory = (grant: Grant, listener: LineListener) => Line;
