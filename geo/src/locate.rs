@@ -202,15 +202,14 @@ impl Locator {
         };
         let mut country_only = None;
         for layer in &self.layers {
-            match layer.answer(address) {
-                Ok(Some(answer)) if answer.point.is_some() => {
-                    return Ok(place_of(answer, &layer.info().name));
-                }
-                Ok(Some(answer)) if answer.country.is_some() && country_only.is_none() => {
-                    country_only = Some(place_of(answer, &layer.info().name));
-                }
-                Ok(_) => {}
-                Err(_) => reason = DefaultReason::DatabaseFault,
+            let Ok(found) = layer.answer(address) else {
+                reason = DefaultReason::DatabaseFault;
+                continue;
+            };
+            match found.and_then(|answer| place_of(answer, &layer.info().name)) {
+                Some(place) if place.precision == Precision::City => return Ok(place),
+                Some(place) => country_only = country_only.or(Some(place)),
+                None => {}
             }
         }
         country_only.ok_or(reason)
@@ -227,22 +226,23 @@ impl Locator {
     }
 }
 
-fn place_of(answer: Answer, database_name: &str) -> Place {
+/// The place an answer stands for; `None` when it names neither a point nor a country of the table ("EU", "ZZ").
+fn place_of(answer: Answer, database_name: &str) -> Option<Place> {
     let Answer {
         country, point, city, ..
     } = answer;
-    let (anchor, precision) = match (point, country.and_then(CountryCode::point)) {
-        (Some(point), _) => (Anchor::Point(point), Precision::City),
-        (None, Some(point)) => (Anchor::Point(point), Precision::Country),
-        (None, None) => (Anchor::Nowhere, Precision::Country),
+    let (point, precision) = match point {
+        Some(point) => (point, Precision::City),
+        None => (country.and_then(CountryCode::point)?, Precision::Country),
     };
-    Place {
-        anchor,
+    let source = Source::Database(database_name.to_owned());
+    Some(Place {
+        anchor: Anchor::Point(point),
         country,
         city,
         precision,
-        source: Source::Database(database_name.to_owned()),
-    }
+        source,
+    })
 }
 
 impl Place {

@@ -113,8 +113,8 @@ pub enum DatabaseError {
 impl Database {
     /// Opens a database from the bytes of its file and checks it whole.
     ///
-    /// Cost: walks every network once; about 0.1 s for a country file and a second or two for a city file. Do not
-    /// call it on a thread that serves traffic.
+    /// Cost: walks every network once, about 0.1 s per million (measured on the embedded file, development build).
+    /// Do not call it on a thread that serves traffic.
     ///
     /// # Errors
     /// [`DatabaseError`] names the file and says whether it is something else, damaged, or of the wrong kind.

@@ -13,7 +13,7 @@ const ASN: &[u8] = include_bytes!("../../tests/fixtures/asn.mmdb");
 #[test]
 fn files_say_what_they_are() {
     for (bytes, schema, detail, families, networks) in [
-        (NESTED_CITY, Schema::Nested, Detail::Fine, Families::Both, 6),
+        (NESTED_CITY, Schema::Nested, Detail::Fine, Families::Both, 7),
         (NESTED_COUNTRY, Schema::Nested, Detail::Coarse, Families::Both, 3),
         (FLAT_V4, Schema::Flat, Detail::Fine, Families::V4, 2),
         (FLAT_V6, Schema::Flat, Detail::Fine, Families::V6, 1),

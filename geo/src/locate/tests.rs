@@ -103,6 +103,9 @@ fn unknown_public_addresses_get_the_default_with_the_reason() {
     // The record is there, but says nothing about a place.
     let place = at(&locator(&[("city", NESTED_CITY)]), "20.5.0.1");
     assert_eq!(place.source, Source::Default(DefaultReason::Unknown));
+    // "EU" is a code in databases, but no place.
+    let place = at(&locator(&[("city", NESTED_CITY)]), "20.7.0.1");
+    assert_eq!(place.source, Source::Default(DefaultReason::Unknown));
     let place = at(&locator(&[]), "8.8.8.8");
     assert_eq!(place.source, Source::Default(DefaultReason::NoDatabase));
     assert_eq!(locator(&[]).detail(), None);

@@ -307,7 +307,9 @@ prop_compose! {
         load in prop_oneof![8 => 0.0f32..1.2, 1 => Just(f32::NAN)],
         state in any_state(),
         participants_in_room in prop_oneof![0..1u32, 0..50u32],
-        mesh_rtt_ms in prop::collection::btree_map((0..12u8).prop_map(name_of), prop_oneof![0.0..300.0, Just(f64::NAN)], 0..4),
+        mesh_rtt_ms in prop::collection::btree_map(
+            (0..12u8).prop_map(name_of), prop_oneof![0.0..300.0, Just(f64::NAN)], 0..4,
+        ),
     ) -> Candidate {
         Candidate { load, state, participants_in_room, mesh_rtt_ms, ..node(&name_of(index), point.0, point.1) }
     }
