@@ -1,8 +1,7 @@
 //! Real public addresses by city, for demonstrations ("pretend to be in Tokyo") and tests.
 //!
-//! All belong to universities (Rabat: the national research network) that have held them for decades and announce
-//! them from the city named, so that city databases agree with the embedded one. Checked in a test against the
-//! embedded data.
+//! All are in networks of universities (Rabat: the national research network), which rarely move. The country is checked
+//! in a test against the embedded data; the city is where the institution is.
 
 use std::net::{IpAddr, Ipv4Addr};
 
