@@ -7,6 +7,10 @@
 //! same inputs. The coverage-guided targets under `fuzz/` need a nightly compiler; this runner does not.
 
 #![allow(
+    clippy::disallowed_methods,
+    reason = "a tool and no part of the pure crate: it runs for a time and draws a seed"
+)]
+#![allow(
     clippy::print_stdout,
     reason = "a command-line tool reports on standard output"
 )]
