@@ -1,5 +1,10 @@
-//! The emulator with real sockets on loopback. Only lower bounds of time are asserted: this machine may be slow, but a
-//! datagram must never be early.
+//! The emulator with real sockets on loopback. Only lower bounds of time are asserted: this machine may be
+//! slow, but a datagram must never be early.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as the tests do"
+)]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -9,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use loadtest::wan::change::PropertyChange;
 use loadtest::wan::{
-    Between, CaptureTo, LinkConfig, LinkProperties, Loss, Probability, Wan, WanConfig, WanError, WanStats,
+    Between, CaptureTo, LinkProperties, Loss, Probability, Wan, WanConfig, WanError, WanStats,
 };
 
 /// Far beyond any delay used here; only a failing test waits so long.
@@ -35,20 +40,13 @@ fn delayed(milliseconds: u64) -> LinkProperties {
     }
 }
 
-/// Nodes `fra` and `sin` with a link each way; what leaves `sin > fra` by its own port goes to the discard port.
+/// Nodes `fra` and `sin`, of which `fra` dials.
 fn config(sin: SocketAddrV4, there: LinkProperties, back: LinkProperties) -> WanConfig {
-    let link = |from: &str, to: &str, forward_to, properties| LinkConfig {
-        from: from.to_owned(),
-        to: to.to_owned(),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        forward_to,
-        properties,
-    };
-    let nowhere = "127.0.0.1:9".parse().unwrap();
+    let control = Some("127.0.0.1:0".parse().unwrap());
     WanConfig {
         seed: 1,
-        control: Some("127.0.0.1:0".parse().unwrap()),
-        links: vec![link("fra", "sin", sin, there), link("sin", "fra", nowhere, back)],
+        control,
+        ..WanConfig::dialled(("fra", "sin"), sin, there, back)
     }
 }
 
@@ -355,4 +353,21 @@ fn a_port_in_use_is_a_clear_error() {
         "{error}"
     );
     assert!(error.contains("fra > sin"), "{error}");
+}
+
+#[test]
+fn the_example_joins_three_regions_with_their_delays() {
+    let config = WanConfig::from_toml(include_str!("../examples/three-regions.toml")).unwrap();
+    let delay_ms = |from: &str, to: &str| {
+        let link = config
+            .links
+            .iter()
+            .find(|link| link.from == from && link.to == to)
+            .unwrap();
+        link.properties.delay.as_millis()
+    };
+    assert_eq!(config.links.len(), 6);
+    for (one, other, delay) in [("fra", "sin", 80), ("sin", "syd", 46), ("fra", "syd", 125)] {
+        assert_eq!((delay_ms(one, other), delay_ms(other, one)), (delay, delay));
+    }
 }

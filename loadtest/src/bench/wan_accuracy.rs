@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::wan::relay::enlarge_buffers;
-use crate::wan::{LinkConfig, LinkProperties, Wan, WanConfig, WanError};
+use crate::wan::{LinkProperties, Wan, WanConfig, WanError};
 
 const DATAGRAM_BYTES: usize = 1_200;
 const TICK: Duration = Duration::from_millis(1);
@@ -62,7 +62,17 @@ pub fn measure(plan: AccuracyPlan) -> Result<Accuracy, WanError> {
     let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     enlarge_buffers(&receiver)?;
     receiver.set_read_timeout(Some(plan.delay + Duration::from_secs(1)))?;
-    let wan = Wan::start(&one_way(plan.delay, v4_addr(&receiver)?), None)?;
+    let delayed = LinkProperties {
+        delay: plan.delay,
+        ..LinkProperties::default()
+    };
+    let config = WanConfig::dialled(
+        ("near", "far"),
+        v4_addr(&receiver)?,
+        delayed,
+        LinkProperties::default(),
+    );
+    let wan = Wan::start(&config, None)?;
     let entry = wan.listen_addr("near", "far").ok_or(WanError::Stopped)?;
     let epoch = Instant::now();
     let sending = AtomicBool::new(true);
@@ -94,27 +104,6 @@ fn v4_addr(socket: &UdpSocket) -> io::Result<SocketAddrV4> {
     match socket.local_addr()? {
         SocketAddr::V4(address) => Ok(address),
         SocketAddr::V6(_) => Err(ErrorKind::AddrNotAvailable.into()),
-    }
-}
-
-/// A link from `near` to `far` and its opposite, which carries nothing.
-fn one_way(delay: Duration, far: SocketAddrV4) -> WanConfig {
-    let any = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
-    let properties = LinkProperties {
-        delay,
-        ..LinkProperties::default()
-    };
-    let link = |from: &str, to: &str| LinkConfig {
-        from: from.to_owned(),
-        to: to.to_owned(),
-        listen: any,
-        forward_to: far,
-        properties: properties.clone(),
-    };
-    WanConfig {
-        seed: 0,
-        control: None,
-        links: vec![link("near", "far"), link("far", "near")],
     }
 }
 
@@ -226,8 +215,8 @@ impl fmt::Display for Accuracy {
         )?;
         writeln!(
             formatter,
-            "sent {}, received {}, reordered {}",
-            self.sent, self.received, self.reordered
+            "sent {}, delivered {}, received {}, reordered {}",
+            self.sent, self.delivered, self.received, self.reordered
         )?;
         writeln!(formatter, "lateness of the link:        {}", self.link)?;
         write!(formatter, "floor (1 ms sleep wakes up): {}", self.floor)

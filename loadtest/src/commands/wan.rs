@@ -64,7 +64,8 @@ fn read_config(path: &Path) -> Result<WanConfig, CommandError> {
     })
 }
 
-/// Keeps SIGINT and SIGTERM from ending the process, in this thread and those it starts, and reports them instead.
+/// Keeps SIGINT and SIGTERM from ending the process, in this thread and those it starts, and reports them
+/// instead.
 fn block_end_signals() -> nix::Result<SignalFd> {
     let mut ending = SigSet::empty();
     ending.add(Signal::SIGINT);
@@ -85,7 +86,8 @@ fn summarise(stats: &WanStats, output: &mut impl Write) -> io::Result<()> {
     for link in &stats.links {
         writeln!(
             output,
-            "{} > {}: {} offered, {} delivered ({} bytes), {} lost, {} queue full, {} cut off, {} refused, {} unsent",
+            "{} > {}: {} offered, {} delivered ({} bytes), {} lost, {} queue full, {} cut off, {} refused, \
+             {} unsent",
             link.from,
             link.to,
             link.offered.datagrams,

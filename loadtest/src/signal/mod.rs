@@ -1,9 +1,10 @@
 //! A picture and a tone from which a receiver reads who sent them, and the readers.
 //!
-//! The **picture** is a grid of 8 x 4 black and white blocks: row 0 a fixed pattern, row 1 the sender, row 2 its
-//! complement, row 3 the number of the frame. It survives scaling and lossy codecs. The **tone** has a frequency per
-//! sender and goes on and off, so that noise suppression does not take it for noise. Everything here is pure: bytes and
-//! samples in, bytes and samples out. Files are written through `io::Write` given by the caller.
+//! The **picture** is a grid of 8 x 4 black and white blocks: row 0 a fixed pattern, row 1 the sender, row 2
+//! its complement, row 3 the number of the frame. It survives scaling and lossy codecs. The **tone** has a
+//! frequency per sender and goes on and off, so that noise suppression does not take it for noise. Everything
+//! here is pure: bytes and samples in, bytes and samples out. Files are written through `io::Write` given by
+//! the caller.
 
 pub mod picture;
 pub mod sound;

@@ -7,8 +7,8 @@ use super::sound::{SAMPLES_PER_PERIOD, SAMPLES_PER_SECOND, period};
 
 const BYTES_PER_SAMPLE: u32 = 2;
 
-/// Writes at least `seconds` of tone (48 kHz, mono, 16 bits) and returns the number of samples, always whole periods of
-/// 600 ms, so that it can be played in a loop.
+/// Writes at least `seconds` of tone (48 kHz, mono, 16 bits) and returns the number of samples, always whole
+/// periods of 600 ms, so that it can be played in a loop.
 ///
 /// # Errors
 /// Those of `output`; [`io::ErrorKind::InvalidInput`] beyond the 4 GiB a WAV file can hold.

@@ -8,9 +8,9 @@ use super::picture::{FRAMES_PER_CYCLE, FRAMES_PER_SECOND, Mark, PictureSize, dra
 /// Chroma of grey.
 const NO_COLOUR: u8 = 128;
 
-/// Writes at least `seconds` of picture and returns the number of frames, always whole cycles of 256 (17.07 s), so that
-/// a player that starts again at the end continues the frame numbers. One frame takes 1.5 bytes per pixel: a cycle of
-/// 320 x 180 has 22 MB.
+/// Writes at least `seconds` of picture and returns the number of frames, always whole cycles of 256 (17.07
+/// s), so that a player that starts again at the end continues the frame numbers. One frame takes 1.5 bytes
+/// per pixel: a cycle of 320 x 180 has 22 MB.
 ///
 /// # Errors
 /// Those of `output`.

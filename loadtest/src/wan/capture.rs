@@ -1,4 +1,5 @@
-//! Writes delivered datagrams to a pcap file with synthesised IPv4 and UDP headers, so that any analyser reads them.
+//! Writes delivered datagrams to a pcap file with synthesised IPv4 and UDP headers, so that any analyser
+//! reads them.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -1,4 +1,5 @@
-//! Changes to the properties of a link, as key and value: one vocabulary for the configuration and the control socket.
+//! Changes to the properties of a link, as key and value: one vocabulary for the configuration and the
+//! control socket.
 
 use std::time::Duration;
 
@@ -48,8 +49,8 @@ pub struct PropertyChange {
 }
 
 impl PropertyChange {
-    /// Reads `(key, value)` pairs such as `("delay", "80ms")`. The keys are delay, jitter, loss (a percentage), burst
-    /// (mean length of a burst of losses in datagrams, beside loss), rate and queue.
+    /// Reads `(key, value)` pairs such as `("delay", "80ms")`. The keys are delay, jitter, loss (a
+    /// percentage), burst (mean length of a burst of losses in datagrams, beside loss), rate and queue.
     ///
     /// # Errors
     /// [`ChangeError`] says which key or value is wrong and what would be right.

@@ -12,13 +12,13 @@
 //! delay = "80ms"                    # from here on optional; without any the link is perfect
 //! jitter = "2ms"                    # extra delay between 0 and this; order is kept
 //! loss = "0.5%"
-//! burst = 4                         # mean length of a burst of losses in datagrams; without it losses are single
+//! burst = 4                         # losses come in bursts of this mean length; else singly
 //! rate = "100mbit"                  # or "unlimited"; IPv4 and UDP headers count
 //! queue = "50ms"                    # longest wait for the line, then datagrams are dropped
 //! ```
 
 use std::collections::BTreeSet;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -140,6 +140,31 @@ struct RawLink {
 }
 
 impl WanConfig {
+    /// Two nodes of which only `from` dials: `there` is the link to `forward_to`, `back` carries the answers. Ports
+    /// are free ones; no control socket.
+    pub fn dialled(
+        (from, to): (&str, &str),
+        forward_to: SocketAddrV4,
+        there: LinkProperties,
+        back: LinkProperties,
+    ) -> Self {
+        /// RFC 863: what `to` sent by itself would be discarded.
+        const DISCARD_PORT: u16 = 9;
+        let link = |from: &str, to: &str, forward_to, properties| LinkConfig {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            listen: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
+            forward_to,
+            properties,
+        };
+        let discard = SocketAddrV4::new(Ipv4Addr::LOCALHOST, DISCARD_PORT);
+        Self {
+            seed: 0,
+            control: None,
+            links: vec![link(from, to, forward_to, there), link(to, from, discard, back)],
+        }
+    }
+
     /// Reads and checks the TOML form. Unknown keys are refused.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use super::relay::WanError;
 /// Connections at once; more are closed at once.
 const MOST_CLIENTS: usize = 16;
 
-/// Room for answers a client has not read yet; a client that lets it fill is dropped. Fits the statistics of the
-/// largest emulator.
+/// Room for answers a client has not read yet; a client that lets it fill is dropped. Fits the statistics of
+/// the largest emulator.
 const ANSWER_BUFFER_BYTES: usize = 1 << 20;
 
 struct Client {
@@ -110,8 +110,8 @@ impl ControlServer {
     }
 }
 
-/// Removes the complete lines from the start of `buffer`. Bytes that are not UTF-8 become the replacement character,
-/// which no command contains.
+/// Removes the complete lines from the start of `buffer`. Bytes that are not UTF-8 become the replacement
+/// character, which no command contains.
 fn take_lines(buffer: &mut Vec<u8>) -> Vec<String> {
     let Some(end) = buffer.iter().rposition(|byte| *byte == b'\n') else {
         return Vec::new();

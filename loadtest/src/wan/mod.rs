@@ -1,9 +1,10 @@
 //! Emulated wide-area links between nodes that run on one machine.
 //!
-//! Each **directed link** (`fra` to `sin`) owns a listening UDP port. What a node sends to that port reaches the other
-//! node's real port after the link's delay, jitter, loss and rate; the answers come back by the link of the opposite
-//! direction. Time, sockets and files are touched by [`relay`] and the modules below it (`capture`, `control`,
-//! `relay::flows`); [`model`], [`units`], [`config`], [`command`] and [`stats`] are pure.
+//! Each **directed link** (`fra` to `sin`) owns a listening UDP port. What a node sends to that port reaches
+//! the other node's real port after the link's delay, jitter, loss and rate; the answers come back by the
+//! link of the opposite direction. Time, sockets and files are touched by [`relay`] and the modules below it
+//! (`capture`, `control`, `relay::flows`); [`model`], [`units`], [`config`], [`command`] and [`stats`] are
+//! pure.
 
 mod capture;
 pub mod change;

@@ -48,7 +48,8 @@ impl Wan {
         self.control
     }
 
-    /// Ends the emulator and returns its final counters. Datagrams under way are lost; the capture is complete.
+    /// Ends the emulator and returns its final counters. Datagrams under way are lost; the capture is
+    /// complete.
     ///
     /// # Errors
     /// What made the thread end earlier, if it did.

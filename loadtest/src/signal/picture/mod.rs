@@ -37,7 +37,8 @@ pub struct PictureSize {
 /// The size cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "`{0}` is not a size: write WIDTHxHEIGHT, width a multiple of 8 from 32 to 3840, height a multiple of 4 from 16 to 2160"
+    "`{0}` is not a size: write WIDTHxHEIGHT, the width a multiple of 8 from 32 to 3840, \
+     the height a multiple of 4 from 16 to 2160"
 )]
 pub struct NotASize(String);
 
@@ -139,8 +140,9 @@ pub struct LumaPlane<'a> {
     pub stride: usize,
 }
 
-/// Reads a picture: averages the middle half of each block, splits black from white half-way between the extremes of
-/// row 0, and accepts only if rows 0 to 2 are consistent. Costs one pass over a quarter of the pixels.
+/// Reads a picture: averages the middle half of each block, splits black from white half-way between the
+/// extremes of row 0, and accepts only if rows 0 to 2 are consistent. Costs one pass over a quarter of the
+/// pixels.
 ///
 /// # Errors
 /// [`Unreadable`] says which check failed.

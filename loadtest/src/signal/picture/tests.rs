@@ -169,7 +169,12 @@ proptest! {
     }
 
     #[test]
-    fn random_pixels_do_not_panic(width in 0_usize..100, height in 0_usize..100, stride in 0_usize..120, samples: Vec<u8>) {
+    fn random_pixels_do_not_panic(
+        width in 0_usize..100,
+        height in 0_usize..100,
+        stride in 0_usize..120,
+        samples: Vec<u8>,
+    ) {
         let _ = read(LumaPlane { samples: &samples, width, height, stride });
     }
 }

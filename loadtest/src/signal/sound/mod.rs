@@ -22,8 +22,8 @@ pub fn tone_hz(sender: SenderId) -> f64 {
     500.0 + 150.0 * f64::from(sender.number())
 }
 
-/// One period at 48 kHz: 400 ms of tone with ramps of 10 ms at both ends, 200 ms of silence. Periods join without a
-/// click because each begins and ends in silence.
+/// One period at 48 kHz: 400 ms of tone with ramps of 10 ms at both ends, 200 ms of silence. Periods join
+/// without a click because each begins and ends in silence.
 pub fn period(sender: SenderId) -> Vec<i16> {
     let hz = tone_hz(sender);
     let sample = |index: usize| {
@@ -42,9 +42,10 @@ fn envelope(index: usize) -> f64 {
 
 /// Which tones are in a stretch of sound, in order of sender; several may sound together.
 ///
-/// The sound is cut into windows of 40 ms. A tone counts in a window if it has at least 1 % of full scale, six times
-/// the median of all sixteen tones and a fifth of the strongest; it is heard if it counts in two windows. A sound
-/// of 600 ms or more has at least nine windows with the tone on. `samples_per_second` is 8,000 or more.
+/// The sound is cut into windows of 40 ms. A tone counts in a window if it has at least 1 % of full scale,
+/// six times the median of all sixteen tones and a fifth of the strongest; it is heard if it counts in two
+/// windows. A sound of 600 ms or more has at least nine windows with the tone on. `samples_per_second` is
+/// 8,000 or more.
 pub fn heard(samples: &[i16], samples_per_second: u32) -> Vec<SenderId> {
     const WINDOWS_NEEDED: usize = 2;
     let window_samples = samples_per_second as usize / 25;
@@ -81,8 +82,8 @@ fn heard_in_window(window: &[i16], samples_per_second: u32) -> impl Iterator<Ite
         .map(|(sender, _)| sender)
 }
 
-/// Amplitude of one frequency (in cycles per sample), 1 for a sine of full scale: Goertzel's recurrence over a Hann
-/// window (Goertzel, "An algorithm for the evaluation of finite trigonometric series", 1958).
+/// Amplitude of one frequency (in cycles per sample), 1 for a sine of full scale: Goertzel's recurrence over
+/// a Hann window (Goertzel, "An algorithm for the evaluation of finite trigonometric series", 1958).
 fn amplitude(window: &[i16], cycles_per_sample: f64) -> f64 {
     /// Mean of the Hann window, which lowers the sum.
     const HANN_MEAN: f64 = 0.5;

@@ -55,8 +55,8 @@ impl Probability {
     }
 }
 
-/// A path that alternates between a good and a bad state (Gilbert 1960, Elliott 1963). It may change state before
-/// each datagram, and each state has its own probability of loss.
+/// A path that alternates between a good and a bad state (Gilbert 1960, Elliott 1963). It may change state
+/// before each datagram, and each state has its own probability of loss.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GilbertElliott {
     /// From good to bad, per datagram.
@@ -76,13 +76,14 @@ impl GilbertElliott {
     /// Loses `mean` of all datagrams in bursts of `burst_datagrams` on average, and none between the bursts.
     ///
     /// # Errors
-    /// [`LossError::BurstLength`] outside `1.0..=10_000.0`; [`LossError::TooDense`] when so much loss would need
-    /// longer bursts.
+    /// [`LossError::BurstLength`] outside `1.0..=10_000.0`; [`LossError::TooDense`] when so much loss would
+    /// need longer bursts.
     pub fn with_mean(mean: Probability, burst_datagrams: f64) -> Result<Self, LossError> {
         if !(1.0..=Self::LONGEST_BURST).contains(&burst_datagrams) {
             return Err(LossError::BurstLength(burst_datagrams));
         }
-        // In the long run enter / (enter + leave) of the datagrams meet the bad state; a stay there lasts 1 / leave.
+        // In the long run enter / (enter + leave) of the datagrams meet the bad state; a stay there lasts 1 /
+        // leave.
         let leave = 1.0 / burst_datagrams;
         let enter = leave * mean.value() / (1.0 - mean.value());
         let too_dense = LossError::TooDense {

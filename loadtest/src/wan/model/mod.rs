@@ -1,8 +1,10 @@
-//! One directed link as a pure state machine: it says when a datagram leaves the far end, or why it never does.
+//! One directed link as a pure state machine: it says when a datagram leaves the far end, or why it never
+//! does.
 //!
-//! A datagram passes, in this order: a queue bounded in time, a line of fixed rate, a lossy path, and a delay with
-//! jitter. A lost datagram has used its share of the line, as on a real path. Order is always preserved. Nothing here
-//! reads a clock or ambient randomness: `now` and the seed are arguments, so a run repeats exactly.
+//! A datagram passes, in this order: a queue bounded in time, a line of fixed rate, a lossy path, and a delay
+//! with jitter. A lost datagram has used its share of the line, as on a real path. Order is always preserved.
+//! Nothing here reads a clock or ambient randomness: `now` and the seed are arguments, so a run repeats
+//! exactly.
 
 mod loss;
 mod random;
@@ -83,7 +85,8 @@ pub enum Verdict {
     QueueFull,
 }
 
-/// One directed link. Feed it datagrams in order of time; it costs tens of nanoseconds each and allocates nothing.
+/// One directed link. Feed it datagrams in order of time; it costs tens of nanoseconds each and allocates
+/// nothing.
 #[derive(Debug)]
 pub struct Link {
     properties: LinkProperties,
@@ -111,8 +114,8 @@ impl Link {
         &self.properties
     }
 
-    /// Changes the properties for datagrams offered from now on; those under way keep their times, and order holds
-    /// across the change.
+    /// Changes the properties for datagrams offered from now on; those under way keep their times, and order
+    /// holds across the change.
     pub fn change(&mut self, properties: LinkProperties) {
         self.loss = LossProcess::new(&properties.loss);
         self.properties = properties;

@@ -1,7 +1,7 @@
 //! The generator behind loss and jitter. It is our own so that a seed means the same run after any upgrade.
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): one addition and two
-/// multiply-xor rounds per draw. Good enough for loss and jitter, no use for secrets.
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): one addition
+/// and two multiply-xor rounds per draw. Good enough for loss and jitter, no use for secrets.
 #[derive(Debug, Clone)]
 pub(super) struct SplitMix64 {
     state: u64,

@@ -94,7 +94,8 @@ impl Relay {
             let bytes = match flow.socket.recv(&mut self.buffer) {
                 Ok(bytes) => bytes,
                 Err(error) if is_empty(&error) => return,
-                // A refusal by a node that is down is reported here; a wide-area link would not carry it back.
+                // A refusal by a node that is down is reported here; a wide-area link would not carry it
+                // back.
                 Err(_) => continue,
             };
             let pair = self.pairs[flow.pair].opposite;

@@ -23,8 +23,8 @@ pub(super) enum Request {
     Stop,
 }
 
-/// Commands a running emulator from any thread. Each call returns once the emulator has obeyed, so what is sent after
-/// `cut` returns does not arrive.
+/// Commands a running emulator from any thread. Each call returns once the emulator has obeyed, so what is
+/// sent after `cut` returns does not arrive.
 #[derive(Clone)]
 pub struct WanHandle {
     sender: SyncSender<Request>,

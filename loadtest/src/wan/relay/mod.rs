@@ -1,12 +1,14 @@
-//! The real-time half of the emulator: one thread that owns every socket, one timer, and the datagrams under way.
+//! The real-time half of the emulator: one thread that owns every socket, one timer, and the datagrams under
+//! way.
 //!
-//! For each directed link a socket listens; each sender at it gets a **flow**, a socket of its own connected to the
-//! receiving node, so that answers find their way back. An answer obeys the link of the opposite direction, exactly
-//! like what the other node sends by itself. Datagram boundaries are preserved, ECN marks are not.
+//! For each directed link a socket listens; each sender at it gets a **flow**, a socket of its own connected
+//! to the receiving node, so that answers find their way back. An answer obeys the link of the opposite
+//! direction, exactly like what the other node sends by itself. Datagram boundaries are preserved, ECN marks
+//! are not.
 //!
 //! A timer file descriptor wakes the thread for the earliest datagram, so precision is that of the kernel's
-//! high-resolution timers (measured by `loadtest wan-accuracy`), not of a runtime's tick. What a link does to a
-//! datagram is decided in `model`, never here.
+//! high-resolution timers (measured by `loadtest wan-accuracy`), not of a runtime's tick. What a link does to
+//! a datagram is decided in `model`, never here.
 
 mod event_loop;
 mod flows;
@@ -88,14 +90,15 @@ impl From<nix::Error> for WanError {
 /// Where delivered datagrams are recorded.
 #[derive(Debug, Clone)]
 pub struct CaptureTo {
-    /// The pcap file, created or emptied at the start, readable up to the last second while the emulator runs.
+    /// The pcap file, created or emptied at the start, readable up to the last second while the emulator
+    /// runs.
     pub path: PathBuf,
     /// Size after which nothing is added, in bytes.
     pub limit_bytes: u64,
 }
 
-/// An emulator with all its sockets open. [`Relay::run`] carries datagrams on the calling thread; [`super::Wan`] does
-/// it on a thread of its own.
+/// An emulator with all its sockets open. [`Relay::run`] carries datagrams on the calling thread;
+/// [`super::Wan`] does it on a thread of its own.
 pub struct Relay {
     poller: Poller,
     pairs: Vec<Pair>,

@@ -72,8 +72,8 @@ impl Pair {
     }
 }
 
-/// A seed per link that depends on its name alone, so that adding a link leaves the others' losses as they were
-/// (FNV-1a over the names).
+/// A seed per link that depends on its name alone, so that adding a link leaves the others' losses as they
+/// were (FNV-1a over the names).
 fn seed_of(link: &LinkConfig, seed: u64) -> u64 {
     const PRIME: u64 = 0x0000_0100_0000_01b3;
     const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
