@@ -1,7 +1,7 @@
 //! The thread's loop: deliver what is due, sleep, take what has come.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::flows::FlowId;
@@ -86,24 +86,24 @@ impl Relay {
 
     /// Takes what a receiving node has answered to one sender.
     fn receive_back(&mut self, index: usize) {
+        let turn = Instant::now();
         for _ in 0..DATAGRAMS_PER_TURN {
-            let now = Instant::now();
-            let Some((id, flow)) = self.flows.by_index(index, now) else {
+            let Some((id, flow)) = self.flows.by_index(index, turn) else {
                 return;
             };
             let bytes = match flow.socket.recv(&mut self.buffer) {
                 Ok(bytes) => bytes,
                 Err(error) if is_empty(&error) => return,
-                // A refusal by a node that is down is reported here; a wide-area link would not carry it
-                // back.
+                // A refusal by a node that is down is reported here; no wide-area link carries
+                // it back.
                 Err(_) => continue,
             };
             let pair = self.pairs[flow.pair].opposite;
-            self.admit(pair, Some(id), Route::Back, bytes, now);
+            self.admit(pair, Some(id), Route::Back, bytes, Instant::now());
         }
     }
 
-    fn open_flow(&mut self, pair: usize, sender: std::net::SocketAddrV4, now: Instant) -> Option<FlowId> {
+    fn open_flow(&mut self, pair: usize, sender: SocketAddrV4, now: Instant) -> Option<FlowId> {
         let id = self
             .flows
             .open(pair, sender, self.pairs[pair].forward_to, now)
