@@ -1,0 +1,199 @@
+//! The routes of signalling. Every answer, whatever its status, may be read by pages of any origin: without that a
+//! browser shows its user "failed to fetch" instead of the reason, and clients cannot choose what to try next.
+
+mod join_api;
+mod rtc;
+#[cfg(test)]
+mod tests;
+
+use crate::address::client_address;
+use crate::config::SignalingConfig;
+use crate::counters::Counters;
+use crate::hub::Hub;
+use crate::limits::Admission;
+use crate::mesh_view::MeshView;
+use crate::placement::Placement;
+use crate::session::Site;
+use crate::sid::RandomSource;
+use crate::task::{FactsTask, INPUT_QUEUE, Input};
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get, post};
+use geo::slot::LocatorSlot;
+use rand::TryRng as _;
+use relay_proto::id::{NodeId, SessionId};
+use relay_proto::session::SessionCommand;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, watch};
+
+/// The signalling of a node. Cheap to clone; all clones are the same.
+#[derive(Clone)]
+pub struct Signaling(Arc<Shared>);
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub(crate) config: SignalingConfig,
+    pub(crate) counters: Arc<Counters>,
+    locator: Arc<LocatorSlot>,
+    mesh: watch::Receiver<Arc<MeshView>>,
+    inputs: mpsc::Sender<Input>,
+    admission: Mutex<Admission>,
+    placement: Mutex<Placement>,
+    last_serial: AtomicU32,
+}
+
+impl Signaling {
+    /// Makes the signalling and the task that must be run beside it. `locator` says where addresses are and may be
+    /// reloaded at any time; `commands` go to the bridge; `mesh` is what is known of the mesh now.
+    #[must_use]
+    pub fn new(
+        config: SignalingConfig,
+        locator: Arc<LocatorSlot>,
+        commands: mpsc::Sender<SessionCommand>,
+        mesh: watch::Receiver<Arc<MeshView>>,
+    ) -> (Self, FactsTask) {
+        let counters = Arc::new(Counters::default());
+        let site = Site {
+            node: config.node.clone(),
+            region: config.region.clone(),
+            software: config.software.clone(),
+            limits: config.limits.clone(),
+            counters: Arc::clone(&counters),
+        };
+        let (inputs, input_queue) = mpsc::channel(INPUT_QUEUE);
+        let task = FactsTask {
+            hub: Hub::new(site, Box::new(SystemRandom)),
+            inputs: input_queue,
+            commands,
+            counters: Arc::clone(&counters),
+            outboxes: BTreeMap::new(),
+            waiting: VecDeque::new(),
+        };
+        let shared = Shared {
+            config,
+            counters,
+            locator,
+            mesh,
+            inputs,
+            admission: Mutex::default(),
+            placement: Mutex::default(),
+            last_serial: AtomicU32::new(0),
+        };
+        (Self(Arc::new(shared)), task)
+    }
+
+    /// Figures for the metrics endpoint.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.0.counters)
+    }
+
+    /// `/rtc/v1` and below, a readable 404 for every other path below `/rtc`, and `/api/join`. Must be served with
+    /// `ConnectInfo<SocketAddr>`.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/rtc/v1", get(rtc::upgrade))
+            .route("/rtc/v1/validate", get(rtc::validate))
+            .route("/rtc", any(rtc::unknown))
+            .route("/rtc/{*path}", any(rtc::unknown))
+            .route("/api/join", post(join_api::join).options(preflight))
+            .layer(DefaultBodyLimit::max(self.0.config.limits.join_body_bytes))
+            .layer(from_fn(readable_everywhere))
+            .with_state(self.clone())
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Shared {
+    fn next_session(&self) -> SessionId {
+        let serial = self.last_serial.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        SessionId {
+            entry: NodeId::of(&self.config.node),
+            serial,
+        }
+    }
+
+    /// The client's address, corrected by what trusted proxies say.
+    fn client_address(&self, headers: &HeaderMap, peer: Peer) -> IpAddr {
+        let forwarded: Vec<&str> = headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        client_address(peer.0, forwarded.into_iter(), &self.config.trusted_proxies)
+    }
+
+    fn with_admission<R>(&self, act: impl FnOnce(&mut Admission) -> R) -> R {
+        // The counts are whole after every call, also after one that panicked.
+        act(&mut self.admission.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn with_placement<R>(&self, act: impl FnOnce(&mut Placement) -> R) -> R {
+        act(&mut self.placement.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The other end of the connection.
+#[derive(Clone, Copy, Debug)]
+struct Peer(IpAddr);
+
+impl<S: Sync> axum::extract::FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        _: &S,
+    ) -> Result<Self, Self::Rejection> {
+        let socket = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        // Without it the router was composed for something else than sockets; nobody is then trusted as a proxy.
+        Ok(Self(socket.map_or(
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            |ConnectInfo(socket)| socket.ip(),
+        )))
+    }
+}
+
+/// Lets pages of any origin read the answer.
+async fn readable_everywhere(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response
+        .headers_mut()
+        .insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+/// What browsers ask before they post JSON to another origin.
+async fn preflight() -> Response {
+    let headers = [
+        (ACCESS_CONTROL_ALLOW_METHODS, "POST, OPTIONS"),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "content-type, authorization"),
+        (ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}
+
+/// The operating system's random bytes.
+struct SystemRandom;
+
+impl RandomSource for SystemRandom {
+    fn bytes(&mut self) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        rand::rngs::SysRng
+            .try_fill_bytes(&mut bytes)
+            .expect("invariant: an operating system that runs this has random bytes");
+        bytes
+    }
+}

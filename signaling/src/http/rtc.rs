@@ -1,0 +1,211 @@
+//! `/rtc/v1`: from an HTTP request to an open connection, or to a reason.
+
+use super::{Peer, Signaling};
+use crate::limits::Crowded;
+use crate::protocol::{JoinError, decode_join};
+use crate::session::Newcomer;
+use crate::task::{Input, clock};
+use crate::token::{self, TokenError};
+use crate::websocket;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Query, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use std::net::IpAddr;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+/// Query of the upgrade.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct RtcQuery {
+    #[serde(default)]
+    access_token: String,
+    join_request: Option<String>,
+    reconnect: Option<String>,
+}
+
+/// Why a client is not let in.
+#[derive(Debug, Error)]
+enum Refused {
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    #[error("{0}")]
+    Join(#[from] JoinError),
+    #[error("join_request is missing; this server speaks version 1 of the protocol")]
+    NoJoinRequest,
+    #[error("the query cannot be read")]
+    Query,
+    #[error("{0}")]
+    Crowded(#[from] Crowded),
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Token(error) if error.is_forbidden() => StatusCode::FORBIDDEN,
+            Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::Join(JoinError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Join(_) | Self::NoJoinRequest | Self::Query => StatusCode::BAD_REQUEST,
+            Self::Crowded(Crowded::Address) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Crowded(Crowded::Node | Crowded::Pending) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        (status, self.to_string()).into_response()
+    }
+}
+
+/// Opens a connection.
+pub(super) async fn upgrade(
+    State(signaling): State<Signaling>,
+    query: Result<Query<RtcQuery>, QueryRejection>,
+    peer: Peer,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let newcomer = match checked(&signaling, query, &headers) {
+        Ok(newcomer) => newcomer,
+        Err(refused) => return refused.into_response(),
+    };
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let address = signaling.shared().client_address(&headers, peer);
+    let place = match Place::taken(&signaling, address) {
+        Ok(place) => place,
+        Err(crowded) => return Refused::from(crowded).into_response(),
+    };
+    let limits = &signaling.shared().config.limits;
+    upgrade
+        .max_message_size(limits.frame_bytes)
+        .max_frame_size(limits.frame_bytes)
+        .on_upgrade(move |socket| connected(signaling, newcomer, place, socket))
+}
+
+/// Says whether [`upgrade`] would let the client in: browsers do not show scripts why an upgrade failed.
+pub(super) async fn validate(
+    State(signaling): State<Signaling>,
+    query: Result<Query<RtcQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    match checked(&signaling, query, &headers) {
+        Ok(_) => (StatusCode::OK, "success").into_response(),
+        Err(refused) => refused.into_response(),
+    }
+}
+
+/// Versions of the protocol that are not spoken here: clients try another one on 404.
+pub(super) async fn unknown() -> Response {
+    (
+        StatusCode::NOT_FOUND,
+        "this server speaks version 1 of the protocol, at /rtc/v1",
+    )
+        .into_response()
+}
+
+/// Checks token and join request.
+fn checked(
+    signaling: &Signaling,
+    query: Result<Query<RtcQuery>, QueryRejection>,
+    headers: &HeaderMap,
+) -> Result<Newcomer, Refused> {
+    let result = examined(signaling, query, headers);
+    if let Err(refused) = &result {
+        let counters = &signaling.shared().counters;
+        match refused {
+            Refused::Token(_) => counters.refused_token.increment(),
+            _ => counters.refused_join_request.increment(),
+        }
+        tracing::info!(reason = %refused, "client refused");
+    }
+    result
+}
+
+fn examined(
+    signaling: &Signaling,
+    query: Result<Query<RtcQuery>, QueryRejection>,
+    headers: &HeaderMap,
+) -> Result<Newcomer, Refused> {
+    let Query(query) = query.map_err(|_| Refused::Query)?;
+    let config = &signaling.shared().config;
+    let bearer = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    let token = bearer.map_or(query.access_token.as_str(), str::trim);
+    let claims = token::admit(token, &config.keys, clock().wall.0 / 1_000)?;
+    let parameter = query.join_request.as_deref().ok_or(Refused::NoJoinRequest)?;
+    let mut join = decode_join(parameter, config.limits.join_request_bytes)?;
+    join.reconnect |= query
+        .reconnect
+        .is_some_and(|value| value == "1" || value == "true");
+    Ok(Newcomer { claims, join })
+}
+
+/// A counted place among the sessions of the node; given back when dropped.
+struct Place {
+    signaling: Signaling,
+    address: IpAddr,
+    pending: bool,
+}
+
+impl Place {
+    fn taken(signaling: &Signaling, address: IpAddr) -> Result<Self, Crowded> {
+        let shared = signaling.shared();
+        shared
+            .with_admission(|admission| admission.enter(address, &shared.config.limits))
+            .inspect_err(|crowded| {
+                shared.counters.refused_limit.increment();
+                tracing::warn!(reason = %crowded, "client refused");
+                tracing::debug!(%address, "client refused");
+            })?;
+        Ok(Self {
+            signaling: signaling.clone(),
+            address,
+            pending: true,
+        })
+    }
+
+    fn opened(&mut self) {
+        self.signaling
+            .shared()
+            .with_admission(crate::limits::Admission::opened);
+        self.pending = false;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (address, pending) = (self.address, self.pending);
+        self.signaling
+            .shared()
+            .with_admission(|admission| admission.left(address, pending));
+    }
+}
+
+/// Tells the hub of the connection and serves it until it ends.
+async fn connected(
+    signaling: Signaling,
+    newcomer: Newcomer,
+    mut place: Place,
+    socket: axum::extract::ws::WebSocket,
+) {
+    let shared = signaling.shared();
+    let id = shared.next_session();
+    tracing::debug!(session = %id, address = %place.address, "connected");
+    let (outbox, frames) = mpsc::channel(shared.config.limits.send_queue_frames);
+    let input = Input::Connected {
+        id,
+        newcomer: Box::new(newcomer),
+        outbox,
+    };
+    if shared.inputs.send(input).await.is_err() {
+        // The node is stopping; the client sees the connection close and tries elsewhere.
+        return;
+    }
+    place.opened();
+    websocket::serve(socket, id, frames, shared.inputs.clone(), &shared.config.limits).await;
+}

@@ -1,0 +1,337 @@
+//! All sessions of a node: takes in requests, facts and time, and hands out effects.
+//!
+//! A room's facts go to all its sessions here; a session's facts go to that session. Rules of one session are in
+//! [`session`](crate::session), rules of one room in [`room`](crate::room); here is only the routing.
+
+use crate::protocol::{Answer, Leave, LeaveAction, LeaveReason, Reply, Request};
+use crate::room::Room;
+use crate::session::{Effect, Newcomer, Now, Session, Site};
+use crate::sid::RandomSource;
+use relay_proto::id::{RoomName, SessionId};
+use relay_proto::room::{LeaveCause, ParticipantRecord};
+use relay_proto::session::{RoomChange, SessionFact};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+#[cfg(test)]
+mod tests;
+
+/// A room with its sessions on this node.
+#[derive(Debug, Default)]
+struct LocalRoom {
+    room: Room,
+    sessions: BTreeSet<SessionId>,
+}
+
+/// All sessions of a node.
+pub struct Hub {
+    site: Site,
+    random: Box<dyn RandomSource + Send>,
+    sessions: BTreeMap<SessionId, Session>,
+    rooms: BTreeMap<RoomName, LocalRoom>,
+    /// When each session wants to be woken; at most one entry per session.
+    deadlines: BTreeSet<(Instant, SessionId)>,
+}
+
+impl Hub {
+    /// Starts without sessions. `random` makes ids.
+    #[must_use]
+    pub fn new(site: Site, random: Box<dyn RandomSource + Send>) -> Self {
+        Self {
+            site,
+            random,
+            sessions: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+        }
+    }
+
+    /// When [`timeout`](Self::timeout) must be called at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Number of sessions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether there is no session.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// A client has connected. A resume is refused with the order to join anew: its media session is gone.
+    pub fn connected(&mut self, id: SessionId, newcomer: Newcomer, now: Now, out: &mut Vec<Effect>) {
+        if newcomer.join.reconnect {
+            self.site.counters.refused_resume.increment();
+            tracing::info!(session = %id, room = %newcomer.claims.room(), "resume refused: the client is to join anew");
+            let leave = Leave {
+                reason: LeaveReason::StateMismatch,
+                action: LeaveAction::Reconnect,
+            };
+            out.push(Effect::Send {
+                to: vec![id],
+                reply: Reply::Leave(leave),
+            });
+            out.push(Effect::Close(id));
+            return;
+        }
+        let session = Session::open(id, newcomer, &self.site, self.random.as_mut(), now, out);
+        self.rooms
+            .entry(session.room().clone())
+            .or_default()
+            .sessions
+            .insert(id);
+        self.sessions.insert(id, session);
+        self.site.counters.sessions_opened.increment();
+        self.settle(id, None);
+    }
+
+    /// A client has sent a request.
+    pub fn requested(&mut self, id: SessionId, request: Request, now: Now, out: &mut Vec<Effect>) {
+        let Self {
+            site,
+            random,
+            sessions,
+            rooms,
+            ..
+        } = self;
+        let Some(session) = sessions.get_mut(&id) else {
+            return;
+        };
+        let before = session.deadline();
+        let local = rooms.entry(session.room().clone()).or_default();
+        session.request(request, &local.room, site, random.as_mut(), now, out);
+        self.settle(id, before);
+    }
+
+    /// A client has sent a frame that is no request.
+    pub fn frame_malformed(&mut self, id: SessionId, now: Now, out: &mut Vec<Effect>) {
+        self.with(id, |session, site| session.malformed_frame(now, site, out));
+    }
+
+    /// A client sends more frames than it may.
+    pub fn flooded(&mut self, id: SessionId, out: &mut Vec<Effect>) {
+        self.with(id, |session, site| session.abused("too many frames", site, out));
+    }
+
+    /// A client's connection is gone.
+    pub fn disconnected(&mut self, id: SessionId, out: &mut Vec<Effect>) {
+        self.with(id, |session, _| session.disconnected(out));
+    }
+
+    /// A client's queue is full.
+    pub fn overflowed(&mut self, id: SessionId, out: &mut Vec<Effect>) {
+        self.with(id, |session, site| session.overflowed(site, out));
+    }
+
+    /// Does everything that is due.
+    pub fn timeout(&mut self, now: Now, out: &mut Vec<Effect>) {
+        while let Some((_, id)) = self
+            .deadlines
+            .first()
+            .copied()
+            .filter(|(at, _)| *at <= now.monotonic)
+        {
+            self.with(id, |session, site| session.timeout(now, site, out));
+        }
+    }
+
+    /// Takes in a fact of the bridge.
+    pub fn happened(&mut self, fact: SessionFact, now: Now, out: &mut Vec<Effect>) {
+        match fact {
+            SessionFact::SessionOpened {
+                session,
+                participant,
+                others,
+            } => {
+                self.session_opened(session, &participant, others, now, out);
+            }
+            SessionFact::SessionEnded { session, cause } => self.with(session, |it, _| it.ended(&cause, out)),
+            SessionFact::OfferAnswered {
+                session,
+                offer_id,
+                sdp,
+                sections,
+            } => {
+                let answer = Answer {
+                    offer_id,
+                    sdp,
+                    sections,
+                };
+                self.with(session, |it, _| it.offer_answered(answer, out));
+            }
+            SessionFact::OfferRejected {
+                session,
+                offer_id,
+                reason,
+            } => {
+                self.with(session, |it, site| {
+                    it.offer_unusable(offer_id, &reason, site, out)
+                });
+            }
+            SessionFact::SectionsRequired {
+                session,
+                audios,
+                videos,
+            } => {
+                self.with(session, |it, _| it.sections_required(audios, videos, now));
+            }
+            SessionFact::TransportConnected { session } => {
+                tracing::debug!(%session, "media connected");
+            }
+            SessionFact::TrackAnnounced { session, cid, track } => {
+                self.with(session, |it, _| it.track_announced(cid, track, out));
+            }
+            SessionFact::TrackRefused { session, cid, reason } => {
+                self.with(session, |it, site| it.track_refused(&cid, &reason, site, out));
+            }
+            SessionFact::TrackUnpublished { session, track } => {
+                self.with(session, |it, _| it.track_unpublished(&track));
+            }
+            SessionFact::DataReceived {
+                session,
+                reliable,
+                payload,
+            } => {
+                self.data_received(session, reliable, &payload, out);
+            }
+            SessionFact::RoomChanged { room, change } => self.room_changed(&room, change, out),
+        }
+    }
+
+    fn session_opened(
+        &mut self,
+        id: SessionId,
+        participant: &ParticipantRecord,
+        others: Vec<ParticipantRecord>,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
+        let Self {
+            site,
+            random,
+            sessions,
+            rooms,
+            ..
+        } = self;
+        let Some(session) = sessions.get_mut(&id) else {
+            return;
+        };
+        let before = session.deadline();
+        let local = rooms.entry(session.room().clone()).or_default();
+        for record in others.iter().chain([participant]) {
+            local.room.upsert(record);
+        }
+        session.opened(participant, others, &local.room, site, random.as_mut(), now, out);
+        self.settle(id, before);
+    }
+
+    fn data_received(&self, id: SessionId, reliable: bool, payload: &[u8], out: &mut Vec<Effect>) {
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        let Some(local) = self.rooms.get(session.room()) else {
+            return;
+        };
+        session.data_received(reliable, payload, &local.room, &self.site, out);
+    }
+
+    fn room_changed(&mut self, name: &RoomName, change: RoomChange, out: &mut Vec<Effect>) {
+        let Some(local) = self.rooms.get_mut(name) else {
+            return;
+        };
+        match change {
+            RoomChange::ParticipantUpserted(record) => {
+                if local.room.upsert(&record) {
+                    let to = self.audience(name, Some(&record));
+                    send(to, Reply::Update(vec![*record]), out);
+                }
+            }
+            RoomChange::ParticipantLeft { participant, cause } => {
+                if local.room.remove(&participant.sid) {
+                    self.participant_left(name, participant, cause, out);
+                }
+            }
+            RoomChange::SpeakersChanged(levels) => {
+                let told = local.room.speakers_changed(levels);
+                if !told.is_empty() {
+                    send(self.audience(name, None), Reply::Speakers(told), out);
+                }
+            }
+        }
+    }
+
+    fn participant_left(
+        &self,
+        name: &RoomName,
+        participant: Box<ParticipantRecord>,
+        cause: LeaveCause,
+        out: &mut Vec<Effect>,
+    ) {
+        let to = self.audience(name, Some(&participant));
+        send(to, Reply::Gone(participant, cause), out);
+    }
+
+    /// The sessions that may hear of `about`: all open ones of the room; of somebody hidden only that one itself.
+    fn audience(&self, name: &RoomName, about: Option<&ParticipantRecord>) -> Vec<SessionId> {
+        let hears = |session: &&Session| {
+            session.is_live()
+                && about.is_none_or(|record| !record.permission.hidden || record.sid == *session.sid())
+        };
+        let members = self.rooms.get(name).into_iter().flat_map(|local| &local.sessions);
+        members
+            .filter_map(|id| self.sessions.get(id))
+            .filter(hears)
+            .map(Session::id)
+            .collect()
+    }
+
+    /// Lets a session do something and keeps the books.
+    fn with(&mut self, id: SessionId, act: impl FnOnce(&mut Session, &Site)) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let before = session.deadline();
+        act(session, &self.site);
+        self.settle(id, before);
+    }
+
+    /// Brings the books in line with a session: its deadline was `before`; if it is over it is forgotten.
+    fn settle(&mut self, id: SessionId, before: Option<Instant>) {
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        if let Some(at) = before {
+            self.deadlines.remove(&(at, id));
+        }
+        if session.is_over() {
+            let name = session.room().clone();
+            self.sessions.remove(&id);
+            self.forget_in_room(&name, id);
+        } else if let Some(at) = session.deadline() {
+            self.deadlines.insert((at, id));
+        }
+        self.site.counters.sessions.set(self.sessions.len());
+        self.site.counters.rooms.set(self.rooms.len());
+    }
+
+    fn forget_in_room(&mut self, name: &RoomName, id: SessionId) {
+        if let Some(local) = self.rooms.get_mut(name) {
+            local.sessions.remove(&id);
+            if local.sessions.is_empty() {
+                self.rooms.remove(name);
+            }
+        }
+    }
+}
+
+fn send(to: Vec<SessionId>, reply: Reply, out: &mut Vec<Effect>) {
+    if !to.is_empty() {
+        out.push(Effect::Send { to, reply });
+    }
+}

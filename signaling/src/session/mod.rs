@@ -1,0 +1,270 @@
+//! One client's session: a state machine over its requests, the facts about it, and time.
+//!
+//! Every input returns effects; nothing here sends, waits or knows other sessions. What concerns a whole room is in
+//! [`room`](crate::room), the routing in [`hub`](crate::hub).
+
+mod answers;
+mod opening;
+mod requests;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use crate::counters::Counters;
+use crate::limits::{IDLE_TIMEOUT, Limits, OPEN_TIMEOUT};
+use crate::protocol::{Join, Leave, LeaveAction, LeaveReason, Reply};
+use relay_proto::id::{Identity, ParticipantSid, RoomName, SessionId};
+use relay_proto::room::{LeaveCause, Permission, TrackRecord};
+use relay_proto::session::SessionCommand;
+use relay_proto::unit::UnixMillis;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use opening::Newcomer;
+
+/// The time, both ways it is needed.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For deadlines.
+    pub monotonic: Instant,
+    /// For clients.
+    pub wall: UnixMillis,
+}
+
+/// What sessions know of the node they are on.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Name of the node.
+    pub node: String,
+    /// Region label of the node.
+    pub region: String,
+    /// Version of the software.
+    pub software: String,
+    /// Named limits.
+    pub limits: Limits,
+    /// Figures.
+    pub counters: Arc<Counters>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Tell the bridge.
+    Command(SessionCommand),
+    /// Tell these clients.
+    Send {
+        /// Whom.
+        to: Vec<SessionId>,
+        /// What.
+        reply: Reply,
+    },
+    /// Close the connection once everything is sent. The session is gone.
+    Close(SessionId),
+}
+
+/// Where a session is in its life.
+#[derive(Debug)]
+enum Phase {
+    /// The bridge was asked to open it; what the client said on joining waits.
+    Opening(Box<Join>),
+    /// Requests are served.
+    Live,
+    /// Over; nothing has an effect any more.
+    Over,
+}
+
+/// More sections that the client should offer, not sent yet.
+#[derive(Clone, Copy, Debug)]
+struct PendingSections {
+    audios: u32,
+    videos: u32,
+    due: Instant,
+}
+
+/// A client's session.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    room: RoomName,
+    sid: ParticipantSid,
+    identity: Identity,
+    permission: Permission,
+    phase: Phase,
+    heard_at: Instant,
+    sections: Option<PendingSections>,
+    /// Offers without an answer.
+    offers_open: u32,
+    answered_once: bool,
+    rejected_in_a_row: u32,
+    malformed: u32,
+    /// Announced tracks by the client's own ids; none until the bridge knows them.
+    tracks: BTreeMap<String, Option<Box<TrackRecord>>>,
+}
+
+impl Session {
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Its room.
+    #[must_use]
+    pub const fn room(&self) -> &RoomName {
+        &self.room
+    }
+
+    /// Its participant.
+    #[must_use]
+    pub const fn sid(&self) -> &ParticipantSid {
+        &self.sid
+    }
+
+    /// Whether it hears of its room.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live)
+    }
+
+    /// Whether nothing can come of it any more.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
+    /// When [`timeout`](Self::timeout) must be called at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Opening(_) => Some(self.heard_at + OPEN_TIMEOUT),
+            Phase::Live => {
+                let idle = self.heard_at + IDLE_TIMEOUT;
+                // While an offer waits for its answer the requirement waits too: the answer may use what is there.
+                let sections = self
+                    .sections
+                    .filter(|_| self.offers_open == 0)
+                    .map(|pending| pending.due);
+                Some(sections.map_or(idle, |due| due.min(idle)))
+            }
+            Phase::Over => None,
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn timeout(&mut self, now: Now, site: &Site, out: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Opening(_) if now.monotonic >= self.heard_at + OPEN_TIMEOUT => {
+                tracing::warn!(session = %self.id, room = %self.room, "the bridge did not open the session in time");
+                self.end(
+                    LeaveReason::JoinFailure,
+                    LeaveAction::Reconnect,
+                    LeaveCause::ConnectionLost,
+                    out,
+                );
+            }
+            Phase::Live if now.monotonic >= self.heard_at + IDLE_TIMEOUT => {
+                site.counters.closed_idle.increment();
+                tracing::info!(session = %self.id, room = %self.room, "closed: the client fell silent");
+                self.end(
+                    LeaveReason::ConnectionTimeout,
+                    LeaveAction::Reconnect,
+                    LeaveCause::ConnectionLost,
+                    out,
+                );
+            }
+            Phase::Live => self.send_due_sections(now, out),
+            Phase::Opening(_) | Phase::Over => {}
+        }
+    }
+
+    /// The connection is gone. Sessions are not resumed, so this is the end.
+    pub fn disconnected(&mut self, out: &mut Vec<Effect>) {
+        if !self.is_over() {
+            self.phase = Phase::Over;
+            self.command(
+                SessionCommand::CloseSession {
+                    session: self.id,
+                    cause: LeaveCause::ConnectionLost,
+                },
+                out,
+            );
+        }
+    }
+
+    /// The client does not read what it is sent.
+    pub fn overflowed(&mut self, site: &Site, out: &mut Vec<Effect>) {
+        if !self.is_over() {
+            site.counters.closed_slow.increment();
+            tracing::info!(session = %self.id, room = %self.room, "closed: the client does not read");
+            self.phase = Phase::Over;
+            self.command(
+                SessionCommand::CloseSession {
+                    session: self.id,
+                    cause: LeaveCause::ConnectionLost,
+                },
+                out,
+            );
+            out.push(Effect::Close(self.id));
+        }
+    }
+
+    /// A frame could not be decoded.
+    pub fn malformed_frame(&mut self, now: Now, site: &Site, out: &mut Vec<Effect>) {
+        self.heard_at = now.monotonic;
+        self.malformed += 1;
+        site.counters.malformed_frames.increment();
+        if self.malformed == 1 {
+            tracing::warn!(session = %self.id, room = %self.room, "malformed frame; further ones are only counted");
+        }
+        if self.malformed >= site.limits.malformed_frames {
+            self.abused("too many malformed frames", site, out);
+        }
+    }
+
+    /// Ends the session because the client broke the rules.
+    pub fn abused(&mut self, why: &'static str, site: &Site, out: &mut Vec<Effect>) {
+        if !self.is_over() {
+            site.counters.closed_abuse.increment();
+            tracing::warn!(session = %self.id, room = %self.room, why, "closed: the client breaks the rules");
+            self.end(
+                LeaveReason::StateMismatch,
+                LeaveAction::Disconnect,
+                LeaveCause::Removed,
+                out,
+            );
+        }
+    }
+
+    /// Ends the session from this side: tells the client and the bridge.
+    fn end(&mut self, reason: LeaveReason, action: LeaveAction, cause: LeaveCause, out: &mut Vec<Effect>) {
+        if !self.is_over() {
+            self.command(
+                SessionCommand::CloseSession {
+                    session: self.id,
+                    cause,
+                },
+                out,
+            );
+            self.bid_farewell(Leave { reason, action }, out);
+        }
+    }
+
+    /// Tells the client that it is over.
+    fn bid_farewell(&mut self, leave: Leave, out: &mut Vec<Effect>) {
+        self.phase = Phase::Over;
+        self.tell(Reply::Leave(leave), out);
+        out.push(Effect::Close(self.id));
+    }
+
+    fn tell(&self, reply: Reply, out: &mut Vec<Effect>) {
+        out.push(Effect::Send {
+            to: vec![self.id],
+            reply,
+        });
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as the session giving the order")]
+    fn command(&self, command: SessionCommand, out: &mut Vec<Effect>) {
+        out.push(Effect::Command(command));
+    }
+}

@@ -1,0 +1,205 @@
+//! From an admitted client to an open session.
+
+use super::{Effect, Now, Phase, Session, Site};
+use crate::protocol::{ClientFacts, Join, JoinReply, Leave, LeaveAction, LeaveReason, Reply};
+use crate::protocol::{NODE_ATTRIBUTE, REGION_ATTRIBUTE};
+use crate::room::Room;
+use crate::sid::{self, RandomSource};
+use crate::token::Claims;
+use relay_proto::id::{NodeId, SessionId};
+use relay_proto::room::{LeaveCause, ParticipantRecord, ParticipantState};
+use relay_proto::session::{EndCause, OpenSession, SessionCommand};
+use std::collections::BTreeMap;
+
+/// A client that may come in.
+#[derive(Clone, Debug)]
+pub struct Newcomer {
+    /// What its token says; checked.
+    pub claims: Claims,
+    /// What it says of itself.
+    pub join: Join,
+}
+
+impl Session {
+    /// Starts a session: asks the bridge to open it.
+    pub fn open(
+        id: SessionId,
+        newcomer: Newcomer,
+        site: &Site,
+        random: &mut dyn RandomSource,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) -> Self {
+        let Newcomer { claims, join } = newcomer;
+        let participant = participant_of(id, &claims, &join, site, random, now);
+        let session = Self {
+            id,
+            room: claims.room(),
+            sid: participant.sid.clone(),
+            identity: participant.identity.clone(),
+            permission: participant.permission.clone(),
+            heard_at: now.monotonic,
+            sections: None,
+            offers_open: 0,
+            answered_once: false,
+            rejected_in_a_row: 0,
+            malformed: 0,
+            tracks: BTreeMap::new(),
+            phase: Phase::Over,
+        };
+        session.log_opening(&join.client);
+        let open = OpenSession {
+            session: id,
+            room: session.room.clone(),
+            auto_subscribe: join.auto_subscribe && participant.permission.can_subscribe,
+            participant,
+        };
+        session.command(SessionCommand::OpenSession(Box::new(open)), out);
+        Self {
+            phase: Phase::Opening(Box::new(join)),
+            ..session
+        }
+    }
+
+    fn log_opening(&self, client: &ClientFacts) {
+        tracing::info!(
+            session = %self.id,
+            room = %self.room,
+            participant = %self.sid,
+            sdk = client.sdk,
+            sdk_version = client.version.get(..32).unwrap_or(&client.version),
+            protocol = client.protocol,
+            "opening"
+        );
+    }
+
+    /// The bridge has opened the session: the client hears of it first, then its tracks and its offer go down.
+    pub fn opened(
+        &mut self,
+        participant: &ParticipantRecord,
+        others: Vec<ParticipantRecord>,
+        room: &Room,
+        site: &Site,
+        random: &mut dyn RandomSource,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
+        let Phase::Opening(join) = std::mem::replace(&mut self.phase, Phase::Live) else {
+            return;
+        };
+        self.heard_at = now.monotonic;
+        let visible = |other: &ParticipantRecord| !other.permission.hidden && other.sid != self.sid;
+        self.tell(
+            Reply::Join(Box::new(JoinReply {
+                room_sid: sid::room(&self.room),
+                room_name: self.room.0.clone(),
+                room_since: room.since(),
+                participant: participant.clone(),
+                others: others.into_iter().filter(visible).collect(),
+                region: site.region.clone(),
+                node: site.node.clone(),
+                software: site.software.clone(),
+            })),
+            out,
+        );
+        let speakers = room.speakers();
+        if !speakers.is_empty() {
+            self.tell(Reply::Speakers(speakers), out);
+        }
+        for track in join.tracks {
+            self.add_track(track, site, random, out);
+        }
+        if let Some(offer) = join.offer {
+            self.offer(offer, site, out);
+        }
+    }
+
+    /// The bridge has ended the session, or could not open it.
+    pub fn ended(&mut self, cause: &EndCause, out: &mut Vec<Effect>) {
+        if !self.is_over() {
+            let leave = leave_for(cause);
+            tracing::info!(session = %self.id, room = %self.room, ?cause, action = ?leave.action, "ended by the bridge");
+            self.bid_farewell(leave, out);
+        }
+    }
+}
+
+/// What a client is told when the bridge ends its session. It is sent to join anew where that can help.
+const fn leave_for(cause: &EndCause) -> Leave {
+    use LeaveAction::{Disconnect, Reconnect};
+    let (reason, action) = match cause {
+        EndCause::Left(LeaveCause::ClientLeft) => (LeaveReason::ClientInitiated, Disconnect),
+        EndCause::Left(LeaveCause::DuplicateIdentity) => (LeaveReason::DuplicateIdentity, Disconnect),
+        EndCause::Left(LeaveCause::Removed) => (LeaveReason::ParticipantRemoved, Disconnect),
+        EndCause::Left(LeaveCause::ConnectionLost)
+        | EndCause::ConsentExpired
+        | EndCause::HandshakeTimedOut => (LeaveReason::ConnectionTimeout, Reconnect),
+        EndCause::Left(LeaveCause::NodeLost | LeaveCause::NodeStopped) | EndCause::NotServing => {
+            (LeaveReason::ServerShutdown, Reconnect)
+        }
+        EndCause::FingerprintMismatch => (LeaveReason::MediaFailure, Disconnect),
+        EndCause::LimitReached(_) => (LeaveReason::JoinFailure, Disconnect),
+    };
+    Leave { reason, action }
+}
+
+/// The participant as token and client describe it.
+fn participant_of(
+    id: SessionId,
+    claims: &Claims,
+    join: &Join,
+    site: &Site,
+    random: &mut dyn RandomSource,
+    now: Now,
+) -> ParticipantRecord {
+    let permission = claims.permission();
+    let mut metadata = claims.metadata.clone();
+    let mut attributes = claims.attributes.clone();
+    let limits = &site.limits;
+    if permission.can_update_metadata {
+        if !join.metadata.is_empty() && join.metadata.len() <= limits.metadata_bytes {
+            metadata.clone_from(&join.metadata);
+        }
+        let mut merged = attributes.clone();
+        merged.extend(join.attributes.clone());
+        if attributes_fit(&merged, limits) {
+            attributes = merged;
+        }
+    }
+    attributes.insert(NODE_ATTRIBUTE.to_owned(), site.node.clone());
+    attributes.insert(REGION_ATTRIBUTE.to_owned(), site.region.clone());
+    ParticipantRecord {
+        sid: sid::participant(random),
+        identity: claims.identity(),
+        name: claims.name.clone(),
+        metadata,
+        attributes: attributes.into_iter().collect(),
+        permission,
+        kind: claims.kind_number(),
+        client_protocol: join.client.client_protocol,
+        capabilities: join
+            .client
+            .capabilities
+            .iter()
+            .copied()
+            .take(MAX_CAPABILITIES)
+            .collect(),
+        joined_at: now.wall,
+        home: NodeId(id.entry.0),
+        version: 0,
+        state: ParticipantState::Joined,
+        tracks: Vec::new(),
+    }
+}
+
+/// Capabilities a client may list.
+const MAX_CAPABILITIES: usize = 32;
+
+/// Whether attributes keep to the limits.
+pub(super) fn attributes_fit(attributes: &BTreeMap<String, String>, limits: &crate::limits::Limits) -> bool {
+    let bytes: usize = attributes
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    attributes.len() <= limits.attributes && bytes <= limits.attributes_bytes
+}
