@@ -24,7 +24,7 @@ export default defineConfig({
   plugins: [licences()],
   build: {
     target: "es2022",
-    cssTarget: ["chrome123", "firefox120", "safari17.5"],
+    cssTarget: ["chrome123", "firefox128", "safari18"],
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     sourcemap: false,
@@ -32,5 +32,5 @@ export default defineConfig({
   },
   // The development server answers /m/<room> like a node does and passes joins on to a local node.
   server: { host: "127.0.0.1", port: 5173, proxy: { "/api": "http://127.0.0.1:7880" } },
-  test: { include: ["tests/unit/**/*.test.ts"], environment: "node" },
+  test: { include: ["tests/unit/**/*.test.ts"], environment: "node", silent: "passed-only" },
 } as Parameters<typeof defineConfig>[0]);

@@ -83,7 +83,6 @@ export const en = {
   "meeting.page": "{page} / {pages}",
   "meeting.page.spoken": "Page {page} of {pages}",
   "meeting.close": "Close",
-  "meeting.dismiss": "Dismiss",
 
   "tile.self": "{name} (you)",
   "tile.screen": "Screen of {name}",

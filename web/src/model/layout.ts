@@ -36,14 +36,16 @@ export const NARROWEST = 3 / 4;
 /** Most tiles on a page: more than this costs a laptop too much to decode, whatever the size of its screen. */
 export const MAX_TILES_PER_PAGE = 25;
 
-/** A tile is never planned smaller than this on a page that could hold fewer. */
+/** A tile is never planned smaller than this on a page that could hold fewer; beside a shared screen it may be smaller. */
 const LEAST_TILE: Size = { width: 132, height: 88 };
+const LEAST_STRIP_TILE: Size = { width: 96, height: 64 };
 
 /** How many tiles fit on a page without becoming too small to recognise a face. At least 1. */
 export function pageSize(room: Room, large: boolean): number {
   const area = large ? stripRoom(room) : room;
-  const columns = Math.max(1, Math.floor((area.width + room.gap) / (LEAST_TILE.width + room.gap)));
-  const rows = Math.max(1, Math.floor((area.height + room.gap) / (LEAST_TILE.height + room.gap)));
+  const least = large ? LEAST_STRIP_TILE : LEAST_TILE;
+  const columns = Math.max(1, Math.floor((area.width + room.gap) / (least.width + room.gap)));
+  const rows = Math.max(1, Math.floor((area.height + room.gap) / (least.height + room.gap)));
   return Math.min(MAX_TILES_PER_PAGE, columns * rows);
 }
 
@@ -105,8 +107,8 @@ function isWide(room: Room): boolean {
 /** The room of the strip beside or below a shared screen. */
 function stripRoom(room: Room): Room {
   return isWide(room)
-    ? { ...room, width: Math.min(320, Math.max(120, room.width * 0.2)) }
-    : { ...room, height: Math.min(220, Math.max(72, room.height * 0.24)) };
+    ? { ...room, width: Math.min(320, room.width * 0.4, Math.max(120, room.width * 0.2)) }
+    : { ...room, height: Math.min(220, room.height * 0.4, Math.max(72, room.height * 0.24)) };
 }
 
 /**

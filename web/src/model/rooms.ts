@@ -22,15 +22,14 @@ export function threeWords(random: (below: number) => number): string {
 
 /** What somebody typed as a meeting name, as it appears in a link: lower case, letters, digits, `-` and `_`. */
 export function roomSlug(typed: string): string {
-  return typed
+  const plain = typed
     .normalize("NFC")
     .toLowerCase()
     .trim()
     .replace(/[\s.]+/gu, "-")
     .replace(/[^\p{L}\p{N}_-]+/gu, "")
-    .replace(/-{2,}/g, "-")
-    .replace(/^-+|-+$/g, "")
-    .slice(0, MAX_ROOM_CHARS);
+    .replace(/-{2,}/g, "-");
+  return [...plain].slice(0, MAX_ROOM_CHARS).join("").replace(/^-+|-+$/g, "");
 }
 
 /** The meeting a path of this site names, or null: `/m/amber-fjord-oak` is `amber-fjord-oak`. */

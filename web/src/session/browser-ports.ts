@@ -1,6 +1,6 @@
 /** The outside world of a session in a browser. */
 import { nodeAnswers, requestJoin } from "./join-api";
-import { LivekitLine } from "./livekit-line";
+import { LivekitLine } from "./livekit/line";
 import type { LocalMedia } from "./local-media";
 import { MeetingSession, type SessionPorts } from "./meeting-session";
 import type { FactListener, Session } from "./port";

@@ -1,7 +1,7 @@
 /**
  * What the rest of the client knows about a meeting's connection. The interface draws from facts and calls a `Session`;
  * a session keeps a person in a meeting over any number of `Line`s, each of which is one connection to one node. Only
- * `livekit-line.ts` knows the media library.
+ * the folder `livekit` knows the media library.
  */
 import type { EndReason } from "../model/connection";
 import type { ChatMessage, Fact } from "../model/meeting";

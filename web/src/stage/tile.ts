@@ -24,7 +24,7 @@ export class TileNode {
     this.element.dataset["identity"] = tile.identity;
     this.element.dataset["source"] = tile.source;
     this.element.dataset["self"] = String(tile.self);
-    this.element.style.setProperty("--card", `var(--raw-card-${nameHue(tile.identity)})`);
+    this.element.style.setProperty("--card", `var(--card-${nameHue(tile.identity)})`);
     this.card = node("div", "tile-card");
     this.card.setAttribute("aria-hidden", "true");
     this.video = document.createElement("video");

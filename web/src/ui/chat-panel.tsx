@@ -44,7 +44,7 @@ function Message({ message, follows }: { message: ChatMessage; follows: boolean 
       {!follows && (
         <p class="chat-head">
           <span class="chat-name">{message.self ? t("chat.you") : message.name}</span>
-          <time class="figures">{time.format(message.atMs)}</time>
+          <time class="clock">{time.format(message.atMs)}</time>
         </p>
       )}
       <p class="chat-text" dir="auto">

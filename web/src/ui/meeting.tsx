@@ -41,6 +41,7 @@ export function MeetingView({ store, session }: Props) {
       <main class="deck" aria-label={t("meeting.title", { room: meeting.room })}>
         <StageHost store={store} session={session} frozen={frozen} />
         <Pager meeting={meeting} show={(page) => store.apply({ type: "show-page", page })} />
+        <Announcer meeting={meeting} stage={stage} />
         {meeting.soundBlocked && <SoundNotice session={session} />}
         {meeting.people.length === 1 && !frozen && <p class="alone">{t("meeting.alone")}</p>}
       </main>
@@ -48,7 +49,6 @@ export function MeetingView({ store, session }: Props) {
       {meeting.panel === "chat" && <ChatPanel meeting={meeting} session={session} close={() => open("none")} />}
       {meeting.panel === "settings" && <SettingsPanel session={session} state={media} close={() => open("none")} />}
       <ControlBar meeting={meeting} media={media} session={session} open={open} />
-      <Announcer meeting={meeting} stage={stage} />
     </div>
   );
 }

@@ -64,7 +64,7 @@ function Elapsed() {
     return () => clearInterval(timer);
   }, []);
   return (
-    <span class="top-time figures" role="timer" aria-label={t("meeting.elapsed")}>
+    <span class="top-time clock" role="timer" aria-label={t("meeting.elapsed")}>
       {clock(seconds.value)}
     </span>
   );

@@ -1,14 +1,10 @@
 /**
- * One connection to one node, by livekit-client: the only module that imports it. It turns the library's objects into
- * the client's own plain values and keeps no rule about meetings.
+ * One connection to one node, by livekit-client; no module outside this folder imports that. It turns the library's
+ * objects into the client's own plain values and keeps no rule about meetings.
  */
 import {
-  AudioPresets,
   type ChatMessage as LegacyChat,
   DisconnectReason,
-  type LocalTrack,
-  LocalAudioTrack,
-  LocalVideoTrack,
   type Participant,
   type ReconnectContext,
   type RemoteTrack,
@@ -17,13 +13,13 @@ import {
   setLogLevel,
   Track,
   type TrackPublication,
-  type TrackPublishOptions,
 } from "livekit-client";
-import type { EndReason } from "../model/connection";
-import type { ChatMessage } from "../model/meeting";
-import type { Person, Picture, VideoFeed } from "../model/person";
-import type { LocalMedia, MediaState } from "./local-media";
-import type { Grant, Line, LineListener } from "./port";
+import type { EndReason } from "../../model/connection";
+import type { ChatMessage } from "../../model/meeting";
+import type { Person, Picture, VideoFeed } from "../../model/person";
+import type { LocalMedia } from "../local-media";
+import type { Grant, Line, LineListener } from "../port";
+import { Publisher } from "./publisher";
 
 /** Topic of chat in text streams, as the component libraries and agents of other clients use it. */
 const CHAT_TOPIC = "lk.chat";
@@ -39,14 +35,11 @@ const RESUME_FOR_MS = 5 * 60_000;
 
 setLogLevel("warn");
 
-type Slot = "mic" | "camera" | "screen" | "screenSound";
-
 export class LivekitLine implements Line {
   private readonly room: Room;
-  private readonly published = new Map<Slot, LocalTrack>();
+  private readonly publisher: Publisher;
   private readonly feeds = new WeakMap<object, VideoFeed>();
   private readonly sounds = new Map<string, HTMLMediaElement>();
-  private publishing: Promise<void> = Promise.resolve();
   private snapshotDue = false;
   private closed = false;
   private failures = 0;
@@ -62,6 +55,7 @@ export class LivekitLine implements Line {
       disconnectOnPageLeave: true,
       reconnectPolicy: { nextRetryDelayInMs: (context) => this.retryDelayMs(context) },
     });
+    this.publisher = new Publisher(this.room);
     this.listen();
   }
 
@@ -76,11 +70,7 @@ export class LivekitLine implements Line {
   }
 
   publish(media: LocalMedia): Promise<void> {
-    this.publishing = this.publishing.then(() => this.reconcile(media.state)).catch((error: unknown) => {
-      // The next change or the next connection publishes again; the person sees the state of the connection meanwhile.
-      console.warn("publishing failed", error);
-    });
-    return this.publishing;
+    return this.publisher.match(media);
   }
 
   async sendChat(text: string): Promise<ChatMessage> {
@@ -247,64 +237,6 @@ export class LivekitLine implements Line {
     if (topic !== LEGACY_CHAT_TOPIC || !from) return;
     const message = parseLegacy(payload);
     if (message) this.chat(message.id, from.identity, message.text, message.atMs);
-  }
-
-  /** Brings each kind of publication in line with the local media, one after the other. */
-  private async reconcile(state: MediaState): Promise<void> {
-    if (this.closed || this.room.state === "disconnected") return;
-    const quiet = state.noiseSuppression;
-    await this.settle("mic", state.mic.track, state.mic.on, {
-      source: Track.Source.Microphone,
-      dtx: quiet,
-      audioPreset: quiet ? AudioPresets.speech : AudioPresets.musicHighQuality,
-    });
-    await this.settle("camera", state.camera.track, state.camera.on, { source: Track.Source.Camera });
-    await this.settle("screen", state.screen.track, state.screen.on, { source: Track.Source.ScreenShare });
-    await this.settle("screenSound", state.screenSound, true, {
-      source: Track.Source.ScreenShareAudio,
-      dtx: false,
-      audioPreset: AudioPresets.musicHighQuality,
-    });
-  }
-
-  private async settle(slot: Slot, media: MediaStreamTrack | null, on: boolean, options: TrackPublishOptions): Promise<void> {
-    const current = this.published.get(slot);
-    const live = media?.readyState === "live" ? media : null;
-    if (!current) {
-      if (live) await this.announce(slot, live, on, options);
-      return;
-    }
-    if (!live) {
-      await this.withdraw(slot, current);
-      return;
-    }
-    if (current.mediaStreamTrack !== live) await current.replaceTrack(live, { userProvidedTrack: true });
-    if (on && current.isMuted) await current.unmute();
-    if (!on && !current.isMuted) await current.mute();
-  }
-
-  private async announce(slot: Slot, media: MediaStreamTrack, on: boolean, options: TrackPublishOptions): Promise<void> {
-    const track =
-      media.kind === "audio" ? new LocalAudioTrack(media, undefined, true) : new LocalVideoTrack(media, undefined, true);
-    track.source = options.source ?? Track.Source.Unknown;
-    if (!on) await track.mute();
-    this.published.set(slot, track);
-    try {
-      await this.room.localParticipant.publishTrack(track, options);
-    } catch (error) {
-      this.published.delete(slot);
-      throw error;
-    }
-  }
-
-  /** A camera or microphone that is off keeps its place in the connection, muted; a shared screen goes for good. */
-  private async withdraw(slot: Slot, track: LocalTrack): Promise<void> {
-    if (slot === "mic" || slot === "camera") {
-      if (!track.isMuted) await track.mute();
-      return;
-    }
-    this.published.delete(slot);
-    await this.room.localParticipant.unpublishTrack(track, false);
   }
 }
 
