@@ -1,0 +1,215 @@
+//! Which layer a receiver gets: the largest one that is alive and not above its wish, switched at keyframes.
+//!
+//! A receiver is a viewer (leg) or a next-hop node; both choose by the same rule, so that what a link carries is
+//! what somebody behind it watches.
+
+use relay_proto::id::{Layer, MAX_LAYERS};
+use std::time::{Duration, Instant};
+
+/// A layer counts as alive for this long after a packet.
+const ALIVE: Duration = Duration::from_millis(700);
+/// A receiver leaves its current layer once it is silent for this long while a smaller one is alive.
+const STALE: Duration = Duration::from_secs(2);
+
+/// When each layer of a track last had a packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LayerActivity {
+    last: [Option<Instant>; MAX_LAYERS],
+}
+
+impl LayerActivity {
+    /// A packet of `layer` has come; true where the layer was not alive before.
+    pub fn touch(&mut self, layer: Layer, now: Instant) -> bool {
+        let woke = !self.within(layer, now, ALIVE);
+        if let Some(last) = self.last.get_mut(usize::from(layer.0)) {
+            *last = Some(now);
+        }
+        woke
+    }
+
+    fn within(&self, layer: Layer, now: Instant, time: Duration) -> bool {
+        self.last
+            .get(usize::from(layer.0))
+            .copied()
+            .flatten()
+            .is_some_and(|last| now.duration_since(last) < time)
+    }
+
+    /// The largest alive layer not above `max`; none where all are silent.
+    #[must_use]
+    pub fn best(&self, max: Layer, now: Instant) -> Option<Layer> {
+        (0..=max.0.min(MAX_LAYERS as u8 - 1))
+            .rev()
+            .map(Layer)
+            .find(|layer| self.within(*layer, now, ALIVE))
+    }
+}
+
+/// What to do with a packet for one receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Not for this receiver.
+    Drop,
+    /// Goes on in the layer it has.
+    Forward,
+    /// The first packet of a new layer (or of all).
+    Switch,
+}
+
+/// One receiver's choice among the layers of a track.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerChoice {
+    max: Layer,
+    enabled: bool,
+    current: Option<Layer>,
+    target: Option<Layer>,
+}
+
+impl LayerChoice {
+    /// Wants the largest layer up to `max`, has none yet.
+    #[must_use]
+    pub const fn new(max: Layer) -> Self {
+        Self {
+            max,
+            enabled: true,
+            current: None,
+            target: None,
+        }
+    }
+
+    /// Changes the wish. A receiver that is switched off has no layer and starts again at a keyframe.
+    pub const fn set_wish(&mut self, enabled: bool, max: Layer) {
+        self.max = max;
+        self.enabled = enabled;
+        if !enabled {
+            self.current = None;
+            self.target = None;
+        }
+    }
+
+    /// The largest layer of use, or none where switched off.
+    #[must_use]
+    pub fn wish(&self) -> Option<Layer> {
+        self.enabled.then_some(self.max)
+    }
+
+    /// Starts again at the next keyframe (the stream it had is gone).
+    pub const fn reset(&mut self) {
+        self.current = None;
+        self.target = None;
+    }
+
+    /// Sets the target from what is alive; returns the layer whose keyframe is needed to get there.
+    pub fn retarget(&mut self, activity: &LayerActivity, now: Instant) -> Option<Layer> {
+        if !self.enabled {
+            return None;
+        }
+        let best = activity.best(self.max, now);
+        self.target = match (self.current, best) {
+            (Some(current), Some(best)) if best < current && current <= self.max => {
+                // A larger layer that pauses for a moment (a still screen) is no reason to fall back.
+                if activity.within(current, now, STALE) {
+                    Some(current)
+                } else {
+                    Some(best)
+                }
+            }
+            (_, Some(best)) => Some(best),
+            (current, None) => current,
+        };
+        self.waits_for()
+    }
+
+    /// The layer whose keyframe this receiver waits for.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<Layer> {
+        if self.target == self.current {
+            None
+        } else {
+            self.target
+        }
+    }
+
+    /// Decides on a packet of `layer`; moves to the target at its keyframe. Hot path.
+    pub fn admit(&mut self, layer: Layer, keyframe: bool) -> Admission {
+        if keyframe && self.target == Some(layer) && self.current != self.target {
+            self.current = self.target;
+            return Admission::Switch;
+        }
+        if self.current == Some(layer) {
+            Admission::Forward
+        } else {
+            Admission::Drop
+        }
+    }
+
+    /// The layer it gets now.
+    #[must_use]
+    pub const fn current(&self) -> Option<Layer> {
+        self.current
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alive(layers: &[u8], now: Instant) -> LayerActivity {
+        let mut activity = LayerActivity::default();
+        for layer in layers {
+            activity.touch(Layer(*layer), now);
+        }
+        activity
+    }
+
+    #[test]
+    fn the_largest_alive_layer_up_to_the_wish_is_reached_at_its_keyframe() {
+        let now = Instant::now();
+        let mut choice = LayerChoice::new(Layer(1));
+        assert_eq!(choice.retarget(&alive(&[0, 1, 2], now), now), Some(Layer(1)));
+        assert_eq!(choice.admit(Layer(1), false), Admission::Drop);
+        assert_eq!(choice.admit(Layer(2), true), Admission::Drop);
+        assert_eq!(choice.admit(Layer(1), true), Admission::Switch);
+        assert_eq!(choice.admit(Layer(1), true), Admission::Forward);
+    }
+
+    #[test]
+    fn the_old_layer_goes_on_until_the_new_one_has_its_keyframe() {
+        let now = Instant::now();
+        let mut choice = LayerChoice::new(Layer(2));
+        choice.retarget(&alive(&[0], now), now);
+        assert_eq!(choice.admit(Layer(0), true), Admission::Switch);
+        assert_eq!(choice.retarget(&alive(&[0, 2], now), now), Some(Layer(2)));
+        assert_eq!(choice.admit(Layer(0), false), Admission::Forward);
+        assert_eq!(choice.admit(Layer(2), true), Admission::Switch);
+        assert_eq!(choice.admit(Layer(0), true), Admission::Drop);
+    }
+
+    #[test]
+    fn a_layer_that_ends_is_left_and_one_that_pauses_is_not() {
+        let start = Instant::now();
+        let mut activity = alive(&[0, 2], start);
+        let mut choice = LayerChoice::new(Layer(2));
+        choice.retarget(&activity, start);
+        choice.admit(Layer(2), true);
+        let paused = start + Duration::from_secs(1);
+        activity.touch(Layer(0), paused);
+        assert_eq!(choice.retarget(&activity, paused), None);
+        let ended = start + Duration::from_secs(3);
+        activity.touch(Layer(0), ended);
+        assert_eq!(choice.retarget(&activity, ended), Some(Layer(0)));
+    }
+
+    #[test]
+    fn a_receiver_that_is_switched_off_gets_nothing_and_starts_again_at_a_keyframe() {
+        let now = Instant::now();
+        let mut choice = LayerChoice::new(Layer(0));
+        choice.retarget(&alive(&[0], now), now);
+        choice.admit(Layer(0), true);
+        choice.set_wish(false, Layer(0));
+        assert_eq!(choice.admit(Layer(0), true), Admission::Drop);
+        choice.set_wish(true, Layer(0));
+        assert_eq!(choice.retarget(&alive(&[0], now), now), Some(Layer(0)));
+        assert_eq!(choice.admit(Layer(0), false), Admission::Drop);
+    }
+}

@@ -1,0 +1,411 @@
+//! One track to one viewer: layer choice, renumbering, and the packets themselves, sealed into GSO segments.
+//!
+//! A viewer sees one stream with continuous numbers and time, whatever layers it is made of. The leg keeps this as a
+//! few *runs*: stretches of one layer with constant offsets. A run begins at a keyframe; a lost packet is found again
+//! by looking its number up in the runs, so that nothing is remembered per packet.
+
+use super::cache::PacketMeta;
+use super::layer::{Admission, LayerChoice};
+use super::rewrite::{Vp8Offsets, Vp8Rewriter};
+use super::track::{Clock, LayerState};
+use relay_proto::id::{Layer, TrackSid};
+use relay_proto::room::Codec;
+use relay_proto::unit::{MediaSeq, RtpTime};
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Length of the RTP header a leg writes: no CSRC, no extension (viewers know the SSRC from the answer).
+pub const RTP_HEADER_BYTES: usize = 12;
+/// Most segments in one batch; the kernel takes 64.
+pub const MAX_SEGMENTS: usize = 48;
+/// Most bytes in one batch; a UDP send takes 65,507.
+pub const MAX_BATCH_BYTES: usize = 60_000;
+/// A packet shorter than its batch's segments by no more than this is padded to their size: the padding costs less
+/// than a second send.
+const MAX_PADDING_BYTES: usize = 24;
+/// Stretches remembered per leg; older packets cannot be repaired.
+const MAX_RUNS: usize = 4;
+
+/// Seals outgoing RTP for one client. Implemented by its SRTP context.
+pub trait SealRtp {
+    /// Bytes a seal adds.
+    fn tag_bytes(&self) -> usize;
+    /// Seals `packet[..len]` in place (the rest is room for the tag) and returns the sealed length.
+    /// `index` is the 48-bit packet index (rollover counter and sequence number).
+    fn seal_rtp(&mut self, packet: &mut [u8], header_len: usize, len: usize, ssrc: u32, index: u64) -> usize;
+}
+
+/// What negotiation decided about a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegParameters {
+    /// Payload type of the viewer.
+    pub pt: u8,
+    /// SSRC of the stream.
+    pub ssrc: u32,
+    /// Payload type and SSRC of its retransmissions (RFC 4588), where negotiated.
+    pub rtx: Option<(u8, u32)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    layer: Layer,
+    first: MediaSeq,
+    last: MediaSeq,
+    first_index: u64,
+    time_offset: u32,
+    vp8: Vp8Offsets,
+}
+
+/// Counters of a leg, for sender reports.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LegCount {
+    /// Packets sent.
+    pub packets: u32,
+    /// Payload bytes sent.
+    pub bytes: u32,
+}
+
+/// One track to one viewer.
+#[derive(Debug)]
+pub struct Leg {
+    /// Slot of the viewer's session.
+    pub session: u32,
+    /// The track, for reconciling legs with what a client negotiated.
+    pub track: TrackSid,
+    /// Layers.
+    pub choice: LayerChoice,
+    parameters: LegParameters,
+    codec: Codec,
+    runs: VecDeque<Run>,
+    highest: Option<u64>,
+    last_time: RtpTime,
+    last_at: Option<Instant>,
+    vp8: Vp8Rewriter,
+    next_rtx_index: u64,
+    count: LegCount,
+}
+
+impl Leg {
+    /// A leg that waits for its first packet (of video: its first keyframe).
+    #[must_use]
+    pub fn new(
+        session: u32,
+        track: TrackSid,
+        codec: Codec,
+        parameters: LegParameters,
+        choice: LayerChoice,
+    ) -> Self {
+        Self {
+            session,
+            track,
+            choice,
+            parameters,
+            codec,
+            runs: VecDeque::with_capacity(MAX_RUNS),
+            highest: None,
+            last_time: RtpTime(0),
+            last_at: None,
+            vp8: Vp8Rewriter::default(),
+            next_rtx_index: 1,
+            count: LegCount::default(),
+        }
+    }
+
+    /// What negotiation decided.
+    #[must_use]
+    pub const fn parameters(&self) -> LegParameters {
+        self.parameters
+    }
+
+    /// What has been sent.
+    #[must_use]
+    pub const fn count(&self) -> LegCount {
+        self.count
+    }
+
+    /// Writes the next of `fresh` (from index `next` on) into `buf` as segments of one size (the last may be
+    /// shorter) and returns that size; none where nothing of the rest is for this viewer. Advances `next`.
+    ///
+    /// Hot path: no allocation, no lock; one copy and one seal per packet.
+    pub fn write_batch(
+        &mut self,
+        now: Instant,
+        layers: &[LayerState],
+        fresh: &[(Layer, MediaSeq)],
+        next: &mut usize,
+        seal: &mut impl SealRtp,
+        buf: &mut Vec<u8>,
+    ) -> Option<usize> {
+        buf.clear();
+        let mut segment = 0;
+        for count in 0..MAX_SEGMENTS {
+            let Some((layer, meta, payload)) = self.next_admitted(now, layers, fresh, next) else {
+                break;
+            };
+            let len = RTP_HEADER_BYTES + payload.len() + seal.tag_bytes();
+            if count == 0 {
+                segment = self.segment_bytes(len, layers, &fresh[*next..], seal.tag_bytes());
+            }
+            if len > segment || buf.len() + segment > MAX_BATCH_BYTES {
+                break;
+            }
+            let padding = if segment - len <= self.largest_padding() {
+                segment - len
+            } else {
+                0
+            };
+            self.write_packet(now, layer, meta, payload, padding, seal, buf);
+            *next += 1;
+            if len + padding < segment {
+                break;
+            }
+        }
+        (!buf.is_empty()).then_some(segment.min(buf.len()))
+    }
+
+    /// The next packet this viewer gets, with its run open; `next` stays at it.
+    fn next_admitted<'a>(
+        &mut self,
+        now: Instant,
+        layers: &'a [LayerState],
+        fresh: &[(Layer, MediaSeq)],
+        next: &mut usize,
+    ) -> Option<(Layer, &'a PacketMeta, &'a [u8])> {
+        while let Some(&(layer, seq)) = fresh.get(*next) {
+            if let Some((meta, payload)) = layers[usize::from(layer.0)].packet(seq) {
+                let admission = self.choice.admit(layer, meta.keyframe);
+                if admission == Admission::Switch {
+                    self.start_run(now, layers, layer, meta, payload);
+                }
+                if admission != Admission::Drop && self.run_of(layer, seq).is_some() {
+                    return Some((layer, meta, payload));
+                }
+            }
+            *next += 1;
+        }
+        None
+    }
+
+    /// Padding is for streams with their own retransmission format only: a plain retransmission must be the same
+    /// bytes as the original, because it uses the same nonce.
+    const fn largest_padding(&self) -> usize {
+        if self.parameters.rtx.is_some() {
+            MAX_PADDING_BYTES
+        } else {
+            0
+        }
+    }
+
+    fn segment_bytes(
+        &self,
+        first: usize,
+        layers: &[LayerState],
+        rest: &[(Layer, MediaSeq)],
+        tag: usize,
+    ) -> usize {
+        rest.iter()
+            .take(MAX_SEGMENTS)
+            .filter_map(|(layer, seq)| layers[usize::from(layer.0)].packet(*seq))
+            .map(|(_, payload)| RTP_HEADER_BYTES + payload.len() + tag)
+            .filter(|len| *len <= first + self.largest_padding())
+            .max()
+            .map_or(first, |largest| largest.max(first))
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the one place where packet, leg and client meet"
+    )]
+    fn write_packet(
+        &mut self,
+        now: Instant,
+        layer: Layer,
+        meta: &PacketMeta,
+        payload: &[u8],
+        padding: usize,
+        seal: &mut impl SealRtp,
+        buf: &mut Vec<u8>,
+    ) {
+        let Some(at) = self.run_of(layer, meta.seq) else {
+            return;
+        };
+        let run = &mut self.runs[at];
+        run.last = run.last.max(meta.seq);
+        let run = *run;
+        let index = run.first_index + u64::from(meta.seq.0 - run.first.0);
+        let time = meta.time.0.wrapping_add(run.time_offset);
+        let newest = self.highest.is_none_or(|highest| index > highest);
+        let start = buf.len();
+        let first = if padding > 0 { 0xa0 } else { 0x80 };
+        write_header(
+            buf,
+            first,
+            self.parameters.pt,
+            meta.marker,
+            index as u16,
+            time,
+            self.parameters.ssrc,
+        );
+        buf.extend_from_slice(payload);
+        if self.codec == Codec::Vp8 {
+            self.vp8
+                .rewrite(&mut buf[start + RTP_HEADER_BYTES..], run.vp8, newest);
+        }
+        if padding > 0 {
+            buf.resize(buf.len() + padding - 1, 0);
+            buf.push(padding as u8);
+        }
+        seal_tail(buf, start, self.parameters.ssrc, index, seal);
+        if newest {
+            self.highest = Some(index);
+            self.last_time = RtpTime(time);
+            self.last_at = Some(now);
+        }
+        self.count.packets = self.count.packets.wrapping_add(1);
+        self.count.bytes = self.count.bytes.wrapping_add(payload.len() as u32);
+    }
+
+    fn start_run(
+        &mut self,
+        now: Instant,
+        layers: &[LayerState],
+        layer: Layer,
+        meta: &PacketMeta,
+        payload: &[u8],
+    ) {
+        if self.runs.len() == MAX_RUNS {
+            self.runs.pop_front();
+        }
+        let run = Run {
+            layer,
+            first: meta.seq,
+            last: meta.seq,
+            first_index: self.highest.map_or(1, |highest| highest + 1),
+            time_offset: self.time_offset(now, layers, layer, meta.time),
+            vp8: self.vp8.offsets_for(payload),
+        };
+        self.runs.push_back(run);
+    }
+
+    /// What to add to `layer`'s timestamps so that they continue the viewer's time.
+    ///
+    /// Layers have unrelated time bases. Sender reports relate them exactly; before there are any, arrival does.
+    fn time_offset(&self, now: Instant, layers: &[LayerState], layer: Layer, time: RtpTime) -> u32 {
+        let (Some(previous), Some(last_at)) = (self.runs.back(), self.last_at) else {
+            return 0;
+        };
+        let clocks = (
+            layers[usize::from(previous.layer.0)].clock,
+            layers[usize::from(layer.0)].clock,
+        );
+        let offset = match clocks {
+            _ if previous.layer == layer => previous.time_offset,
+            (Some(old), Some(new)) => {
+                let old_time = old.time_at(new.ntp, self.codec.clock_rate());
+                previous
+                    .time_offset
+                    .wrapping_add(old_time.wrapping_sub(new.time.0))
+            }
+            _ => {
+                let elapsed = now.duration_since(last_at).as_micros() as u64;
+                let ticks = (elapsed * u64::from(self.codec.clock_rate()) / 1_000_000) as u32;
+                self.last_time.0.wrapping_add(ticks.max(1)).wrapping_sub(time.0)
+            }
+        };
+        let advance = time.0.wrapping_add(offset).wrapping_sub(self.last_time.0) as i32;
+        if advance > 0 {
+            offset
+        } else {
+            offset.wrapping_add(1_u32.wrapping_sub(advance as u32))
+        }
+    }
+
+    /// The run a packet of a layer belongs to: the newest that reaches back to it.
+    fn run_of(&self, layer: Layer, seq: MediaSeq) -> Option<usize> {
+        let newest = self.runs.len().checked_sub(1)?;
+        (0..=newest).rev().find(|&at| {
+            let run = &self.runs[at];
+            run.layer == layer && run.first <= seq && (at == newest || seq <= run.last)
+        })
+    }
+
+    /// Writes the packet the viewer knows as `seq` again, sealed; false where it is not held any more.
+    pub fn write_retransmission(
+        &mut self,
+        layers: &[LayerState],
+        seq: u16,
+        seal: &mut impl SealRtp,
+        buf: &mut Vec<u8>,
+    ) -> bool {
+        let Some((run, index)) = self.find(seq) else {
+            return false;
+        };
+        let source = MediaSeq(run.first.0 + (index - run.first_index) as u32);
+        let Some((meta, payload)) = layers[usize::from(run.layer.0)].packet(source) else {
+            return false;
+        };
+        let time = meta.time.0.wrapping_add(run.time_offset);
+        let start = buf.len();
+        let (ssrc, sealed_index) = match self.parameters.rtx {
+            Some((pt, ssrc)) => {
+                let rtx_index = self.next_rtx_index;
+                self.next_rtx_index += 1;
+                write_header(buf, 0x80, pt, meta.marker, rtx_index as u16, time, ssrc);
+                buf.extend_from_slice(&seq.to_be_bytes());
+                (ssrc, rtx_index)
+            }
+            None => {
+                let LegParameters { pt, ssrc, .. } = self.parameters;
+                write_header(buf, 0x80, pt, meta.marker, seq, time, ssrc);
+                (ssrc, index)
+            }
+        };
+        let payload_at = buf.len();
+        buf.extend_from_slice(payload);
+        if self.codec == Codec::Vp8 {
+            self.vp8.rewrite(&mut buf[payload_at..], run.vp8, false);
+        }
+        seal_tail(buf, start, ssrc, sealed_index, seal);
+        true
+    }
+
+    /// The run and packet index behind a sequence number the viewer names.
+    fn find(&self, seq: u16) -> Option<(Run, u64)> {
+        let highest = self.highest?;
+        let index = highest.checked_sub(u64::from((highest as u16).wrapping_sub(seq)))?;
+        let run = self.runs.iter().rev().find(|run| run.first_index <= index)?;
+        let source = u64::from(run.first.0) + (index - run.first_index);
+        (source <= u64::from(run.last.0)).then_some((*run, index))
+    }
+
+    /// The layer the viewer watches now, and its (NTP, RTP time) pair in the viewer's time, for a sender report.
+    #[must_use]
+    pub fn sender_clock(&self, layers: &[LayerState]) -> Option<Clock> {
+        let run = self.runs.back()?;
+        let clock = layers[usize::from(run.layer.0)].clock?;
+        Some(Clock {
+            ntp: clock.ntp,
+            time: RtpTime(clock.time.0.wrapping_add(run.time_offset)),
+        })
+    }
+}
+
+fn write_header(buf: &mut Vec<u8>, first: u8, pt: u8, marker: bool, seq: u16, time: u32, ssrc: u32) {
+    let mut header = [0; RTP_HEADER_BYTES];
+    header[0] = first;
+    header[1] = pt | u8::from(marker) << 7;
+    header[2..4].copy_from_slice(&seq.to_be_bytes());
+    header[4..8].copy_from_slice(&time.to_be_bytes());
+    header[8..12].copy_from_slice(&ssrc.to_be_bytes());
+    buf.extend_from_slice(&header);
+}
+
+fn seal_tail(buf: &mut Vec<u8>, start: usize, ssrc: u32, index: u64, seal: &mut impl SealRtp) {
+    let len = buf.len() - start;
+    buf.resize(buf.len() + seal.tag_bytes(), 0);
+    let sealed = seal.seal_rtp(&mut buf[start..], RTP_HEADER_BYTES, len, ssrc, index);
+    buf.truncate(start + sealed);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+use super::*;
+use crate::forward::track::{Incoming, Source, Track, TrackIdentity};
+use relay_proto::id::{NodeId, TrackAlias};
+use std::time::Duration;
+
+/// Seals nothing, but adds a tag of four bytes that repeats the packet's index.
+struct PlainSeal;
+
+impl SealRtp for PlainSeal {
+    fn tag_bytes(&self) -> usize {
+        4
+    }
+
+    fn seal_rtp(&mut self, packet: &mut [u8], _: usize, len: usize, _: u32, index: u64) -> usize {
+        packet[len..len + 4].copy_from_slice(&(index as u32).to_be_bytes());
+        len + 4
+    }
+}
+
+struct Packet {
+    seq: u16,
+    time: u32,
+    payload: Vec<u8>,
+}
+
+fn track(codec: Codec) -> Track {
+    let identity = TrackIdentity {
+        sid: "TR_a".into(),
+        alias: TrackAlias(1),
+        origin: NodeId(1),
+        room: 0,
+        participant: "PA_a".into(),
+        stream_id: String::new(),
+        codec,
+    };
+    let mut track = Track::new(
+        identity,
+        Source::Local {
+            session: 0,
+            uplink: 0,
+        },
+        false,
+    );
+    let parameters = LegParameters {
+        pt: 96,
+        ssrc: 7,
+        rtx: Some((97, 8)),
+    };
+    track.legs.push(Leg::new(
+        5,
+        "TR_a".into(),
+        codec,
+        parameters,
+        LayerChoice::new(Layer(2)),
+    ));
+    track
+}
+
+fn feed(track: &mut Track, now: Instant, layer: u8, seq: u32, time: u32, keyframe: bool, payload: &[u8]) {
+    let meta = PacketMeta {
+        seq: MediaSeq(seq),
+        time: RtpTime(time),
+        marker: false,
+        keyframe,
+        level: 0xff,
+    };
+    assert!(
+        track.ingest(
+            now,
+            Incoming {
+                layer: Layer(layer),
+                meta,
+                payload
+            }
+        ),
+        "packet {seq} refused"
+    );
+}
+
+/// Everything the leg sends for the current batch, packet by packet, with the padding removed.
+fn drain(track: &mut Track, now: Instant) -> Vec<Packet> {
+    let mut packets = Vec::new();
+    let (mut next, mut buf) = (0, Vec::new());
+    let Track {
+        legs, layers, fresh, ..
+    } = track;
+    while let Some(segment) = legs[0].write_batch(now, layers, fresh, &mut next, &mut PlainSeal, &mut buf) {
+        for bytes in buf.chunks(segment) {
+            let end = bytes.len() - 4;
+            let padding = if bytes[0] & 0x20 != 0 {
+                usize::from(bytes[end - 1])
+            } else {
+                0
+            };
+            packets.push(Packet {
+                seq: u16::from_be_bytes([bytes[2], bytes[3]]),
+                time: u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
+                payload: bytes[RTP_HEADER_BYTES..end - padding].to_vec(),
+            });
+        }
+    }
+    track.fresh.clear();
+    packets
+}
+
+#[test]
+fn a_viewer_gets_every_packet_once_and_in_its_own_numbers() {
+    let now = Instant::now();
+    let mut track = track(Codec::Opus);
+    for seq in 500..510 {
+        feed(&mut track, now, 0, seq, seq * 960, true, &[seq as u8; 80]);
+    }
+    let packets = drain(&mut track, now);
+    assert_eq!(
+        packets.iter().map(|packet| packet.seq).collect::<Vec<_>>(),
+        (1..=10).collect::<Vec<_>>()
+    );
+    assert_eq!(packets[9].payload, [509_u32 as u8; 80]);
+    assert!(drain(&mut track, now).is_empty());
+}
+
+#[test]
+fn packets_of_one_frame_leave_as_equal_segments_whatever_a_byte_more_or_less() {
+    let now = Instant::now();
+    let mut track = track(Codec::H264);
+    for (seq, len) in [1_100, 1_101, 1_100, 1_101, 600].into_iter().enumerate() {
+        feed(
+            &mut track,
+            now,
+            0,
+            100 + seq as u32,
+            9_000,
+            seq == 0,
+            &vec![7; len],
+        );
+    }
+    let (mut next, mut buf) = (0, Vec::new());
+    let Track {
+        legs, layers, fresh, ..
+    } = &mut track;
+    let segment = legs[0]
+        .write_batch(now, layers, fresh, &mut next, &mut PlainSeal, &mut buf)
+        .unwrap();
+    assert_eq!(segment, RTP_HEADER_BYTES + 1_101 + 4);
+    assert_eq!(next, 5, "one send for the whole frame");
+    assert_eq!(buf.len(), 4 * segment + RTP_HEADER_BYTES + 600 + 4);
+}
+
+#[test]
+fn a_layer_switch_continues_numbers_and_time() {
+    let mut now = Instant::now();
+    let mut track = track(Codec::H264);
+    feed(&mut track, now, 0, 10, 1_000, true, b"small");
+    assert_eq!(drain(&mut track, now).len(), 1);
+    now += Duration::from_millis(100);
+    feed(&mut track, now, 2, 7_000, 900_000, false, b"large delta");
+    assert!(
+        drain(&mut track, now).is_empty(),
+        "no large picture before its keyframe"
+    );
+    feed(&mut track, now, 2, 7_001, 900_000, true, b"large key");
+    let packets = drain(&mut track, now);
+    assert_eq!((packets[0].seq, packets[0].time), (2, 1_000 + 9_000));
+    feed(&mut track, now, 0, 11, 10_000, false, b"small again");
+    assert!(
+        drain(&mut track, now).is_empty(),
+        "the small layer has ended for this viewer"
+    );
+}
+
+#[test]
+fn sender_reports_relate_layers_exactly() {
+    let mut now = Instant::now();
+    let mut track = track(Codec::H264);
+    track.layers[0].clock = Some(Clock {
+        ntp: 100 << 32,
+        time: RtpTime(1_000),
+    });
+    track.layers[2].clock = Some(Clock {
+        ntp: 101 << 32,
+        time: RtpTime(500_000),
+    });
+    feed(&mut track, now, 0, 10, 1_000, true, b"small");
+    drain(&mut track, now);
+    now += Duration::from_millis(900);
+    feed(&mut track, now, 2, 50, 500_000, true, b"one second later");
+    assert_eq!(drain(&mut track, now)[0].time, 1_000 + 90_000);
+}
+
+#[test]
+fn a_lost_packet_is_found_in_any_layer_it_was_sent_from() {
+    let now = Instant::now();
+    let mut track = track(Codec::H264);
+    feed(&mut track, now, 0, 10, 0, true, b"first");
+    drain(&mut track, now);
+    feed(&mut track, now, 1, 90, 0, true, b"second");
+    feed(&mut track, now, 1, 91, 0, false, b"third");
+    drain(&mut track, now);
+    let mut repair = |seq| {
+        let mut buf = Vec::new();
+        let Track { legs, layers, .. } = &mut track;
+        legs[0]
+            .write_retransmission(layers, seq, &mut PlainSeal, &mut buf)
+            .then_some(buf)
+    };
+    let sent = repair(1).unwrap();
+    assert_eq!(sent[1] & 0x7f, 97);
+    assert_eq!(&sent[12..14], &1_u16.to_be_bytes());
+    assert_eq!(&sent[14..19], b"first");
+    assert_eq!(&repair(3).unwrap()[14..19], b"third");
+    assert!(repair(4).is_none());
+    assert!(repair(40_000).is_none());
+}
+
+#[test]
+fn a_late_packet_takes_the_number_that_was_kept_for_it() {
+    let now = Instant::now();
+    let mut track = track(Codec::H264);
+    feed(&mut track, now, 0, 10, 0, true, b"a");
+    feed(&mut track, now, 0, 12, 0, false, b"c");
+    assert_eq!(drain(&mut track, now).last().unwrap().seq, 3);
+    feed(&mut track, now, 0, 11, 0, false, b"b");
+    assert_eq!(drain(&mut track, now)[0].seq, 2);
+}
+
+#[test]
+fn a_packet_from_before_the_viewer_is_not_sent() {
+    let now = Instant::now();
+    let mut track = track(Codec::H264);
+    feed(&mut track, now, 0, 10, 0, true, b"a");
+    drain(&mut track, now);
+    feed(&mut track, now, 0, 9, 0, false, b"before");
+    assert!(drain(&mut track, now).is_empty());
+}
+
+#[test]
+fn an_index_is_never_used_for_two_packets() {
+    // The seal's nonce is the index: over any mix of layers, lateness and switches it may serve one packet only.
+    let mut now = Instant::now();
+    let mut track = track(Codec::H264);
+    let mut used = std::collections::BTreeMap::new();
+    let mut random = 1_u32;
+    let mut next = [100_u32, 200, 300];
+    for _ in 0..5_000 {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let layer = (random >> 8) as usize % 3;
+        let skip = u32::from(random.is_multiple_of(17));
+        next[layer] += 1 + skip;
+        now += Duration::from_millis(u64::from(random >> 28) * 40);
+        let (seq, payload) = (
+            next[layer],
+            [layer as u8, (next[layer] >> 8) as u8, next[layer] as u8],
+        );
+        feed(
+            &mut track,
+            now,
+            layer as u8,
+            seq,
+            random,
+            random.is_multiple_of(5),
+            &payload,
+        );
+        if skip == 1 {
+            let late = [layer as u8, ((seq - 1) >> 8) as u8, (seq - 1) as u8];
+            feed(&mut track, now, layer as u8, seq - 1, random, false, &late);
+        }
+        track.retarget(now);
+        for packet in drain(&mut track, now) {
+            let before = used.insert(packet.seq, packet.payload.clone());
+            assert!(
+                before.is_none_or(|before| before == packet.payload),
+                "index {} twice",
+                packet.seq
+            );
+        }
+    }
+    assert!(used.len() > 1_000);
+}

@@ -1,0 +1,15 @@
+//! From one published packet to every leg and next-hop node that wants it.
+//!
+//! [`track::Track`] is the unit: its layers with their caches, its legs (viewers on this shard) and its next-hop
+//! nodes. A packet enters through [`track::Track::ingest`], whether it came from a client or over a link; legs are
+//! written by [`leg::Leg::write_batch`]. Everything here is free of clients' transports, rooms and links: sealing is
+//! behind [`leg::Seal`], so that the forward path can be read and tested by itself.
+
+pub mod cache;
+pub mod keyframe;
+pub mod layer;
+pub mod leg;
+pub mod nack;
+pub mod rewrite;
+pub mod sequence;
+pub mod track;

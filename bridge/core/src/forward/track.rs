@@ -1,0 +1,306 @@
+//! A published track: its layers, its viewers on this shard, and the nodes its media goes to next.
+
+use super::cache::{PacketCache, PacketMeta};
+use super::keyframe::KeyframeRequester;
+use super::layer::{Admission, LayerActivity, LayerChoice};
+use super::leg::Leg;
+use super::nack::{NackGenerator, NackPolicy};
+use super::sequence::SequenceExtender;
+use relay_proto::id::{Layer, LayerSet, MAX_LAYERS, NodeId, ParticipantSid, TrackAlias, TrackSid};
+use relay_proto::room::{Codec, MediaKind};
+use relay_proto::unit::{MediaSeq, RtpTime};
+use std::time::Instant;
+
+/// Packets kept per video layer: about a second at 4 Mbit/s.
+const VIDEO_WINDOW: usize = 512;
+/// Packets kept per audio track: about two seconds.
+const AUDIO_WINDOW: usize = 128;
+
+/// A publisher's relation of media time to its wall clock, from a sender report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// 64-bit NTP time.
+    pub ntp: u64,
+    /// RTP time at that moment.
+    pub time: RtpTime,
+}
+
+impl Clock {
+    /// RTP time at another NTP time, for a clock of `rate` Hz.
+    #[must_use]
+    pub fn time_at(&self, ntp: u64, rate: u32) -> u32 {
+        let elapsed = i128::from(ntp.wrapping_sub(self.ntp) as i64);
+        let ticks = (elapsed * i128::from(rate)) >> 32;
+        self.time.0.wrapping_add(ticks as u32)
+    }
+}
+
+/// One layer of a track.
+#[derive(Debug)]
+pub struct LayerState {
+    cache: Option<PacketCache>,
+    extender: SequenceExtender,
+    /// Missing packets.
+    pub nack: NackGenerator,
+    /// Wishes for keyframes.
+    pub keyframe: KeyframeRequester,
+    /// Newest sender report.
+    pub clock: Option<Clock>,
+}
+
+impl LayerState {
+    fn new(policy: NackPolicy) -> Self {
+        Self {
+            cache: None,
+            extender: SequenceExtender::default(),
+            nack: NackGenerator::new(policy),
+            keyframe: KeyframeRequester::default(),
+            clock: None,
+        }
+    }
+
+    /// A packet still held. Hot path.
+    #[must_use]
+    pub fn packet(&self, seq: MediaSeq) -> Option<(&PacketMeta, &[u8])> {
+        self.cache.as_ref()?.packet(seq)
+    }
+}
+
+/// Where a track's media comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A client of this shard: its session slot and the index of the uplink there.
+    Local {
+        /// Session slot.
+        session: u32,
+        /// Index among its uplinks.
+        uplink: usize,
+    },
+    /// Another node.
+    Remote,
+}
+
+/// A node that wants layers of a local track. Each wanted layer is a choice of its own, made as a viewer's is.
+#[derive(Debug)]
+struct PeerDemand {
+    node: NodeId,
+    wanted: [Option<LayerChoice>; MAX_LAYERS],
+}
+
+/// What is fixed about a track while it lives.
+#[derive(Clone, Debug)]
+pub struct TrackIdentity {
+    /// Id clients know.
+    pub sid: TrackSid,
+    /// Id in datagrams.
+    pub alias: TrackAlias,
+    /// Node it is published on.
+    pub origin: NodeId,
+    /// Slot of its room.
+    pub room: u32,
+    /// Its publisher.
+    pub participant: ParticipantSid,
+    /// Stream id viewers see (`PA_…|group`).
+    pub stream_id: String,
+    /// Its codec.
+    pub codec: Codec,
+}
+
+/// A packet on its way in.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// Layer.
+    pub layer: Layer,
+    /// Header facts; `seq` already extended.
+    pub meta: PacketMeta,
+    /// RTP payload.
+    pub payload: &'a [u8],
+}
+
+/// A published track on this shard.
+#[derive(Debug)]
+pub struct Track {
+    /// What is fixed.
+    pub identity: TrackIdentity,
+    /// Where media comes from.
+    pub source: Source,
+    /// Muted by the publisher: nothing is forwarded.
+    pub muted: bool,
+    /// Layers, smallest first.
+    pub layers: [LayerState; MAX_LAYERS],
+    /// Viewers: the fan-out plan, rebuilt on subscription changes, read per packet.
+    pub legs: Vec<Leg>,
+    /// Packets of the current batch, in order of arrival.
+    pub fresh: Vec<(Layer, MediaSeq)>,
+    /// The demand last told to the origin of a remote track.
+    pub told_demand: LayerSet,
+    activity: LayerActivity,
+    peers: Vec<PeerDemand>,
+}
+
+impl Track {
+    /// A track without viewers.
+    #[must_use]
+    pub fn new(identity: TrackIdentity, source: Source, muted: bool) -> Self {
+        let policy = match source {
+            Source::Local { .. } => NackPolicy::CLIENT,
+            Source::Remote => NackPolicy::LINK,
+        };
+        Self {
+            identity,
+            source,
+            muted,
+            layers: std::array::from_fn(|_| LayerState::new(policy)),
+            legs: Vec::new(),
+            fresh: Vec::new(),
+            told_demand: LayerSet::NONE,
+            activity: LayerActivity::default(),
+            peers: Vec::new(),
+        }
+    }
+
+    /// Sound or pictures.
+    #[must_use]
+    pub const fn kind(&self) -> MediaKind {
+        self.identity.codec.kind()
+    }
+
+    /// Extends a client's sequence number in its layer.
+    pub fn extend(&mut self, layer: Layer, seq: u16) -> MediaSeq {
+        self.layers[usize::from(layer.0).min(MAX_LAYERS - 1)]
+            .extender
+            .extend(seq)
+    }
+
+    /// Takes a packet in: stores it, notes gaps, and marks it for this batch's fan-out. False where it is a
+    /// duplicate, too old, muted, or of a layer that does not exist. Hot path: one copy, no allocation in steady state.
+    pub fn ingest(&mut self, now: Instant, packet: Incoming<'_>) -> bool {
+        let kind = self.kind();
+        let Some(layer) = self.layers.get_mut(usize::from(packet.layer.0)) else {
+            return false;
+        };
+        let window = if kind == MediaKind::Audio {
+            AUDIO_WINDOW
+        } else {
+            VIDEO_WINDOW
+        };
+        let cache = layer.cache.get_or_insert_with(|| PacketCache::new(window));
+        if !cache.insert(packet.meta, packet.payload) {
+            return false;
+        }
+        layer.nack.received(packet.meta.seq, now);
+        if layer.nack.take_overrun() {
+            layer.keyframe.want();
+        }
+        if packet.meta.keyframe {
+            layer.keyframe.satisfied();
+        }
+        if self.muted {
+            return false;
+        }
+        if self.activity.touch(packet.layer, now) {
+            self.retarget(now);
+        }
+        self.fresh.push((packet.layer, packet.meta.seq));
+        true
+    }
+
+    /// Looks again at which layer every receiver should have, and notes the keyframes needed to get there. Call on
+    /// every change of wishes and at every tick.
+    pub fn retarget(&mut self, now: Instant) {
+        let legs = self.legs.iter_mut().map(|leg| &mut leg.choice);
+        let peers = self
+            .peers
+            .iter_mut()
+            .flat_map(|peer| peer.wanted.iter_mut().flatten());
+        for choice in legs.chain(peers) {
+            if let Some(layer) = choice.retarget(&self.activity, now) {
+                self.layers[usize::from(layer.0)].keyframe.want();
+            }
+        }
+    }
+
+    /// Mutes or unmutes. After a pause every receiver starts again at a keyframe.
+    pub fn set_muted(&mut self, muted: bool) {
+        if self.muted != muted {
+            self.muted = muted;
+            self.restart();
+        }
+    }
+
+    /// Lets every receiver start again at a keyframe.
+    pub fn restart(&mut self) {
+        for leg in &mut self.legs {
+            leg.choice.reset();
+        }
+        for choice in self
+            .peers
+            .iter_mut()
+            .flat_map(|peer| peer.wanted.iter_mut().flatten())
+        {
+            choice.reset();
+        }
+    }
+
+    /// Sets what a node wants of this track; choices that stay keep the layer they have.
+    pub fn set_peer_demand(&mut self, node: NodeId, layers: LayerSet, now: Instant) {
+        let at = self.peers.iter().position(|peer| peer.node == node);
+        if layers.is_empty() {
+            if let Some(at) = at {
+                self.peers.swap_remove(at);
+            }
+            return;
+        }
+        let at = at.unwrap_or_else(|| {
+            self.peers.push(PeerDemand {
+                node,
+                wanted: [None; MAX_LAYERS],
+            });
+            self.peers.len() - 1
+        });
+        for (layer, choice) in self.peers[at].wanted.iter_mut().enumerate() {
+            let layer = Layer(layer as u8);
+            match (layers.contains(layer), &choice) {
+                (true, None) => *choice = Some(LayerChoice::new(layer)),
+                (false, Some(_)) => *choice = None,
+                _ => {}
+            }
+        }
+        self.retarget(now);
+    }
+
+    /// Nodes that want something of this track.
+    pub fn demanding_nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.peers.iter().map(|peer| peer.node)
+    }
+
+    /// Collects into `nodes` who gets a packet of `layer`, each node once. Hot path: no allocation once `nodes` is
+    /// as long as the longest list.
+    pub fn next_hops(&mut self, layer: Layer, keyframe: bool, nodes: &mut Vec<NodeId>) {
+        nodes.clear();
+        for peer in &mut self.peers {
+            let mut wanted = false;
+            for choice in peer.wanted.iter_mut().flatten() {
+                wanted |= choice.admit(layer, keyframe) != Admission::Drop;
+            }
+            if wanted {
+                nodes.push(peer.node);
+            }
+        }
+    }
+
+    /// The layers this shard's viewers want at most: what is asked of the origin of a remote track.
+    #[must_use]
+    pub fn viewers_demand(&self) -> LayerSet {
+        self.legs
+            .iter()
+            .filter_map(|leg| leg.choice.wish())
+            .fold(LayerSet::NONE, LayerSet::with)
+    }
+
+    /// Somebody downstream needs a keyframe of `layer`, or of what comes nearest below.
+    pub fn want_keyframe(&mut self, layer: Layer, now: Instant) {
+        let layer = self.activity.best(layer, now).unwrap_or(Layer(0));
+        self.layers[usize::from(layer.0)].keyframe.want();
+    }
+}

@@ -1,0 +1,171 @@
+//! One client of a room: its transport, what it publishes, and what it wants to receive.
+
+use crate::rtc::{Downlink, Session};
+use relay_proto::id::{Layer, ParticipantSid, SessionId, TrackSid};
+use relay_proto::session::{AnnouncedTrack, TrackWish};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Changes of a room's tracks within this time become one new offer.
+const DEBOUNCE: Duration = Duration::from_millis(60);
+/// A client that was asked for an offer is asked again after this time.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
+
+/// What a member may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Rights {
+    /// Send tracks.
+    pub publish: bool,
+    /// Receive tracks.
+    pub subscribe: bool,
+    /// Wants every track without asking.
+    pub auto_subscribe: bool,
+}
+
+/// Whether the client has been asked for a new offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asking {
+    /// Nothing to ask for.
+    Settled,
+    /// Something has changed; ask at this time.
+    Due(Instant),
+    /// Asked; no offer yet.
+    Asked(Instant),
+}
+
+/// One client of a room.
+#[derive(Debug)]
+pub struct Member {
+    /// Its session.
+    pub session: SessionId,
+    /// Slot of its room.
+    pub room: u32,
+    /// Who it is.
+    pub participant: ParticipantSid,
+    /// What it may do.
+    pub rights: Rights,
+    /// Its transport.
+    pub rtc: Session,
+    /// Tracks it has announced, bound or not.
+    pub announced: Vec<AnnouncedTrack>,
+    /// Track slot of each of its uplinks, in the order of the last negotiation.
+    pub uplinks: Vec<u32>,
+    /// What it receives since the last negotiation.
+    pub downlinks: Vec<Downlink>,
+    /// Receiving sections without a track: (audio, video).
+    pub free_sections: (u32, u32),
+    /// Has offered at least once.
+    pub has_offered: bool,
+    /// Repairs it may still get in this tick.
+    pub repairs_left: u32,
+    subscriptions: BTreeMap<TrackSid, bool>,
+    wishes: BTreeMap<TrackSid, TrackWish>,
+    asking: Asking,
+}
+
+impl Member {
+    /// A client that has not offered yet.
+    #[must_use]
+    pub const fn new(
+        session: SessionId,
+        room: u32,
+        participant: ParticipantSid,
+        rights: Rights,
+        rtc: Session,
+    ) -> Self {
+        Self {
+            session,
+            room,
+            participant,
+            rights,
+            rtc,
+            announced: Vec::new(),
+            uplinks: Vec::new(),
+            downlinks: Vec::new(),
+            free_sections: (0, 0),
+            has_offered: false,
+            repairs_left: 0,
+            subscriptions: BTreeMap::new(),
+            wishes: BTreeMap::new(),
+            asking: Asking::Settled,
+        }
+    }
+
+    /// Whether it wants a track of somebody else.
+    #[must_use]
+    pub fn wants(&self, track: &TrackSid) -> bool {
+        self.rights.subscribe
+            && self
+                .subscriptions
+                .get(track)
+                .copied()
+                .unwrap_or(self.rights.auto_subscribe)
+    }
+
+    /// Sets an explicit subscription; false where `max` of them are held already.
+    pub fn set_subscription(&mut self, track: TrackSid, wanted: bool, max: usize) -> bool {
+        if self.subscriptions.len() >= max && !self.subscriptions.contains_key(&track) {
+            return false;
+        }
+        self.subscriptions.insert(track, wanted);
+        true
+    }
+
+    /// What it wants of a track: everything, until it says otherwise.
+    #[must_use]
+    pub fn wish(&self, track: &TrackSid) -> TrackWish {
+        const EVERYTHING: TrackWish = TrackWish {
+            enabled: true,
+            max_layer: Layer(2),
+        };
+        self.wishes.get(track).copied().unwrap_or(EVERYTHING)
+    }
+
+    /// Sets what it wants of a track; false where `max` wishes are held already.
+    pub fn set_wish(&mut self, track: TrackSid, wish: TrackWish, max: usize) -> bool {
+        if self.wishes.len() >= max && !self.wishes.contains_key(&track) {
+            return false;
+        }
+        self.wishes.insert(track, wish);
+        true
+    }
+
+    /// Forgets what it said about a track that is gone.
+    pub fn forget_track(&mut self, track: &TrackSid) {
+        self.subscriptions.remove(track);
+        self.wishes.remove(track);
+    }
+
+    /// What it receives may have to change: ask for an offer soon.
+    pub fn tracks_changed(&mut self, now: Instant) {
+        if self.has_offered && self.asking == Asking::Settled {
+            self.asking = Asking::Due(now + DEBOUNCE);
+        }
+    }
+
+    /// The client has offered; whatever it was asked for is answered.
+    pub const fn offered(&mut self) {
+        self.has_offered = true;
+        self.asking = Asking::Settled;
+    }
+
+    /// The client has just been asked for an offer.
+    pub const fn asked(&mut self, now: Instant) {
+        self.asking = Asking::Asked(now);
+    }
+
+    /// Whether to look now at what must be asked for.
+    #[must_use]
+    pub fn is_asking_due(&self, now: Instant) -> bool {
+        match self.asking {
+            Asking::Settled => false,
+            Asking::Due(at) => at <= now,
+            Asking::Asked(at) => now.duration_since(at) >= ASK_AGAIN,
+        }
+    }
+
+    /// There is nothing to ask for after all.
+    pub const fn settle(&mut self) {
+        self.asking = Asking::Settled;
+    }
+}

@@ -1,0 +1,267 @@
+//! Datagrams from clients: media in, feedback, and what the transport has to tell.
+
+use super::ShardCore;
+use super::io::ShardFact;
+use crate::forward::cache::PacketMeta;
+use crate::forward::keyframe::is_keyframe_start;
+use crate::forward::track::{Clock, Incoming};
+use crate::relay::egress;
+use crate::rtc::{Received, RtcEvent, RtcpIn, RtpIn};
+use relay_proto::datagram::encode_level;
+use relay_proto::id::Layer;
+use relay_proto::room::MediaKind;
+use relay_proto::unit::RtpTime;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+impl ShardCore {
+    pub(super) fn datagram_of(&mut self, now: Instant, slot: u32, from: SocketAddr, bytes: &mut [u8]) {
+        let Some(member) = self.members.get_mut(slot as usize) else {
+            return;
+        };
+        match member.rtc.handle_datagram(now, from, bytes) {
+            Received::Rtp(packet) => self.media_of(now, slot, &packet),
+            Received::Rtcp(items) => {
+                for item in items {
+                    self.feedback_of(now, slot, item);
+                }
+                self.talkative(slot);
+            }
+            Received::Nothing => {
+                self.events_of(now, slot);
+                self.talkative(slot);
+            }
+        }
+    }
+
+    /// A client's media packet: the same `ingest` a relayed packet takes, then the next-hop nodes. Hot path.
+    fn media_of(&mut self, now: Instant, slot: u32, packet: &RtpIn<'_>) {
+        self.counters.packets_in += 1;
+        let Some(&track_slot) = self.members[slot as usize].uplinks.get(packet.track) else {
+            return;
+        };
+        let track = &mut self.tracks[track_slot as usize];
+        let meta = PacketMeta {
+            seq: track.extend(packet.layer, packet.seq),
+            time: RtpTime(packet.time),
+            marker: packet.marker,
+            keyframe: is_keyframe_start(track.identity.codec, packet.payload),
+            level: encode_level(packet.level),
+        };
+        let incoming = Incoming {
+            layer: packet.layer,
+            meta,
+            payload: packet.payload,
+        };
+        if !track.ingest(now, incoming) {
+            self.counters.packets_refused += 1;
+            return;
+        }
+        if let Some((level, _)) = packet.level {
+            let room = &mut self.rooms[track.identity.room as usize];
+            room.speakers.heard(&track.identity.participant, level, now);
+        }
+        if track.fresh.len() == 1 {
+            self.fresh.push(track_slot);
+        }
+        self.relay_packet(track_slot, &incoming);
+    }
+
+    /// Sends a local packet to every node that wants its layer: sealed once, each node once.
+    fn relay_packet(&mut self, track_slot: u32, packet: &Incoming<'_>) {
+        let track = &mut self.tracks[track_slot as usize];
+        let mut hops = std::mem::take(&mut self.hops);
+        track.next_hops(packet.layer, packet.meta.keyframe, &mut hops);
+        if !hops.is_empty() {
+            let room = &self.rooms[track.identity.room as usize];
+            let audio = track.kind() == MediaKind::Audio;
+            let datagram = egress::media_datagram(
+                &track.identity,
+                room.epoch,
+                packet.layer,
+                &packet.meta,
+                packet.payload,
+                &room.seal,
+            );
+            for node in &hops {
+                self.relay_to(*node, audio, datagram.clone());
+            }
+        }
+        self.hops = hops;
+    }
+
+    fn feedback_of(&mut self, now: Instant, slot: u32, item: RtcpIn) {
+        match item {
+            RtcpIn::Pli { ssrc } => self.keyframe_wanted(now, slot, ssrc),
+            RtcpIn::Nack { ssrc, seqs } => self.repair(slot, ssrc, &seqs),
+            RtcpIn::SenderReport {
+                track,
+                layer,
+                ntp,
+                rtp_time,
+            } => {
+                let clock = Clock {
+                    ntp,
+                    time: RtpTime(rtp_time),
+                };
+                if let Some(&track_slot) = self.members[slot as usize].uplinks.get(track) {
+                    self.clock_of(track_slot, layer, clock);
+                    self.relay_clock(track_slot, layer, clock);
+                }
+            }
+        }
+    }
+
+    fn keyframe_wanted(&mut self, now: Instant, slot: u32, ssrc: u32) {
+        let Some(track_slot) = self.track_of_ssrc(slot, ssrc) else {
+            return;
+        };
+        let track = &mut self.tracks[track_slot as usize];
+        let layer = track
+            .legs
+            .iter()
+            .find(|leg| leg.session == slot)
+            .and_then(|leg| leg.choice.current());
+        if let Some(layer) = layer {
+            track.want_keyframe(layer, now);
+            self.request_keyframes(now, track_slot);
+        }
+    }
+
+    fn repair(&mut self, slot: u32, ssrc: u32, seqs: &[u16]) {
+        let Some(track_slot) = self.track_of_ssrc(slot, ssrc) else {
+            return;
+        };
+        let track = &mut self.tracks[track_slot as usize];
+        let member = &mut self.members[slot as usize];
+        let Some(leg) = track.legs.iter_mut().find(|leg| leg.session == slot) else {
+            return;
+        };
+        let Some(to) = member.rtc.remote_addr() else {
+            return;
+        };
+        for seq in seqs {
+            if member.repairs_left == 0 {
+                self.counters.repairs_refused += 1;
+                continue;
+            }
+            let Some(sealer) = member.rtc.sealer() else {
+                return;
+            };
+            let mut packet = Vec::new();
+            if leg.write_retransmission(&track.layers, *seq, sealer, &mut packet) {
+                member.repairs_left -= 1;
+                self.counters.repairs_out += 1;
+                self.repairs.push_back((to, packet));
+            } else {
+                self.counters.repairs_refused += 1;
+            }
+        }
+    }
+
+    fn track_of_ssrc(&self, slot: u32, ssrc: u32) -> Option<u32> {
+        let downlink = self.members[slot as usize]
+            .downlinks
+            .iter()
+            .find(|section| section.ssrc == ssrc)?;
+        self.track_slots.get(&downlink.track).copied()
+    }
+
+    /// A publisher's sender report: kept for layer switches, and passed to every viewer in the viewer's time, so
+    /// that sound and picture stay in step.
+    pub(super) fn clock_of(&mut self, track_slot: u32, layer: Layer, clock: Clock) {
+        let Some(track) = self.tracks.get_mut(track_slot as usize) else {
+            return;
+        };
+        let Some(state) = track.layers.get_mut(usize::from(layer.0)) else {
+            return;
+        };
+        state.clock = Some(clock);
+        for leg in &track.legs {
+            if leg.choice.current() != Some(layer) {
+                continue;
+            }
+            let Some(clock) = leg.sender_clock(&track.layers) else {
+                continue;
+            };
+            let count = leg.count();
+            let member = &mut self.members[leg.session as usize];
+            member.rtc.send_rtcp(crate::rtc::RtcpOut::SenderReport {
+                ssrc: leg.parameters().ssrc,
+                ntp: clock.ntp,
+                rtp_time: clock.time.0,
+                packets: count.packets,
+                bytes: count.bytes,
+            });
+            if !self.talkative.contains(&leg.session) {
+                self.talkative.push(leg.session);
+            }
+        }
+    }
+
+    fn relay_clock(&mut self, track_slot: u32, layer: Layer, clock: Clock) {
+        let track = &self.tracks[track_slot as usize];
+        let nodes: Vec<_> = track.demanding_nodes().collect();
+        if nodes.is_empty() {
+            return;
+        }
+        self.clocks_sent += 1;
+        let room = &self.rooms[track.identity.room as usize];
+        let datagram = egress::clock_datagram(
+            &track.identity,
+            room.epoch,
+            layer,
+            clock,
+            self.clocks_sent,
+            &room.seal,
+        );
+        for node in nodes {
+            self.relay_to(node, true, datagram.clone());
+        }
+    }
+
+    /// Takes what a session's transport has to tell.
+    pub(super) fn events_of(&mut self, now: Instant, slot: u32) {
+        while let Some(address) = self.members[slot as usize].rtc.poll_new_addr() {
+            self.mux.learn(address, slot);
+        }
+        while let Some(event) = self
+            .members
+            .get_mut(slot as usize)
+            .and_then(|member| member.rtc.poll_event())
+        {
+            let session = self.members[slot as usize].session;
+            match event {
+                RtcEvent::Connected => self.facts.push_back(ShardFact::TransportConnected { session }),
+                RtcEvent::RemoteMoved => self.refresh_pictures(now, slot),
+                RtcEvent::Data { reliable, payload } => {
+                    self.facts.push_back(ShardFact::DataReceived {
+                        session,
+                        reliable,
+                        payload,
+                    });
+                }
+                RtcEvent::Ended(cause) => {
+                    self.close_session(now, session);
+                    self.end(session, cause);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A client's address has changed: what was in flight is lost, so pictures start anew in both directions.
+    fn refresh_pictures(&mut self, now: Instant, slot: u32) {
+        let member = &self.members[slot as usize];
+        let received = member
+            .downlinks
+            .iter()
+            .filter_map(|section| self.track_slots.get(&section.track));
+        let tracks: Vec<u32> = member.uplinks.iter().chain(received).copied().collect();
+        for track_slot in tracks {
+            let track = &mut self.tracks[track_slot as usize];
+            track.want_keyframe(Layer(2), now);
+            self.request_keyframes(now, track_slot);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What goes into a shard and comes out of it, besides datagrams.
+
+use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
+use relay_proto::room::{Codec, SealKey, SpeakerLevel, TrackRecord};
+use relay_proto::session::{AnnouncedTrack, EndCause, TrackWish};
+
+/// Number of a shard on its node, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u8);
+
+/// An order from the node's `MeshCore` to a shard. Commands arrive in order and never fail: what they break
+/// comes back as a fact.
+#[derive(Clone, Debug)]
+pub enum ShardCommand {
+    /// A conference begins on this node; first command of every room.
+    OpenRoom {
+        /// Which.
+        room: RoomName,
+        /// This node's epoch in it.
+        epoch: Epoch,
+        /// Seals what this node originates in it.
+        seal_key: SealKey,
+    },
+    /// The conference has ended on this node; every session in it is already closed.
+    CloseRoom {
+        /// Which.
+        room: RoomName,
+    },
+    /// A client session begins.
+    OpenSession {
+        /// Which.
+        session: SessionId,
+        /// Its room (opened before).
+        room: RoomName,
+        /// Who it is.
+        participant: ParticipantSid,
+        /// May send tracks.
+        can_publish: bool,
+        /// May receive tracks.
+        can_subscribe: bool,
+        /// Wants every track without asking.
+        auto_subscribe: bool,
+    },
+    /// A client session ends.
+    CloseSession {
+        /// Which.
+        session: SessionId,
+    },
+    /// A client's offer.
+    ApplyOffer {
+        /// Whose.
+        session: SessionId,
+        /// Echoed in the answer.
+        offer_id: u32,
+        /// SDP.
+        sdp: String,
+    },
+    /// A local track is announced; its media binds when an offer names its cid.
+    AnnounceTrack {
+        /// Publisher.
+        session: SessionId,
+        /// The track, alias already given.
+        track: Box<AnnouncedTrack>,
+    },
+    /// A local track is muted or unmuted: muted tracks are not forwarded.
+    SetTrackMuted {
+        /// Publisher.
+        session: SessionId,
+        /// The track.
+        track: TrackSid,
+        /// New state.
+        muted: bool,
+    },
+    /// Explicit subscription; also overrides the automatic one.
+    SetSubscription {
+        /// Viewer.
+        session: SessionId,
+        /// Tracks, local or remote.
+        tracks: Vec<TrackSid>,
+        /// Wanted or not.
+        wanted: bool,
+    },
+    /// What a viewer wants of tracks.
+    SetTrackWish {
+        /// Viewer.
+        session: SessionId,
+        /// Tracks.
+        tracks: Vec<TrackSid>,
+        /// The wish.
+        wish: TrackWish,
+    },
+    /// Bytes for a client's data channel.
+    SendData {
+        /// To whom.
+        session: SessionId,
+        /// Which channel.
+        reliable: bool,
+        /// The bytes.
+        payload: bytes::Bytes,
+    },
+    /// Another node hosts the room too; its media of `epoch` opens with `seal_key`. Replaces an older epoch, whose
+    /// tracks are gone.
+    JoinOrigin {
+        /// The room.
+        room: RoomName,
+        /// The other node.
+        origin: NodeId,
+        /// Its epoch in the room.
+        epoch: Epoch,
+        /// Opens its media.
+        seal_key: SealKey,
+    },
+    /// Another node no longer hosts the room, or is dead: its tracks are gone.
+    DropOrigin {
+        /// The room.
+        room: RoomName,
+        /// The other node.
+        origin: NodeId,
+    },
+    /// A track on another node exists or has changed (the origin has been joined before).
+    UpsertRemoteTrack {
+        /// The room.
+        room: RoomName,
+        /// Where it is published.
+        origin: NodeId,
+        /// By whom.
+        participant: ParticipantSid,
+        /// The track; `codec` is known.
+        track: Box<TrackRecord>,
+    },
+    /// A track on another node is gone.
+    RemoveRemoteTrack {
+        /// The room.
+        room: RoomName,
+        /// Where it was.
+        origin: NodeId,
+        /// Which.
+        track: TrackAlias,
+    },
+    /// What a peer wants of one of this node's tracks; an empty set withdraws.
+    SetPeerDemand {
+        /// The node that wants it.
+        peer: NodeId,
+        /// A local track.
+        track: TrackAlias,
+        /// Wanted layers.
+        layers: LayerSet,
+    },
+    /// The next hop to a node and the largest datagram its link takes, in bytes. Sent at every change.
+    SetRoute {
+        /// Destination.
+        node: NodeId,
+        /// The peer whose link leads there, or none (nothing is sent).
+        via: Option<NodeId>,
+        /// Largest datagram, header included.
+        max_datagram_bytes: usize,
+    },
+}
+
+/// Something a shard tells its node.
+#[derive(Clone, Debug)]
+pub enum ShardFact {
+    /// An offer is answered.
+    OfferAnswered {
+        /// Whose.
+        session: SessionId,
+        /// Which offer.
+        offer_id: u32,
+        /// SDP with all candidates.
+        sdp: String,
+        /// Every section that carries a track to the client.
+        sections: Vec<(String, TrackSid)>,
+    },
+    /// An offer cannot be used.
+    OfferRejected {
+        /// Whose.
+        session: SessionId,
+        /// Which offer.
+        offer_id: u32,
+        /// For people.
+        reason: String,
+    },
+    /// The client should offer again with this many more receiving sections.
+    SectionsRequired {
+        /// Whose.
+        session: SessionId,
+        /// More for audio.
+        audios: u32,
+        /// More for video.
+        videos: u32,
+    },
+    /// Keys are agreed.
+    TransportConnected {
+        /// Whose.
+        session: SessionId,
+    },
+    /// An announced track is bound to a section: others may now subscribe.
+    TrackBound {
+        /// Publisher.
+        session: SessionId,
+        /// Which.
+        track: TrackSid,
+        /// What was negotiated.
+        codec: Codec,
+        /// Whether layers arrive as separate streams.
+        simulcast: bool,
+    },
+    /// A bound track's section went away.
+    TrackUnbound {
+        /// Publisher.
+        session: SessionId,
+        /// Which.
+        track: TrackSid,
+    },
+    /// A client's data message.
+    DataReceived {
+        /// Whose.
+        session: SessionId,
+        /// On which channel.
+        reliable: bool,
+        /// The bytes.
+        payload: Vec<u8>,
+    },
+    /// The shard has ended a session by itself (the session is already gone).
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        cause: EndCause,
+    },
+    /// Changed levels in a room (local and remote participants).
+    SpeakersChanged {
+        /// Which room.
+        room: RoomName,
+        /// Only what changed.
+        speakers: Vec<SpeakerLevel>,
+    },
+    /// What this shard's viewers want of a remote track; an empty set withdraws.
+    DemandChanged {
+        /// The room.
+        room: RoomName,
+        /// Where the track is.
+        origin: NodeId,
+        /// The track.
+        track: TrackAlias,
+        /// Wanted layers.
+        layers: LayerSet,
+    },
+}

@@ -1,0 +1,34 @@
+//! Everything on a shard that could grow, with its bound.
+
+/// Limits of one shard. Each is a key of `[limits]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardLimits {
+    /// Most sessions at once.
+    pub max_sessions: usize,
+    /// Most tracks of one participant, announced or bound.
+    pub max_tracks_per_participant: usize,
+    /// Most tracks of one room that one client receives.
+    pub max_tracks_per_viewer: usize,
+    /// Most explicit subscriptions and wishes remembered per client.
+    pub max_wishes_per_viewer: usize,
+    /// Most remote tracks known per room.
+    pub max_remote_tracks_per_room: usize,
+    /// Most packets repaired for one client per tick (10 ms).
+    pub max_repairs_per_tick: u32,
+    /// Most datagrams that wait for the shell in `poll_relay`; further ones are dropped and counted.
+    pub max_queued_relay: usize,
+}
+
+impl Default for ShardLimits {
+    fn default() -> Self {
+        Self {
+            max_sessions: 4_000,
+            max_tracks_per_participant: 32,
+            max_tracks_per_viewer: 400,
+            max_wishes_per_viewer: 2_000,
+            max_remote_tracks_per_room: 20_000,
+            max_repairs_per_tick: 64,
+            max_queued_relay: 8_192,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The media machine of one thread: client sessions, tracks, fan-out and repair of the rooms placed on it.
+//!
+//! [`ShardCore`] routes; each kind of input has a file of its own: `commands` (from the node), `datagrams` (from
+//! clients), `relayed` (from links), `tick` (time), and `transmit` (what goes out). What a room or a track *is* lives
+//! in [`crate::room`] and [`crate::forward`]. A shard shares nothing with its siblings and holds no lock.
+
+mod commands;
+pub mod counters;
+mod datagrams;
+pub mod io;
+pub mod limits;
+mod negotiate;
+mod relayed;
+mod tick;
+mod tracks;
+mod transmit;
+
+use crate::forward::track::Track;
+use crate::relay::egress::RelayTransmit;
+use crate::room::Room;
+use crate::room::member::Member;
+use crate::rtc::{Mux, RtcConfig};
+use counters::ShardCounters;
+use io::{ShardCommand, ShardFact};
+use limits::ShardLimits;
+use relay_proto::id::{NodeId, RoomName, SessionId, TrackAlias, TrackSid};
+use slab::Slab;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+pub use transmit::Transmit;
+
+/// Configuration of a shard.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// The node it belongs to.
+    pub node: NodeId,
+    /// Certificate, candidates and limits of its clients' transports.
+    pub rtc: Arc<RtcConfig>,
+    /// Its own limits.
+    pub limits: ShardLimits,
+}
+
+/// Where media for a node goes.
+#[derive(Clone, Copy, Debug)]
+struct Route {
+    via: NodeId,
+    max_datagram_bytes: usize,
+}
+
+/// The media machine of one thread.
+pub struct ShardCore {
+    config: ShardConfig,
+    seed: [u8; 32],
+    sessions_opened: u64,
+    clocks_sent: u32,
+    mux: Mux,
+    members: Slab<Member>,
+    rooms: Slab<Room>,
+    tracks: Slab<Track>,
+    session_slots: BTreeMap<SessionId, u32>,
+    room_slots: BTreeMap<RoomName, u32>,
+    track_slots: HashMap<TrackSid, u32>,
+    alias_slots: HashMap<(NodeId, TrackAlias), u32>,
+    routes: BTreeMap<NodeId, Route>,
+    /// Tracks with packets of the current batch.
+    fresh: Vec<u32>,
+    cursor: transmit::Cursor,
+    /// Sessions with something to send besides media.
+    talkative: Vec<u32>,
+    /// Repairs, ready to go.
+    repairs: VecDeque<(SocketAddr, Vec<u8>)>,
+    facts: VecDeque<ShardFact>,
+    relay: VecDeque<RelayTransmit>,
+    counters: ShardCounters,
+    next_tick: Option<Instant>,
+    next_speakers: Option<Instant>,
+    /// Reused per packet: next hops, and a joined datagram.
+    hops: Vec<NodeId>,
+    joined: Vec<u8>,
+}
+
+impl std::fmt::Debug for ShardCore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShardCore")
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ShardCore {
+    /// An empty shard. All its randomness comes from `seed`, which must not repeat in production.
+    #[must_use]
+    pub fn new(config: ShardConfig, seed: [u8; 32]) -> Self {
+        Self {
+            mux: Mux::new(config.limits.max_sessions),
+            config,
+            seed,
+            sessions_opened: 0,
+            clocks_sent: 0,
+            members: Slab::new(),
+            rooms: Slab::new(),
+            tracks: Slab::new(),
+            session_slots: BTreeMap::new(),
+            room_slots: BTreeMap::new(),
+            track_slots: HashMap::new(),
+            alias_slots: HashMap::new(),
+            routes: BTreeMap::new(),
+            fresh: Vec::new(),
+            cursor: transmit::Cursor::default(),
+            talkative: Vec::new(),
+            repairs: VecDeque::new(),
+            facts: VecDeque::new(),
+            relay: VecDeque::new(),
+            counters: ShardCounters::default(),
+            next_tick: None,
+            next_speakers: None,
+            hops: Vec::new(),
+            joined: Vec::new(),
+        }
+    }
+
+    /// Carries out a command of the node. Never fails: what it breaks comes back as a fact.
+    pub fn handle_command(&mut self, now: Instant, command: ShardCommand) {
+        match command {
+            ShardCommand::OpenRoom {
+                room,
+                epoch,
+                seal_key,
+            } => self.open_room(room, epoch, &seal_key),
+            ShardCommand::CloseRoom { room } => self.close_room(&room),
+            ShardCommand::OpenSession {
+                session,
+                room,
+                participant,
+                can_publish,
+                can_subscribe,
+                auto_subscribe,
+            } => {
+                let rights = crate::room::member::Rights {
+                    publish: can_publish,
+                    subscribe: can_subscribe,
+                    auto_subscribe,
+                };
+                self.open_session(now, session, &room, participant, rights);
+            }
+            ShardCommand::CloseSession { session } => self.close_session(now, session),
+            ShardCommand::ApplyOffer {
+                session,
+                offer_id,
+                sdp,
+            } => self.apply_offer(now, session, offer_id, &sdp),
+            ShardCommand::AnnounceTrack { session, track } => self.announce_track(session, *track),
+            ShardCommand::SetTrackMuted {
+                session,
+                track,
+                muted,
+            } => self.set_track_muted(now, session, &track, muted),
+            ShardCommand::SetSubscription {
+                session,
+                tracks,
+                wanted,
+            } => {
+                self.set_subscription(now, session, tracks, wanted);
+            }
+            ShardCommand::SetTrackWish {
+                session,
+                tracks,
+                wish,
+            } => self.set_track_wish(now, session, tracks, wish),
+            ShardCommand::SendData {
+                session,
+                reliable,
+                payload,
+            } => self.send_data(now, session, reliable, payload),
+            ShardCommand::JoinOrigin {
+                room,
+                origin,
+                epoch,
+                seal_key,
+            } => {
+                self.join_origin(now, &room, origin, epoch, &seal_key);
+            }
+            ShardCommand::DropOrigin { room, origin } => self.drop_origin(now, &room, origin),
+            ShardCommand::UpsertRemoteTrack {
+                room,
+                origin,
+                participant,
+                track,
+            } => {
+                self.upsert_remote_track(now, &room, origin, participant, &track);
+            }
+            ShardCommand::RemoveRemoteTrack {
+                room: _,
+                origin,
+                track,
+            } => self.remove_remote_track(now, origin, track),
+            ShardCommand::SetPeerDemand { peer, track, layers } => {
+                self.set_peer_demand(now, peer, track, layers)
+            }
+            ShardCommand::SetRoute {
+                node,
+                via,
+                max_datagram_bytes,
+            } => self.set_route(node, via, max_datagram_bytes),
+        }
+        self.schedule_tick(now);
+    }
+
+    /// Takes a datagram from a client, opening it in place. Hot path.
+    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) {
+        self.counters.datagrams_in += 1;
+        match self.mux.classify(from, bytes) {
+            Some(slot) => self.datagram_of(now, slot, from, bytes),
+            None => self.counters.datagrams_unknown += 1,
+        }
+    }
+
+    /// Takes a datagram from the link of `peer`, opening it in place. Hot path.
+    pub fn handle_relay(&mut self, now: Instant, peer: NodeId, bytes: &mut [u8]) {
+        self.counters.relay_in += 1;
+        if self.relayed(now, peer, bytes).is_none() {
+            self.counters.relay_refused += 1;
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.next_tick.is_some_and(|at| at <= now) {
+            self.tick(now);
+        }
+    }
+
+    /// When `handle_timeout` is due; none while there is nothing to wait for.
+    #[must_use]
+    pub const fn poll_timeout(&self) -> Option<Instant> {
+        self.next_tick
+    }
+
+    /// The next fact.
+    pub fn poll_fact(&mut self) -> Option<ShardFact> {
+        self.facts.pop_front()
+    }
+
+    /// The next datagram for a link.
+    pub fn poll_relay(&mut self) -> Option<RelayTransmit> {
+        self.relay.pop_front()
+    }
+
+    /// What the shard has done.
+    #[must_use]
+    pub fn counters(&self) -> ShardCounters {
+        ShardCounters {
+            sessions: self.members.len() as u64,
+            rooms: self.rooms.len() as u64,
+            tracks: self.tracks.len() as u64,
+            legs: self.tracks.iter().map(|(_, track)| track.legs.len() as u64).sum(),
+            ..self.counters
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Datagrams from links: other nodes' media, and their feedback on ours.
+
+use super::ShardCore;
+use crate::forward::track::{Clock, Source};
+use crate::relay::{egress, ingress};
+use bytes::Bytes;
+use relay_proto::datagram::{Header, Kind, decode_nack};
+use relay_proto::id::NodeId;
+use relay_proto::room::MediaKind;
+use relay_proto::unit::RtpTime;
+use std::time::Instant;
+
+impl ShardCore {
+    /// None where the datagram is refused.
+    pub(super) fn relayed(&mut self, now: Instant, peer: NodeId, bytes: &mut [u8]) -> Option<()> {
+        let (header, body) = Header::decode(bytes).ok()?;
+        let slot = *self.alias_slots.get(&(header.origin, header.track))?;
+        match header.kind {
+            Kind::Media => self.relayed_media(now, slot, &header, bytes),
+            Kind::Clock => self.relayed_clock(slot, &header, bytes),
+            Kind::KeyframeRequest => {
+                self.local_track(slot)?;
+                self.tracks[slot as usize].want_keyframe(header.layer, now);
+                self.request_keyframes(now, slot);
+                Some(())
+            }
+            Kind::Nack => {
+                self.local_track(slot)?;
+                let body = body.to_vec();
+                self.repair_for_peer(peer, slot, &header, &body)
+            }
+            Kind::Ping | Kind::Pong => None,
+        }
+    }
+
+    /// Feedback is for the node a track is published on.
+    fn local_track(&self, slot: u32) -> Option<()> {
+        matches!(self.tracks[slot as usize].source, Source::Local { .. }).then_some(())
+    }
+
+    /// Another node's media packet: opened, then the same `ingest` a client's packet takes. Hot path.
+    fn relayed_media(&mut self, now: Instant, slot: u32, header: &Header, bytes: &mut [u8]) -> Option<()> {
+        let track = &mut self.tracks[slot as usize];
+        if track.source != Source::Remote {
+            return None;
+        }
+        let room = &mut self.rooms[track.identity.room as usize];
+        let origin = room.origins.get_mut(&header.origin)?;
+        let mut joined = std::mem::take(&mut self.joined);
+        let opened = origin.open(header, bytes, &mut joined);
+        let refused = opened.is_err();
+        if let Ok(Some(body)) = opened
+            && let Ok((incoming, media)) = ingress::packet(header, body)
+            && track.ingest(now, incoming)
+        {
+            if let Some((level, _)) = media.level {
+                room.speakers.heard(&track.identity.participant, level, now);
+            }
+            if track.fresh.len() == 1 {
+                self.fresh.push(slot);
+            }
+        }
+        self.joined = joined;
+        (!refused).then_some(())
+    }
+
+    fn relayed_clock(&mut self, slot: u32, header: &Header, bytes: &mut [u8]) -> Option<()> {
+        let track = &self.tracks[slot as usize];
+        let room = &mut self.rooms[track.identity.room as usize];
+        let origin = room.origins.get_mut(&header.origin)?;
+        let mut joined = Vec::new();
+        let body = origin.open(header, bytes, &mut joined).ok()??;
+        let ntp = u64::from_be_bytes(body.try_into().ok()?);
+        self.clock_of(
+            slot,
+            header.layer,
+            Clock {
+                ntp,
+                time: RtpTime(header.time.0),
+            },
+        );
+        Some(())
+    }
+
+    /// Sends packets of a local track again to one node, byte for byte as before.
+    fn repair_for_peer(&mut self, peer: NodeId, slot: u32, header: &Header, body: &[u8]) -> Option<()> {
+        let seqs = decode_nack(body).ok()?;
+        let track = &self.tracks[slot as usize];
+        if !track.demanding_nodes().any(|node| node == peer) {
+            return None;
+        }
+        let layer = track.layers.get(usize::from(header.layer.0))?;
+        let room = &self.rooms[track.identity.room as usize];
+        let repairs: Vec<Bytes> = seqs
+            .filter_map(|seq| layer.packet(seq))
+            .map(|(meta, payload)| {
+                egress::media_datagram(
+                    &track.identity,
+                    room.epoch,
+                    header.layer,
+                    meta,
+                    payload,
+                    &room.seal,
+                )
+            })
+            .collect();
+        let audio = track.kind() == MediaKind::Audio;
+        for repair in repairs {
+            self.relay_to(peer, audio, repair);
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,110 @@
+//! What time brings: timeouts of transports, repair, keyframes that are still missing, speakers, and offers to ask for.
+
+use super::ShardCore;
+use super::io::ShardFact;
+use crate::forward::track::Source;
+use crate::room::speaker;
+use crate::rtc::RtcpOut;
+use bytes::Bytes;
+use relay_proto::datagram::{Header, Kind, MAX_NACK_SEQS, encode_nack};
+use relay_proto::id::{Layer, MAX_LAYERS};
+use relay_proto::room::MediaKind;
+use relay_proto::unit::MediaSeq;
+use std::time::{Duration, Instant};
+
+/// Resolution of everything that waits on a shard.
+const TICK: Duration = Duration::from_millis(10);
+
+impl ShardCore {
+    /// Ticks run while there is anybody to serve.
+    pub(super) fn schedule_tick(&mut self, now: Instant) {
+        if self.members.is_empty() {
+            self.next_tick = None;
+        } else if self.next_tick.is_none() {
+            self.next_tick = Some(now + TICK);
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) {
+        let slots: Vec<u32> = self.members.iter().map(|(slot, _)| slot as u32).collect();
+        for slot in slots {
+            self.tick_member(now, slot);
+        }
+        let slots: Vec<u32> = self.tracks.iter().map(|(slot, _)| slot as u32).collect();
+        for slot in slots {
+            self.tracks[slot as usize].retarget(now);
+            self.request_keyframes(now, slot);
+            self.ask_for_missing(now, slot);
+        }
+        if self.next_speakers.is_none_or(|at| at <= now) {
+            self.next_speakers = Some(now + speaker::INTERVAL);
+            self.tell_speakers(now);
+        }
+        self.next_tick = None;
+        self.schedule_tick(now);
+    }
+
+    fn tick_member(&mut self, now: Instant, slot: u32) {
+        let member = &mut self.members[slot as usize];
+        member.repairs_left = self.config.limits.max_repairs_per_tick;
+        if member.rtc.poll_timeout().is_some_and(|at| at <= now) {
+            member.rtc.handle_timeout(now);
+            self.talkative(slot);
+        }
+        // Also without a timeout: a media packet may have moved the client's address.
+        self.events_of(now, slot);
+        if self
+            .members
+            .get(slot as usize)
+            .is_some_and(|member| member.is_asking_due(now))
+        {
+            self.look_at_sections(now, slot);
+        }
+    }
+
+    fn ask_for_missing(&mut self, now: Instant, slot: u32) {
+        for layer in 0..MAX_LAYERS {
+            let track = &mut self.tracks[slot as usize];
+            // Browsers do not repair sound; nodes do.
+            let is_local_audio = track.kind() == MediaKind::Audio && track.source != Source::Remote;
+            if is_local_audio || track.layers[layer].nack.is_idle() {
+                continue;
+            }
+            let missing = track.layers[layer].nack.due(now, MAX_NACK_SEQS);
+            if !missing.is_empty() {
+                self.ask_again(slot, Layer(layer as u8), &missing);
+            }
+        }
+    }
+
+    fn ask_again(&mut self, slot: u32, layer: Layer, missing: &[MediaSeq]) {
+        let track = &self.tracks[slot as usize];
+        match track.source {
+            Source::Local { session, uplink } => {
+                let member = &mut self.members[session as usize];
+                if let Some(ssrc) = member.rtc.uplink_ssrc(uplink, layer) {
+                    let seqs = missing.iter().map(|seq| seq.0 as u16).collect();
+                    member.rtc.send_rtcp(RtcpOut::Nack { ssrc, seqs });
+                    self.talkative(session);
+                }
+            }
+            Source::Remote => {
+                let origin = track.identity.origin;
+                let header = Header::plain(Kind::Nack, origin, track.identity.alias, layer);
+                self.relay_to(origin, true, Bytes::from(encode_nack(&header, missing)));
+            }
+        }
+    }
+
+    fn tell_speakers(&mut self, now: Instant) {
+        for (_, room) in &mut self.rooms {
+            let speakers = room.speakers.poll(now);
+            if !speakers.is_empty() {
+                self.facts.push_back(ShardFact::SpeakersChanged {
+                    room: room.name.clone(),
+                    speakers,
+                });
+            }
+        }
+    }
+}

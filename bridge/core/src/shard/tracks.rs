@@ -1,0 +1,178 @@
+//! Tracks of a shard: how they come, go, gain and lose viewers, and what is asked of their origins.
+
+use super::ShardCore;
+use super::io::ShardFact;
+use crate::forward::layer::LayerChoice;
+use crate::forward::leg::{Leg, LegParameters};
+use crate::forward::track::{Source, Track};
+use crate::relay::egress::RelayTransmit;
+use crate::rtc::{Downlink, RtcpOut};
+use bytes::Bytes;
+use relay_proto::datagram::{Header, Kind};
+use relay_proto::id::{Layer, MAX_LAYERS, NodeId, TrackSid};
+use relay_proto::room::MediaKind;
+use std::time::Instant;
+
+impl ShardCore {
+    /// A track has media from now on: everybody in the room may want it.
+    pub(super) fn add_track(&mut self, now: Instant, track: Track) -> u32 {
+        let slot = self.tracks.vacant_key() as u32;
+        self.track_slots.insert(track.identity.sid.clone(), slot);
+        self.alias_slots
+            .insert((track.identity.origin, track.identity.alias), slot);
+        let room = &mut self.rooms[track.identity.room as usize];
+        room.tracks.push(slot);
+        for member in &room.members {
+            self.members[*member as usize].tracks_changed(now);
+        }
+        self.tracks.insert(track);
+        slot
+    }
+
+    /// A track is gone: its viewers lose it at once and are asked for a new offer.
+    pub(super) fn remove_track(&mut self, now: Instant, slot: u32) {
+        let Some(track) = self.forget_track(slot) else {
+            return;
+        };
+        let Some(room) = self.rooms.get_mut(track.identity.room as usize) else {
+            return;
+        };
+        room.tracks.retain(|other| *other != slot);
+        if track.kind() == MediaKind::Audio {
+            room.speakers.forget(&track.identity.participant);
+        }
+        for member in &room.members {
+            let member = &mut self.members[*member as usize];
+            member.forget_track(&track.identity.sid);
+            member.tracks_changed(now);
+        }
+    }
+
+    /// Removes a track from the shard's tables only.
+    pub(super) fn forget_track(&mut self, slot: u32) -> Option<Track> {
+        let track = self.tracks.try_remove(slot as usize)?;
+        self.track_slots.remove(&track.identity.sid);
+        self.alias_slots
+            .remove(&(track.identity.origin, track.identity.alias));
+        self.fresh.retain(|other| *other != slot);
+        self.cursor = super::transmit::Cursor::default();
+        Some(track)
+    }
+
+    pub(super) fn add_leg(&mut self, now: Instant, viewer: u32, downlink: &Downlink) {
+        let Some(&slot) = self.track_slots.get(&downlink.track) else {
+            return;
+        };
+        let wish = self.members[viewer as usize].wish(&downlink.track);
+        let mut choice = LayerChoice::new(wish.max_layer);
+        choice.set_wish(wish.enabled, wish.max_layer);
+        let parameters = LegParameters {
+            pt: downlink.pt,
+            ssrc: downlink.ssrc,
+            rtx: downlink.rtx_pt.zip(downlink.rtx_ssrc),
+        };
+        let track = &mut self.tracks[slot as usize];
+        track.legs.push(Leg::new(
+            viewer,
+            downlink.track.clone(),
+            downlink.codec,
+            parameters,
+            choice,
+        ));
+        track.retarget(now);
+        self.request_keyframes(now, slot);
+        self.tell_demand(slot);
+    }
+
+    pub(super) fn remove_leg(&mut self, now: Instant, viewer: u32, track: &TrackSid) {
+        let Some(&slot) = self.track_slots.get(track) else {
+            return;
+        };
+        self.tracks[slot as usize]
+            .legs
+            .retain(|leg| leg.session != viewer);
+        self.tracks[slot as usize].retarget(now);
+        self.cursor = super::transmit::Cursor::default();
+        self.tell_demand(slot);
+    }
+
+    /// Tells the node when the viewers' demand on a remote track has changed.
+    pub(super) fn tell_demand(&mut self, slot: u32) {
+        let track = &mut self.tracks[slot as usize];
+        let layers = track.viewers_demand();
+        if track.source != Source::Remote || layers == track.told_demand {
+            return;
+        }
+        track.told_demand = layers;
+        self.facts.push_back(ShardFact::DemandChanged {
+            room: self.rooms[track.identity.room as usize].name.clone(),
+            origin: track.identity.origin,
+            track: track.identity.alias,
+            layers,
+        });
+    }
+
+    /// Sends the keyframe requests of a track that are wanted and due.
+    pub(super) fn request_keyframes(&mut self, now: Instant, slot: u32) {
+        let Some(track) = self.tracks.get_mut(slot as usize) else {
+            return;
+        };
+        if track.kind() == MediaKind::Audio || track.muted {
+            return;
+        }
+        for layer in 0..MAX_LAYERS as u8 {
+            if self.tracks[slot as usize].layers[usize::from(layer)]
+                .keyframe
+                .poll(now)
+            {
+                self.counters.keyframe_requests += 1;
+                self.request_keyframe(slot, Layer(layer));
+            }
+        }
+    }
+
+    fn request_keyframe(&mut self, slot: u32, layer: Layer) {
+        let track = &self.tracks[slot as usize];
+        match track.source {
+            Source::Local { session, uplink } => {
+                let member = &mut self.members[session as usize];
+                if let Some(ssrc) = member.rtc.uplink_ssrc(uplink, layer) {
+                    member.rtc.send_rtcp(RtcpOut::Pli { ssrc });
+                    self.talkative(session);
+                }
+            }
+            Source::Remote => {
+                let header = Header::plain(
+                    Kind::KeyframeRequest,
+                    track.identity.origin,
+                    track.identity.alias,
+                    layer,
+                );
+                let origin = track.identity.origin;
+                self.relay_to(origin, true, Bytes::copy_from_slice(&header.encode()));
+            }
+        }
+    }
+
+    /// Queues a datagram for a node, in two pieces where the path is too narrow. `audio` picks the lane; feedback
+    /// goes with audio because it is small and urgent.
+    pub(super) fn relay_to(&mut self, node: NodeId, audio: bool, datagram: Bytes) {
+        let Some(route) = self.routes.get(&node).copied() else {
+            self.counters.relay_dropped += 1;
+            return;
+        };
+        let (first, second) = crate::relay::egress::fit(datagram, route.max_datagram_bytes);
+        for bytes in std::iter::once(first).chain(second) {
+            if self.relay.len() >= self.config.limits.max_queued_relay {
+                self.counters.relay_dropped += 1;
+                return;
+            }
+            self.counters.relay_out += 1;
+            self.relay.push_back(RelayTransmit {
+                via: route.via,
+                audio,
+                bytes,
+            });
+        }
+    }
+}
