@@ -1,0 +1,297 @@
+//! Congestion control for media between nodes: an estimate of the rate a link carries, never a window that blocks.
+//!
+//! Stock controllers read every loss as congestion. Over 76 ms of round trip, 0.1 % of random loss made quinn's
+//! default lose half of all datagrams and 1 % lost 92 % (measured: performance study, 2.4), because a shrunken
+//! window fills the datagram buffer, which then drops. This one separates the two causes:
+//!
+//! * **A standing queue** means too much is sent: even the *smallest* round trip of a round is 30 ms above the
+//!   smallest of the last ten seconds. Then the rate falls below what was delivered until the queue is drained,
+//!   so that the smallest round trip stays honest. A delay that does not react was not ours: the path is longer.
+//! * **Loss as a rate**: below 10 % it is taken for the path's own and changes nothing. Above, the rate falls by
+//!   half the loss, as in GCC (RFC draft rmcat-gcc, 5.5).
+//! * Without either the rate grows by 5 % a round (1 % near where the link was last full), and only while the
+//!   lanes are really held back by it.
+//!
+//! quinn is told a window above `u32::MAX`, which never blocks and also turns its pacer off (it would add delay to
+//! bursts). The real cap is enforced above quinn, where priorities are known: [`super::pace`] releases datagrams
+//! at this rate, probes and audio first. A cut link is found by the mesh's own pings in under a second; where
+//! quinn sees everything of a while lost ("persistent congestion"), the rate halves.
+
+mod window;
+
+use super::estimate::{LinkEstimate, RateLimits};
+use quinn::congestion::{Controller, ControllerFactory};
+use quinn_proto::RttEstimator;
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use window::WindowedMin;
+
+/// Delay above the smallest round trip that counts as a standing queue.
+const STANDING_QUEUE: Duration = Duration::from_millis(30);
+/// Shortest round over which a decision is made.
+const MIN_ROUND: Duration = Duration::from_millis(50);
+/// How long the smallest round trip is believed.
+const MIN_RTT_MEMORY: Duration = Duration::from_secs(10);
+/// A queue below this is drained.
+const DRAINED: Duration = Duration::from_millis(8);
+/// Rounds of draining without a shorter queue after which the path itself is taken to be longer.
+const FUTILE_ROUNDS: u32 = 8;
+/// Share of loss that is taken for the path's own.
+const TOLERATED_LOSS: f64 = 0.10;
+/// Packets over which loss is measured: 10 % is told from 5 % with more than five standard deviations.
+const LOSS_SAMPLE_PACKETS: u64 = 400;
+/// And the longest time that may take.
+const LOSS_SAMPLE_TIME: Duration = Duration::from_secs(2);
+/// Packets without which a loss share says nothing.
+const LOSS_MIN_PACKETS: u64 = 20;
+
+/// Share of the delivered rate that drains a queue, and the least share one episode of draining goes down to.
+const DRAIN: f64 = 0.85;
+const DRAIN_FLOOR: f64 = 0.5;
+const GROWTH: f64 = 1.05;
+/// Growth within a tenth of the rate at which the link was last full: slow, so that it overshoots by little.
+const GROWTH_NEAR_FULL: f64 = 1.01;
+
+/// Above `u32::MAX`: quinn neither blocks nor paces. Half of `u64` leaves room for its sums.
+const OPEN_WINDOW: u64 = u64::MAX / 2;
+
+/// Makes the controllers of one link; they share its [`LinkEstimate`], also after the path has moved.
+#[derive(Debug)]
+pub struct RateControllerFactory {
+    /// Where results go.
+    pub estimate: Arc<LinkEstimate>,
+    /// Bounds of the rate.
+    pub limits: RateLimits,
+}
+
+impl ControllerFactory for RateControllerFactory {
+    fn build(self: Arc<Self>, now: Instant, _: u16) -> Box<dyn Controller> {
+        Box::new(RateController::new(self.estimate.clone(), self.limits, now))
+    }
+}
+
+/// The controller of one link.
+#[derive(Clone, Debug)]
+pub struct RateController {
+    estimate: Arc<LinkEstimate>,
+    limits: RateLimits,
+    min_rtt: WindowedMin,
+    round: Round,
+    loss: LossSample,
+    draining: Option<Draining>,
+    last_full_bps: u64,
+}
+
+/// A standing queue that is being drained.
+#[derive(Clone, Copy, Debug)]
+struct Draining {
+    first_queue: Duration,
+    floor_bps: u64,
+    rounds: u32,
+}
+
+impl Draining {
+    fn new(queue: Duration, delivered_bps: u64) -> Self {
+        let floor_bps = (delivered_bps as f64 * DRAIN_FLOOR) as u64;
+        Self {
+            first_queue: queue,
+            floor_bps,
+            rounds: 0,
+        }
+    }
+}
+
+/// What is gathered between two decisions.
+#[derive(Clone, Debug)]
+struct Round {
+    started: Instant,
+    min_rtt: Option<Duration>,
+    delivered_bytes: u64,
+    marked: bool,
+}
+
+#[derive(Clone, Debug)]
+struct LossSample {
+    started: Instant,
+    delivered_packets: u64,
+    delivered_bytes: u64,
+    lost_bytes: u64,
+}
+
+impl Round {
+    const fn new(started: Instant) -> Self {
+        Self {
+            started,
+            min_rtt: None,
+            delivered_bytes: 0,
+            marked: false,
+        }
+    }
+}
+
+impl LossSample {
+    const fn new(started: Instant) -> Self {
+        Self {
+            started,
+            delivered_packets: 0,
+            delivered_bytes: 0,
+            lost_bytes: 0,
+        }
+    }
+
+    fn share(&self) -> f64 {
+        let settled = self.delivered_bytes + self.lost_bytes;
+        if settled == 0 {
+            0.0
+        } else {
+            self.lost_bytes as f64 / settled as f64
+        }
+    }
+}
+
+impl RateController {
+    /// A controller that starts at the rate the estimate already holds.
+    #[must_use]
+    pub fn new(estimate: Arc<LinkEstimate>, limits: RateLimits, now: Instant) -> Self {
+        Self {
+            estimate,
+            limits,
+            min_rtt: WindowedMin::new(MIN_RTT_MEMORY),
+            round: Round::new(now),
+            loss: LossSample::new(now),
+            draining: None,
+            last_full_bps: 0,
+        }
+    }
+
+    fn end_round(&mut self, now: Instant) {
+        let round = std::mem::replace(&mut self.round, Round::new(now));
+        let Some(round_rtt) = round.min_rtt else {
+            return;
+        };
+        let base = self.min_rtt.offer(now, round_rtt);
+        let queue = round_rtt.saturating_sub(base);
+        let elapsed = now.duration_since(round.started).as_secs_f64().max(0.001);
+        let delivered_bps = (round.delivered_bytes as f64 * 8.0 / elapsed) as u64;
+        self.estimate.set_round(delivered_bps, queue);
+        let standing = queue > STANDING_QUEUE || round.marked;
+        match self.draining {
+            None if standing => self.drain(Draining::new(queue, delivered_bps), queue, delivered_bps),
+            // Worse although less is sent: the bottleneck has become narrower.
+            Some(draining) if queue > draining.first_queue.mul_f64(1.2) => {
+                self.drain(Draining::new(queue, delivered_bps), queue, delivered_bps);
+            }
+            Some(draining) if queue > DRAINED || round.marked => self.drain(draining, queue, delivered_bps),
+            None if queue > DRAINED => {}
+            _ => {
+                self.draining = None;
+                self.grow(delivered_bps);
+            }
+        }
+    }
+
+    fn drain(&mut self, mut draining: Draining, queue: Duration, delivered_bps: u64) {
+        self.estimate.take_held_back();
+        draining.rounds += 1;
+        self.last_full_bps = delivered_bps;
+        if draining.rounds > FUTILE_ROUNDS && queue > draining.first_queue.mul_f64(0.8) {
+            self.min_rtt.forget();
+            self.draining = None;
+            return;
+        }
+        let target = ((delivered_bps as f64 * DRAIN) as u64).max(draining.floor_bps);
+        self.estimate
+            .set_rate_bps(self.limits.clamp(self.estimate.rate_bps().min(target)));
+        self.draining = Some(draining);
+    }
+
+    fn grow(&mut self, delivered_bps: u64) {
+        let rate = self.estimate.rate_bps();
+        let tried = self.estimate.take_held_back() || delivered_bps as f64 > 0.8 * rate as f64;
+        if tried && self.loss.share() < TOLERATED_LOSS {
+            let near_full = rate.abs_diff(self.last_full_bps) < self.last_full_bps / 10;
+            let growth = if near_full { GROWTH_NEAR_FULL } else { GROWTH };
+            self.estimate
+                .set_rate_bps(self.limits.clamp((rate as f64 * growth) as u64));
+        }
+    }
+
+    fn end_loss_sample(&mut self, now: Instant) {
+        let full = self.loss.delivered_packets >= LOSS_SAMPLE_PACKETS;
+        let old = now.duration_since(self.loss.started) >= LOSS_SAMPLE_TIME;
+        if !full && !old {
+            return;
+        }
+        let sample = std::mem::replace(&mut self.loss, LossSample::new(now));
+        if sample.delivered_packets < LOSS_MIN_PACKETS {
+            return;
+        }
+        let share = sample.share();
+        self.estimate.set_loss_ppm((share * 1_000_000.0) as u32);
+        if share > TOLERATED_LOSS {
+            let rate = self.estimate.rate_bps() as f64 * (1.0 - 0.5 * share);
+            self.estimate.set_rate_bps(self.limits.clamp(rate as u64));
+        }
+    }
+}
+
+impl Controller for RateController {
+    fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, _: bool, _: &RttEstimator) {
+        self.acknowledge(now, sent, bytes);
+    }
+
+    fn on_end_acks(&mut self, now: Instant, _: u64, _: bool, _: Option<u64>) {
+        self.decide(now);
+    }
+
+    fn on_congestion_event(&mut self, now: Instant, _: Instant, persistent: bool, lost_bytes: u64) {
+        // quinn reports ECN marks as a loss of nothing.
+        self.round.marked |= lost_bytes == 0;
+        self.loss.lost_bytes += lost_bytes;
+        if persistent {
+            self.estimate
+                .set_rate_bps(self.limits.clamp(self.estimate.rate_bps() / 2));
+        }
+        self.end_loss_sample(now);
+    }
+
+    fn on_mtu_update(&mut self, _: u16) {}
+
+    fn window(&self) -> u64 {
+        OPEN_WINDOW
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+
+    fn initial_window(&self) -> u64 {
+        OPEN_WINDOW
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+impl RateController {
+    fn acknowledge(&mut self, now: Instant, sent: Instant, bytes: u64) {
+        let rtt = now.saturating_duration_since(sent);
+        self.round.min_rtt = Some(self.round.min_rtt.map_or(rtt, |least| least.min(rtt)));
+        self.round.delivered_bytes += bytes;
+        self.loss.delivered_packets += 1;
+        self.loss.delivered_bytes += bytes;
+    }
+
+    fn decide(&mut self, now: Instant) {
+        let round_time = self.min_rtt.least().unwrap_or(MIN_ROUND).max(MIN_ROUND);
+        if now.saturating_duration_since(self.round.started) >= round_time {
+            self.end_round(now);
+        }
+        self.end_loss_sample(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

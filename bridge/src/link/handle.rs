@@ -1,0 +1,170 @@
+//! How the rest of a node uses a link.
+
+use super::estimate::LinkEstimate;
+use super::event::{CloseReason, close_code};
+use super::lanes::{Dropped, Lane, Lanes};
+use super::traffic::Traffic;
+use bridge_core::mesh::io::{LinkDirection, LinkId};
+use bytes::Bytes;
+use quinn::Connection;
+use relay_proto::control::{ControlMessage, GoodbyeCause};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+use tokio::sync::{Notify, mpsc};
+
+/// Control messages that wait for the stream; one more closes the link (the peer has stopped reading).
+pub(super) const MAX_QUEUED_CONTROL: usize = 4_096;
+
+/// What goes to the task that writes the control stream.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    Message(Box<ControlMessage>),
+    Close(GoodbyeCause),
+}
+
+/// A link, for everybody who sends on it. Cheap to clone; works from any thread; outlives its connection harmlessly.
+#[derive(Clone)]
+pub struct LinkHandle(pub(super) Arc<Shared>);
+
+/// The control queue has overflowed; the link is closing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the control queue is full")]
+pub struct ControlQueueFull;
+
+pub(super) struct Shared {
+    pub(super) link: LinkId,
+    pub(super) direction: LinkDirection,
+    pub(super) connection: Connection,
+    pub(super) estimate: Arc<LinkEstimate>,
+    pub(super) control: mpsc::Sender<Outgoing>,
+    pub(super) lanes: Mutex<Lanes>,
+    pub(super) lanes_filled: Notify,
+    pub(super) sent: Mutex<Traffic>,
+    pub(super) received: Mutex<Traffic>,
+    /// Datagrams received that are none of ours, and media before the hello.
+    pub(super) refused: AtomicU64,
+    /// Datagrams that had become too large for the path between routing and sending.
+    pub(super) oversized: AtomicU64,
+    pub(super) close_reason: OnceLock<CloseReason>,
+}
+
+/// Counters of a link at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkStats {
+    /// Datagrams given to QUIC.
+    pub sent: Traffic,
+    /// Datagrams taken from QUIC.
+    pub received: Traffic,
+    /// Dropped before QUIC, per lane.
+    pub dropped: Dropped,
+    /// Dropped because the path had shrunk.
+    pub oversized: u64,
+    /// Received and refused.
+    pub refused: u64,
+    /// Bits per second the lanes may send now.
+    pub rate_bps: u64,
+    /// Lost share of QUIC packets, in parts per million.
+    pub loss_ppm: u32,
+}
+
+impl LinkHandle {
+    /// Number of the link on this node.
+    #[must_use]
+    pub fn link(&self) -> LinkId {
+        self.0.link
+    }
+
+    /// Who opened it.
+    #[must_use]
+    pub fn direction(&self) -> LinkDirection {
+        self.0.direction
+    }
+
+    /// Where the peer is.
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        self.0.connection.remote_address()
+    }
+
+    /// Queues a control message behind the earlier ones.
+    ///
+    /// # Errors
+    /// [`ControlQueueFull`], after which the link is closing; nothing where it is already closed.
+    pub fn send_control(&self, message: Box<ControlMessage>) -> Result<(), ControlQueueFull> {
+        match self.0.control.try_send(Outgoing::Message(message)) {
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.0.close_now(CloseReason::ControlOverflow);
+                Err(ControlQueueFull)
+            }
+        }
+    }
+
+    /// Queues a datagram on its lane. Never blocks for longer than another sender holds the queue; what does not
+    /// fit is dropped and counted.
+    pub fn send_datagram(&self, now: Instant, lane: Lane, datagram: Bytes) {
+        self.0
+            .lanes()
+            .push(now, lane, self.0.estimate.rate_bps(), datagram);
+        self.0.lanes_filled.notify_one();
+    }
+
+    /// Closes the link once everything queued on the control stream has arrived (or half a second has passed).
+    pub fn close(&self, cause: GoodbyeCause) {
+        if self.0.control.try_send(Outgoing::Close(cause)).is_err() {
+            self.0.close_now(CloseReason::Ours(cause));
+        }
+    }
+
+    /// Largest datagram the path takes now, in bytes.
+    #[must_use]
+    pub fn max_datagram_bytes(&self) -> usize {
+        self.0.connection.max_datagram_size().unwrap_or(0)
+    }
+
+    /// UDP payload the path is known to take.
+    #[must_use]
+    pub fn mtu(&self) -> u16 {
+        self.0.connection.stats().path.current_mtu
+    }
+
+    /// Counters now. Cost: copies the per-stream table; for operators, not for the hot path.
+    #[must_use]
+    pub fn stats(&self) -> LinkStats {
+        LinkStats {
+            sent: lock(&self.0.sent).clone(),
+            received: lock(&self.0.received).clone(),
+            dropped: self.0.lanes().dropped(),
+            oversized: self.0.oversized.load(Ordering::Relaxed),
+            refused: self.0.refused.load(Ordering::Relaxed),
+            rate_bps: self.0.estimate.rate_bps(),
+            loss_ppm: self.0.estimate.loss_ppm(),
+        }
+    }
+}
+
+impl std::fmt::Debug for LinkHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LinkHandle({}, {:?})", self.0.link.0, self.0.direction)
+    }
+}
+
+impl Shared {
+    pub(super) fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        lock(&self.lanes)
+    }
+
+    /// Ends the connection at once. The first reason stands.
+    pub(super) fn close_now(&self, reason: CloseReason) {
+        let reason = self.close_reason.get_or_init(|| reason);
+        self.connection
+            .close(close_code(reason.cause()), reason.to_string().as_bytes());
+    }
+}
+
+/// Locks data that stays valid even where another thread has panicked while holding it: counters and queues.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

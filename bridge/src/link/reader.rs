@@ -1,0 +1,141 @@
+//! What arrives on a link: the peer's control stream and its datagrams.
+
+use super::event::{CloseReason, DatagramSink, LinkEvent};
+use super::explain::close_reason;
+use super::handle::{Shared, lock};
+use super::tls::PeerNames;
+use bytes::Bytes;
+use quinn::{ReadError, RecvStream};
+use relay_proto::codec::{CodecError, FrameReader};
+use relay_proto::control::{ControlMessage, GoodbyeCause};
+use relay_proto::datagram::{Header, Kind};
+use relay_proto::id::NodeId;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::mpsc;
+
+/// Bytes read from the control stream at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Reads the control stream. The first message must be a hello whose name the certificate proves; `peer` is set
+/// from it. Waits where events are not taken, and the peer waits with it.
+pub(super) async fn read_control(
+    link: Arc<Shared>,
+    names: PeerNames,
+    peer: Arc<OnceLock<NodeId>>,
+    events: mpsc::Sender<LinkEvent>,
+) -> CloseReason {
+    let mut stream = match link.connection.accept_uni().await {
+        Ok(stream) => stream,
+        Err(error) => return close_reason(&error),
+    };
+    let mut frames = FrameReader::default();
+    loop {
+        match read_some(&mut stream, &mut frames).await {
+            Ok(true) => {}
+            // The peer has said its last word; it closes the connection itself.
+            Ok(false) => return close_reason(&link.connection.closed().await),
+            Err(reason) => return reason,
+        }
+        loop {
+            let message = match frames.next_message() {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(error) => return refused(&error),
+            };
+            if let Err(reason) = admit(&message, &names, &peer) {
+                return reason;
+            }
+            let event = LinkEvent::Control {
+                link: link.link,
+                message: Box::new(message),
+            };
+            if events.send(event).await.is_err() {
+                return CloseReason::Ours(GoodbyeCause::Stopping);
+            }
+        }
+    }
+}
+
+async fn read_some(stream: &mut RecvStream, frames: &mut FrameReader) -> Result<bool, CloseReason> {
+    match stream.read_chunk(CHUNK_BYTES, true).await {
+        Ok(Some(chunk)) => {
+            frames.push(&chunk.bytes);
+            Ok(true)
+        }
+        Ok(None) => Ok(false),
+        Err(ReadError::ConnectionLost(error)) => Err(close_reason(&error)),
+        Err(other) => Err(CloseReason::Protocol(format!("control stream: {other}"))),
+    }
+}
+
+fn refused(error: &CodecError) -> CloseReason {
+    match error {
+        CodecError::Version(_) => {
+            tracing::warn!(%error, "a peer speaks another version of the control stream");
+            CloseReason::Ours(GoodbyeCause::VersionMismatch)
+        }
+        other => CloseReason::Protocol(other.to_string()),
+    }
+}
+
+fn admit(message: &ControlMessage, names: &PeerNames, peer: &OnceLock<NodeId>) -> Result<(), CloseReason> {
+    match (peer.get(), message) {
+        (None, ControlMessage::Hello(hello)) if names.prove(&hello.name) => {
+            peer.get_or_init(|| NodeId::of(hello.name.as_str()));
+            Ok(())
+        }
+        (None, ControlMessage::Hello(hello)) => Err(CloseReason::Protocol(format!(
+            "it calls itself {}, but its certificate names {names}",
+            hello.name
+        ))),
+        (None, ControlMessage::Goodbye(cause)) => Err(CloseReason::Peers(*cause)),
+        (None, _) => Err(CloseReason::Protocol("its first message is no hello".to_owned())),
+        (Some(_), ControlMessage::Hello(_)) => Err(CloseReason::Protocol("it says hello twice".to_owned())),
+        (Some(_), _) => Ok(()),
+    }
+}
+
+/// Reads datagrams: probes become events (dropped where the node is too busy to take them, which is what a probe is
+/// to find out), everything else goes to the sink once the peer is known.
+pub(super) async fn read_datagrams(
+    link: Arc<Shared>,
+    peer: Arc<OnceLock<NodeId>>,
+    events: mpsc::Sender<LinkEvent>,
+    sink: Arc<dyn DatagramSink>,
+) -> CloseReason {
+    loop {
+        let datagram = match link.connection.read_datagram().await {
+            Ok(datagram) => datagram,
+            Err(error) => return close_reason(&error),
+        };
+        receive(&link, &peer, &events, &*sink, datagram);
+        // Reading what has already arrived does not wait; without this a flood would starve other tasks.
+        tokio::task::coop::consume_budget().await;
+    }
+}
+
+fn receive(
+    link: &Shared,
+    peer: &OnceLock<NodeId>,
+    events: &mpsc::Sender<LinkEvent>,
+    sink: &dyn DatagramSink,
+    datagram: Bytes,
+) {
+    let (Ok((header, _)), Some(&from)) = (Header::decode(&datagram), peer.get()) else {
+        link.refused.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
+    lock(&link.received).count(Some(&header), datagram.len());
+    match header.kind {
+        Kind::Ping | Kind::Pong => {
+            let _ = events.try_send(LinkEvent::Probe {
+                link: link.link,
+                bytes: datagram,
+            });
+        }
+        Kind::Media | Kind::Clock | Kind::KeyframeRequest | Kind::Nack => {
+            sink.deliver(from, &header, datagram)
+        }
+    }
+}
