@@ -1,0 +1,136 @@
+//! What a `MeshCore` is told at start: who the node is, how fast it judges links, and how much it holds at most.
+
+use relay_proto::id::NodeName;
+use relay_proto::unit::MilliDegrees;
+use relay_proto::version::{OLDEST_SPOKEN_VERSION, PROTOCOL_VERSION};
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+/// Everything a `MeshCore` needs to know of its node. The shell has checked it (names within the wire's limits).
+#[derive(Clone, Debug)]
+pub struct MeshConfig {
+    /// The node's name; unique in the mesh.
+    pub name: NodeName,
+    /// The operator's label for the place.
+    pub region: String,
+    /// Latitude of the node.
+    pub latitude: MilliDegrees,
+    /// Longitude of the node.
+    pub longitude: MilliDegrees,
+    /// Base URL clients reach the node at.
+    pub public_url: String,
+    /// Version of the software, for people.
+    pub software: String,
+    /// How many shards the node runs; their ids are 0 to `shards` - 1.
+    pub shards: NonZeroU8,
+    /// Newest and oldest protocol version spoken. Default: this build's. Change it only to test upgrades.
+    pub versions: (u16, u16),
+    /// How fast links are judged.
+    pub timing: MeshTiming,
+    /// How much is held at most.
+    pub limits: MeshLimits,
+}
+
+impl MeshConfig {
+    /// A node called `name` with one shard, nowhere, and default timing and limits.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            region: String::new(),
+            latitude: MilliDegrees(0),
+            longitude: MilliDegrees(0),
+            public_url: String::new(),
+            software: String::new(),
+            shards: NonZeroU8::MIN,
+            versions: (PROTOCOL_VERSION, OLDEST_SPOKEN_VERSION),
+            timing: MeshTiming::default(),
+            limits: MeshLimits::default(),
+        }
+    }
+}
+
+/// How fast links are judged and rows refreshed.
+///
+/// The defaults judge a killed node within 165 + 750 + 100 ms on a link of 330 ms round trip, and expect one
+/// false verdict in some 300 hours of 5 % random loss each way: seven echoes in a row must be missing, each with
+/// a chance of 9.75 %.
+#[derive(Clone, Copy, Debug)]
+pub struct MeshTiming {
+    /// Between two pings on a link. Default 100 ms.
+    pub ping_interval: Duration,
+    /// Echoes missing in a row before a link is suspect. Default 3.
+    pub suspect_after_missed: u32,
+    /// Echoes missing in a row before a link is down. Default 7.
+    pub down_after_missed: u32,
+    /// Most time that measured jitter adds to either verdict. Default 50 ms.
+    pub jitter_allowance: Duration,
+    /// How much longer a new link may take for its first echo. Default 500 ms.
+    pub first_echo_grace: Duration,
+    /// How long a new link may take for its hello. Default 5 s.
+    pub hello_timeout: Duration,
+    /// How long a spare link is still read after its goodbye. Default 1 s.
+    pub retire_grace: Duration,
+    /// Between two refreshes of rows that change smoothly (round trips, load, counts). Default 500 ms.
+    pub row_refresh: Duration,
+    /// Between two digests to each peer, which heal what a lost link lost. Default 5 s.
+    pub digest_interval: Duration,
+}
+
+impl Default for MeshTiming {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_millis(100),
+            suspect_after_missed: 3,
+            down_after_missed: 7,
+            jitter_allowance: Duration::from_millis(50),
+            first_echo_grace: Duration::from_millis(500),
+            hello_timeout: Duration::from_secs(5),
+            retire_grace: Duration::from_secs(1),
+            row_refresh: Duration::from_millis(500),
+            digest_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The largest size of everything in a `MeshCore` that can grow. Over a limit, input is dropped and counted.
+#[derive(Clone, Copy, Debug)]
+pub struct MeshLimits {
+    /// Nodes known, this one included. Default 1,024.
+    pub max_nodes: usize,
+    /// Links at once, those still greeting included. Default 2,048.
+    pub max_links: usize,
+    /// Rooms one owner may host, and this node too. Default 16,384.
+    pub max_rooms_per_owner: usize,
+    /// Gone rows kept per owner. Default 1,024.
+    pub max_gone_rows_per_owner: usize,
+    /// Sessions on this node. Default 4,096.
+    pub max_sessions: usize,
+    /// Participants of one room over the whole mesh. Default 4,096.
+    pub max_participants_per_room: usize,
+    /// Tracks of one participant, announced ones included. Default 16.
+    pub max_tracks_per_participant: usize,
+    /// Bytes of name, metadata, attributes and track names of one participant together. Default 128 KiB.
+    pub max_participant_text_bytes: usize,
+    /// Bytes of participants, by their estimated size, in one snapshot; the rest follows one by one. Default 512 KiB.
+    pub max_snapshot_bytes: usize,
+    /// Bytes of rows, by their estimated size, in one message. Default 256 KiB.
+    pub max_rows_message_bytes: usize,
+}
+
+impl Default for MeshLimits {
+    fn default() -> Self {
+        Self {
+            max_nodes: 1_024,
+            max_links: 2_048,
+            max_rooms_per_owner: 16_384,
+            max_gone_rows_per_owner: 1_024,
+            max_sessions: 4_096,
+            max_participants_per_room: 4_096,
+            max_tracks_per_participant: 16,
+            max_participant_text_bytes: 128 << 10,
+            max_snapshot_bytes: 512 << 10,
+            max_rows_message_bytes: 256 << 10,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Messages among participants: to the data channels here, and once to each node that homes an addressee.
+//!
+//! They travel the ordered stream of the room, after everything their sender did before, so that a publisher's
+//! messages keep their order and never arrive from somebody the receiver has not heard of.
+
+use super::MeshCore;
+use super::room::Room;
+use crate::shard::io::ShardCommand;
+use bytes::Bytes;
+use relay_proto::control::ControlMessage;
+use relay_proto::id::{Identity, NodeId, RoomName, SessionId};
+use relay_proto::room::{DataMessage, RoomEvent, RoomMessage};
+use std::collections::BTreeSet;
+use tracing::{debug, warn};
+
+impl MeshCore {
+    pub(super) fn on_send_data(&mut self, session: SessionId, mut message: DataMessage) {
+        let Some(room) = self.room_of(session) else {
+            self.note_no_session(session);
+            return;
+        };
+        let Some(record) = room.record_of(session) else {
+            return;
+        };
+        if !record.permission.can_publish_data {
+            self.counters.commands_refused += 1;
+            debug!(%session, "data refused: the token does not allow it");
+            return;
+        }
+        message.from = record.sid.clone();
+        let name = room.name.clone();
+        self.deliver_here(&name, Some(session), &message);
+        self.send_to_hosts(&name, message);
+    }
+
+    /// Hands a message to the addressed sessions of this node but its sender's.
+    fn deliver_here(&mut self, name: &RoomName, sender: Option<SessionId>, message: &DataMessage) {
+        let Some(room) = self.rooms.get(name) else {
+            return;
+        };
+        let payload = Bytes::copy_from_slice(&message.payload);
+        for (session, member) in &room.members {
+            let identity = room.roster.record(&member.sid).map(|record| &record.identity);
+            let addressed = message.to.is_empty() || identity.is_some_and(|who| message.to.contains(who));
+            if addressed && Some(*session) != sender {
+                let command = ShardCommand::SendData {
+                    session: *session,
+                    reliable: message.reliable,
+                    payload: payload.clone(),
+                };
+                self.out.shard(room.shard, command);
+            }
+        }
+    }
+
+    fn send_to_hosts(&mut self, name: &RoomName, message: DataMessage) {
+        let Some(room) = self.rooms.get(name) else {
+            return;
+        };
+        let homes = homes_of(room, &message.to);
+        let event = RoomEvent::DataSent(message);
+        for reader in room.readers.keys() {
+            let wanted = homes.as_ref().is_none_or(|homes| homes.contains(reader));
+            let link = self.peers.get(reader).and_then(|peer| peer.state.link());
+            if let Some(link) = link.filter(|_| wanted) {
+                let message = RoomMessage {
+                    room: name.clone(),
+                    epoch: room.epoch,
+                    event: event.clone(),
+                };
+                self.out.control(link, ControlMessage::Room(message));
+            }
+        }
+    }
+
+    /// A message of somebody on another node, for our sessions only.
+    pub(super) fn on_peer_data(&mut self, from: NodeId, name: &RoomName, message: DataMessage) {
+        let sender = self
+            .rooms
+            .get(name)
+            .and_then(|room| room.roster.record(&message.from));
+        // A sender nobody knows is hidden; one who is known must be the peer's.
+        if sender.is_some_and(|sender| sender.home != from) {
+            self.counters.data_refused += 1;
+            if self.counters.data_refused == 1 {
+                warn!(room = %name, peer = %from, participant = %message.from, "data refused: its sender is not on that peer");
+            }
+            return;
+        }
+        self.deliver_here(name, None, &message);
+    }
+}
+
+/// The nodes that home the addressees; none means every node, also where an addressee is unknown (hidden).
+fn homes_of(room: &Room, to: &[Identity]) -> Option<BTreeSet<NodeId>> {
+    if to.is_empty() {
+        return None;
+    }
+    let mut homes = BTreeSet::new();
+    for identity in to {
+        let before = homes.len();
+        homes.extend(room.roster.with_identity(identity).map(|record| record.home));
+        if homes.len() == before && room.roster.newest_of(identity).is_none() {
+            return None;
+        }
+    }
+    Some(homes)
+}

@@ -1,0 +1,162 @@
+//! Liveness of one link from the echoes of our pings. Pure: it is told what was sent and heard, and says a verdict.
+//!
+//! Only echoes count, because only they prove both directions. Silence is measured from the arrival of the last
+//! echo, so that the round trip cancels out of the verdict: a long link is judged as fast as a short one.
+
+use super::config::MeshTiming;
+use relay_proto::unit::PartsPerMillion;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// What the echoes say of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Alive,
+    Suspect,
+    Dead,
+}
+
+/// Pings without echo that are remembered; older ones count as lost.
+const MAX_OUTSTANDING: usize = 64;
+/// Weight of a new sample in the smoothed round trip (RFC 6298 section 2).
+const RTT_WEIGHT: f64 = 1.0 / 8.0;
+/// Weight of a new difference in the jitter (RFC 3550 section 6.4.1).
+const JITTER_WEIGHT: f64 = 1.0 / 16.0;
+/// Weight of one ping in the loss: about the last ten seconds at the default interval.
+const LOSS_WEIGHT: f64 = 1.0 / 64.0;
+
+#[derive(Debug)]
+pub(super) struct Detector {
+    timing: MeshTiming,
+    next_number: u32,
+    outstanding: VecDeque<(u32, Instant)>,
+    heard_at: Instant,
+    last_rtt: Option<Duration>,
+    smoothed_rtt: Option<Duration>,
+    min_rtt: Option<Duration>,
+    jitter: Duration,
+    loss: f64,
+}
+
+impl Detector {
+    /// A detector of a link that has just come up.
+    pub(super) fn new(timing: MeshTiming, now: Instant) -> Self {
+        Self {
+            timing,
+            next_number: 1,
+            outstanding: VecDeque::new(),
+            heard_at: now,
+            last_rtt: None,
+            smoothed_rtt: None,
+            min_rtt: None,
+            jitter: Duration::ZERO,
+            loss: 0.0,
+        }
+    }
+
+    /// Notes that a ping leaves now; answers its number.
+    pub(super) fn on_ping_sent(&mut self, now: Instant) -> u32 {
+        self.give_up_on_old(now);
+        let number = self.next_number;
+        self.next_number = self.next_number.wrapping_add(1);
+        self.outstanding.push_back((number, now));
+        number
+    }
+
+    /// Notes an echo. One that answers no outstanding ping (late, doubled or invented) changes nothing.
+    pub(super) fn on_echo(&mut self, now: Instant, number: u32) {
+        let Some(at) = self.outstanding.iter().position(|(sent, _)| *sent == number) else {
+            return;
+        };
+        let Some((_, sent_at)) = self.outstanding.remove(at) else {
+            return;
+        };
+        self.note_loss(false);
+        self.heard_at = now;
+        self.on_round_trip(now.saturating_duration_since(sent_at));
+    }
+
+    fn on_round_trip(&mut self, rtt: Duration) {
+        if let Some(last) = self.last_rtt {
+            let difference = rtt.abs_diff(last);
+            self.jitter = self.jitter.mul_f64(1.0 - JITTER_WEIGHT) + difference.mul_f64(JITTER_WEIGHT);
+        }
+        self.last_rtt = Some(rtt);
+        self.smoothed_rtt = Some(self.smoothed_rtt.map_or(rtt, |smoothed| {
+            smoothed.mul_f64(1.0 - RTT_WEIGHT) + rtt.mul_f64(RTT_WEIGHT)
+        }));
+        self.min_rtt = Some(self.min_rtt.map_or(rtt, |min| min.min(rtt)));
+    }
+
+    fn give_up_on_old(&mut self, now: Instant) {
+        let patience = self.timing.ping_interval * self.timing.down_after_missed;
+        while let Some((_, sent_at)) = self.outstanding.front() {
+            let overdue = now.saturating_duration_since(*sent_at) > patience;
+            if !overdue && self.outstanding.len() < MAX_OUTSTANDING {
+                return;
+            }
+            self.outstanding.pop_front();
+            self.note_loss(true);
+        }
+    }
+
+    fn note_loss(&mut self, lost: bool) {
+        self.loss += (f64::from(u8::from(lost)) - self.loss) * LOSS_WEIGHT;
+    }
+
+    /// The verdict at `now`.
+    pub(super) fn verdict(&self, now: Instant) -> Verdict {
+        if now >= self.dead_at() {
+            Verdict::Dead
+        } else if now >= self.suspect_at() {
+            Verdict::Suspect
+        } else {
+            Verdict::Alive
+        }
+    }
+
+    /// When the verdict changes if nothing is heard; none once it is `Dead`.
+    pub(super) fn next_verdict_at(&self, now: Instant) -> Option<Instant> {
+        [self.suspect_at(), self.dead_at()]
+            .into_iter()
+            .find(|at| *at > now)
+    }
+
+    fn suspect_at(&self) -> Instant {
+        self.silent_for(self.timing.suspect_after_missed)
+    }
+
+    fn dead_at(&self) -> Instant {
+        self.silent_for(self.timing.down_after_missed)
+    }
+
+    /// Half an interval more than `missed` of them, so that the last one had its chance to arrive.
+    fn silent_for(&self, missed: u32) -> Instant {
+        let interval = self.timing.ping_interval;
+        let grace = match self.last_rtt {
+            Some(_) => (self.jitter * 4).min(self.timing.jitter_allowance),
+            None => self.timing.first_echo_grace,
+        };
+        self.heard_at + interval * missed + interval / 2 + grace
+    }
+
+    /// Smoothed round trip, once measured.
+    pub(super) const fn smoothed_rtt(&self) -> Option<Duration> {
+        self.smoothed_rtt
+    }
+
+    /// Smallest round trip, once measured.
+    pub(super) const fn min_rtt(&self) -> Option<Duration> {
+        self.min_rtt
+    }
+
+    /// Smoothed difference of successive round trips.
+    pub(super) const fn jitter(&self) -> Duration {
+        self.jitter
+    }
+
+    /// Smoothed share of pings without echo.
+    pub(super) fn loss(&self) -> PartsPerMillion {
+        PartsPerMillion((self.loss * 1e6) as u32)
+    }
+}

@@ -1,0 +1,120 @@
+//! Facts of shards: passed up to signalling, or taken apart where the mesh has a say.
+
+use super::MeshCore;
+use crate::shard::io::{ShardFact, ShardId};
+use relay_proto::id::{RoomName, SessionId};
+use relay_proto::room::{LeaveCause, SpeakerLevel};
+use relay_proto::session::{EndCause, RoomChange, SessionFact};
+use std::time::Instant;
+
+impl MeshCore {
+    pub(super) fn on_shard_fact(&mut self, _now: Instant, shard: ShardId, fact: ShardFact) {
+        if !self.is_of(shard, &fact) {
+            // It crossed with the end of its session or room.
+            self.counters.facts_ignored += 1;
+            return;
+        }
+        match fact {
+            ShardFact::OfferAnswered {
+                session,
+                offer_id,
+                sdp,
+                sections,
+            } => {
+                self.out.fact(SessionFact::OfferAnswered {
+                    session,
+                    offer_id,
+                    sdp,
+                    sections,
+                });
+            }
+            ShardFact::OfferRejected {
+                session,
+                offer_id,
+                reason,
+            } => {
+                self.out.fact(SessionFact::OfferRejected {
+                    session,
+                    offer_id,
+                    reason,
+                });
+            }
+            ShardFact::SectionsRequired {
+                session,
+                audios,
+                videos,
+            } => {
+                self.out.fact(SessionFact::SectionsRequired {
+                    session,
+                    audios,
+                    videos,
+                });
+            }
+            ShardFact::DataReceived {
+                session,
+                reliable,
+                payload,
+            } => {
+                self.out.fact(SessionFact::DataReceived {
+                    session,
+                    reliable,
+                    payload,
+                });
+            }
+            ShardFact::TransportConnected { session } => self.on_transport_connected(session),
+            ShardFact::TrackBound {
+                session,
+                track,
+                codec,
+                simulcast,
+            } => {
+                self.on_track_bound(session, &track, codec, simulcast);
+            }
+            ShardFact::TrackUnbound { session, track } => self.on_track_unbound(session, track),
+            ShardFact::SessionEnded { session, cause } => self.on_session_ended(session, cause),
+            ShardFact::SpeakersChanged { room, speakers } => self.on_speakers_changed(&room, speakers),
+            ShardFact::DemandChanged {
+                room,
+                origin,
+                track,
+                layers,
+            } => {
+                self.on_demand_changed(&room, origin, track, layers);
+            }
+        }
+    }
+
+    /// Whether the fact is about something that (still) lives on that shard.
+    fn is_of(&self, shard: ShardId, fact: &ShardFact) -> bool {
+        let room = match fact {
+            ShardFact::OfferAnswered { session, .. }
+            | ShardFact::OfferRejected { session, .. }
+            | ShardFact::SectionsRequired { session, .. }
+            | ShardFact::DataReceived { session, .. }
+            | ShardFact::TransportConnected { session }
+            | ShardFact::TrackBound { session, .. }
+            | ShardFact::TrackUnbound { session, .. }
+            | ShardFact::SessionEnded { session, .. } => self.room_of(*session),
+            ShardFact::SpeakersChanged { room, .. } | ShardFact::DemandChanged { room, .. } => {
+                self.rooms.get(room)
+            }
+        };
+        room.is_some_and(|room| room.shard == shard)
+    }
+
+    fn on_session_ended(&mut self, session: SessionId, cause: EndCause) {
+        let left = match &cause {
+            EndCause::Left(left) => *left,
+            EndCause::FingerprintMismatch
+            | EndCause::HandshakeTimedOut
+            | EndCause::ConsentExpired
+            | EndCause::LimitReached(_)
+            | EndCause::NotServing => LeaveCause::ConnectionLost,
+        };
+        self.end_session(session, left, Some(cause));
+    }
+
+    fn on_speakers_changed(&mut self, room: &RoomName, speakers: Vec<SpeakerLevel>) {
+        self.out.room_change(room, RoomChange::SpeakersChanged(speakers));
+    }
+}

@@ -1,0 +1,207 @@
+//! The control machine of a node: peers and their liveness, replicated rows, rooms and who is in them.
+//!
+//! [`MeshCore`] is handed what happens and says what to do; it opens nothing, waits for nothing and never looks at a
+//! clock. This file holds the machine, the entry of every input and nothing else: what an input *means* stands in
+//! the file of its subject.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `link`, `peer`, `detector`, `liveness` | connections, hello, duplicates; the life of a peer; its pulse |
+//! | `rows`, `gossip`, `route` | replicated facts; who gets them; who is alive, and the way there |
+//! | `room`, `roster`, `epoch` | one conference; everybody in it; its epoch and key |
+//! | `session`, `publish`, `fact` | commands of signalling; tracks; facts of shards |
+//! | `stream`, `data`, `demand` | what nodes of one room tell each other |
+//! | `view`, `config`, `io` | read-only copies; settings and limits; inputs and outputs |
+//!
+//! What may not live here: media (that is [`crate::shard`]), sockets, the client protocol.
+
+pub mod config;
+mod data;
+mod demand;
+mod detector;
+mod epoch;
+mod fact;
+mod gossip;
+pub mod io;
+mod link;
+mod liveness;
+mod outbox;
+mod peer;
+mod publish;
+mod room;
+mod roster;
+mod route;
+mod rows;
+mod session;
+mod stream;
+#[cfg(any(test, feature = "sim"))]
+pub mod testing;
+pub mod view;
+
+use crate::shard::io::{ShardFact, ShardId};
+use config::MeshConfig;
+use epoch::EpochSource;
+use io::{LinkDirection, LinkId, MeshOutput, MeshTimer};
+use link::Link;
+use liveness::Agenda;
+use outbox::Outbox;
+use peer::Peer;
+use relay_proto::control::ControlMessage;
+use relay_proto::id::{NodeId, RoomName, SessionId, TrackAlias};
+use relay_proto::row::NodeState;
+use relay_proto::session::SessionCommand;
+use relay_proto::unit::{PartsPerMillion, UnixMillis};
+use room::Room;
+pub use route::Route;
+use route::RouteTable;
+use rows::RowStore;
+use session::ShardSlot;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+use view::MeshCounters;
+
+/// The control machine of one node. Call `handle_*`, then drain [`Self::poll_output`], then see [`Self::poll_timeout`].
+#[derive(Debug)]
+pub struct MeshCore {
+    config: MeshConfig,
+    us: NodeId,
+    /// Start time of this process in milliseconds since 1970.
+    incarnation: u64,
+    started: Instant,
+    /// When time last passed for this machine.
+    looked_at: Instant,
+    state: NodeState,
+    stopped: bool,
+    load: PartsPerMillion,
+    links: BTreeMap<LinkId, Link>,
+    peers: BTreeMap<NodeId, Peer>,
+    /// Nodes that a path of working links leads to; without us.
+    alive: BTreeSet<NodeId>,
+    /// Nodes that have said they stop, with their incarnation: what is still heard of it is old.
+    departed: BTreeMap<NodeId, u64>,
+    rows: RowStore,
+    routes: RouteTable,
+    epochs: EpochSource,
+    rooms: BTreeMap<RoomName, Room>,
+    sessions: BTreeMap<SessionId, RoomName>,
+    shards: BTreeMap<ShardId, ShardSlot>,
+    next_alias: TrackAlias,
+    agenda: Agenda,
+    out: Outbox,
+    counters: MeshCounters,
+}
+
+impl MeshCore {
+    /// A node alone in its mesh. `seed` must be secret and fresh: the seal keys come from it. `unix_now` is the
+    /// wall time of `now`.
+    #[must_use]
+    pub fn new(config: MeshConfig, seed: [u8; 32], now: Instant, unix_now: UnixMillis) -> Self {
+        let us = NodeId::of(config.name.as_str());
+        let shards = (0..config.shards.get())
+            .map(|n| (ShardId(n), ShardSlot::default()))
+            .collect();
+        let mut core = Self {
+            us,
+            incarnation: unix_now.0,
+            started: now,
+            looked_at: now,
+            state: NodeState::Serving,
+            stopped: false,
+            load: PartsPerMillion(0),
+            links: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            alive: BTreeSet::new(),
+            departed: BTreeMap::new(),
+            rows: RowStore::new(us, unix_now.0, config.limits),
+            routes: RouteTable::default(),
+            epochs: EpochSource::new(&seed),
+            rooms: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            shards,
+            next_alias: TrackAlias(1),
+            agenda: Agenda::new(&config.timing, now),
+            out: Outbox::default(),
+            counters: MeshCounters::default(),
+            config,
+        };
+        core.write_node_row();
+        core
+    }
+
+    /// This node.
+    #[must_use]
+    pub const fn us(&self) -> NodeId {
+        self.us
+    }
+
+    /// A connection to some peer is established; who it is, its hello will tell.
+    pub fn handle_link_up(&mut self, now: Instant, link: LinkId, direction: LinkDirection) {
+        self.on_link_up(now, link, direction);
+    }
+
+    /// A control message arrived on a link.
+    pub fn handle_control(&mut self, now: Instant, link: LinkId, message: ControlMessage) {
+        self.on_control(now, link, message);
+    }
+
+    /// A ping or pong arrived on a link (whole datagram).
+    pub fn handle_probe(&mut self, now: Instant, link: LinkId, datagram: &[u8]) {
+        self.on_probe(now, link, datagram);
+    }
+
+    /// The peer's bytes on a link cannot be read (codec error): the link is closed with a goodbye.
+    pub fn handle_malformed_control(&mut self, now: Instant, link: LinkId) {
+        self.violate(now, link, "control bytes that do not decode");
+    }
+
+    /// A connection is gone. Ignored for links that this machine has closed itself.
+    pub fn handle_link_down(&mut self, now: Instant, link: LinkId) {
+        self.on_link_down(now, link);
+    }
+
+    /// The largest datagram a link takes, header included, is known or has changed.
+    pub fn handle_link_mtu(&mut self, _now: Instant, link: LinkId, max_datagram_bytes: usize) {
+        self.on_link_mtu(link, max_datagram_bytes);
+    }
+
+    /// An order from this node's signalling. `unix_now` is the wall time of `now`.
+    pub fn handle_command(&mut self, now: Instant, unix_now: UnixMillis, command: SessionCommand) {
+        self.on_command(now, unix_now, command);
+    }
+
+    /// Something a shard tells.
+    pub fn handle_shard_fact(&mut self, now: Instant, shard: ShardId, fact: ShardFact) {
+        self.on_shard_fact(now, shard, fact);
+    }
+
+    /// A shard is gone with everything on it: its sessions end, its rooms close, it gets no new ones.
+    pub fn handle_shard_lost(&mut self, now: Instant, shard: ShardId) {
+        self.on_shard_lost(now, shard);
+    }
+
+    /// Time has passed; call at the instant [`Self::poll_timeout`] named, or later, or earlier.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.on_timeout(now);
+    }
+
+    /// The used share of the node's capacity; told to others with the next row refresh.
+    pub fn set_load(&mut self, load: PartsPerMillion) {
+        self.load = load;
+    }
+
+    /// Stops the node: every session ends with `NodeStopped`, every peer gets a goodbye. Nothing is served after.
+    pub fn stop(&mut self, now: Instant) {
+        self.on_stop(now);
+    }
+
+    /// The next thing to do. Drain until none after every input.
+    pub fn poll_output(&mut self) -> Option<MeshOutput> {
+        self.out.pop()
+    }
+
+    /// When to call [`Self::handle_timeout`] at the latest, and what for. None once stopped.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, MeshTimer)> {
+        self.next_deadline()
+    }
+}

@@ -1,0 +1,79 @@
+//! One conference as this node hosts it: an index of who and what is where. It decides nothing.
+
+use super::roster::Roster;
+use crate::shard::io::ShardId;
+use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
+use relay_proto::room::{ParticipantRecord, SealKey, TrackRecord};
+use std::collections::BTreeMap;
+
+/// A participant of this node. Its record stands in the roster.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) sid: ParticipantSid,
+    /// Announced and not bound: nobody else knows of them.
+    pub(super) announced: BTreeMap<TrackSid, TrackRecord>,
+}
+
+/// Another node that hosts the room, as its stream tells.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) epoch: Epoch,
+    pub(super) seal_key: SealKey,
+    /// What our viewers want of its tracks.
+    pub(super) wanted: BTreeMap<TrackAlias, LayerSet>,
+}
+
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) name: RoomName,
+    pub(super) epoch: Epoch,
+    pub(super) seal_key: SealKey,
+    pub(super) shard: ShardId,
+    /// Who is homed here, by session.
+    pub(super) members: BTreeMap<SessionId, Member>,
+    /// Everybody, here and elsewhere.
+    pub(super) roster: Roster,
+    /// Whom we hear of it from.
+    pub(super) origins: BTreeMap<NodeId, Origin>,
+    /// Who has our snapshot and gets every step after it, with their epoch at that time.
+    pub(super) readers: BTreeMap<NodeId, Epoch>,
+    /// What peers want of our tracks.
+    pub(super) demands: BTreeMap<(NodeId, TrackAlias), LayerSet>,
+}
+
+impl Room {
+    /// A room nobody is in yet.
+    pub(super) fn open(name: RoomName, epoch: Epoch, seal_key: SealKey, shard: ShardId) -> Self {
+        Self {
+            name,
+            epoch,
+            seal_key,
+            shard,
+            members: BTreeMap::new(),
+            roster: Roster::default(),
+            origins: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            demands: BTreeMap::new(),
+        }
+    }
+
+    /// The record of a local session.
+    pub(super) fn record_of(&self, session: SessionId) -> Option<&ParticipantRecord> {
+        self.roster.record(&self.members.get(&session)?.sid)
+    }
+
+    /// The session of a participant homed here.
+    pub(super) fn session_of(&self, sid: &ParticipantSid) -> Option<SessionId> {
+        self.members
+            .iter()
+            .find(|(_, member)| member.sid == *sid)
+            .map(|(session, _)| *session)
+    }
+
+    /// Whether one of our own published tracks has that alias.
+    pub(super) fn publishes(&self, us: NodeId, alias: TrackAlias) -> bool {
+        self.roster
+            .homed_on(us)
+            .any(|record| record.tracks.iter().any(|track| track.alias == alias))
+    }
+}

@@ -1,0 +1,475 @@
+//! Sessions of this node: opened and closed by signalling, ended by shards, doubled identities and the node's stop.
+
+use super::MeshCore;
+use super::room::{Member, Room};
+use super::roster::RosterChange;
+use crate::shard::io::{ShardCommand, ShardId};
+use relay_proto::control::ControlMessage;
+use relay_proto::id::{NodeId, ParticipantSid, RoomName, SessionId};
+use relay_proto::room::{LeaveCause, ParticipantRecord, ParticipantState, RoomEvent};
+use relay_proto::session::{EndCause, OpenSession, SessionCommand, SessionFact};
+use relay_proto::unit::UnixMillis;
+use std::collections::BTreeMap;
+use std::time::Instant;
+use tracing::{debug, info, warn};
+
+/// What the node knows of one shard.
+#[derive(Debug, Default)]
+pub(super) struct ShardSlot {
+    sessions: usize,
+}
+
+impl MeshCore {
+    pub(super) fn on_command(&mut self, now: Instant, unix_now: UnixMillis, command: SessionCommand) {
+        let command = match self.within_limits(command) {
+            Ok(command) => command,
+            Err((command, reason)) => return self.refuse_command(command, reason),
+        };
+        match command {
+            SessionCommand::OpenSession(open) => self.on_open_session(now, unix_now, *open),
+            SessionCommand::CloseSession { session, cause } => self.on_close_session(session, cause),
+            SessionCommand::AnnounceTrack { session, track } => self.on_announce_track(session, track),
+            SessionCommand::SetTrackMuted {
+                session,
+                track,
+                muted,
+            } => {
+                self.on_set_track_muted(session, track, muted);
+            }
+            SessionCommand::UpdateParticipant {
+                session,
+                name,
+                metadata,
+                attributes,
+            } => {
+                self.on_update_participant(session, name, metadata, attributes);
+            }
+            SessionCommand::SendData { session, message } => self.on_send_data(session, message),
+            SessionCommand::ApplyOffer {
+                session,
+                offer_id,
+                sdp,
+            } => {
+                self.to_shard_of(
+                    session,
+                    ShardCommand::ApplyOffer {
+                        session,
+                        offer_id,
+                        sdp,
+                    },
+                );
+            }
+            // The bridge is ICE-lite: it learns the client's addresses from its checks alone (RFC 8445 section 2.5).
+            SessionCommand::AddCandidate { .. } => {}
+            SessionCommand::SetSubscription {
+                session,
+                tracks,
+                wanted,
+            } => {
+                self.to_shard_of(
+                    session,
+                    ShardCommand::SetSubscription {
+                        session,
+                        tracks,
+                        wanted,
+                    },
+                );
+            }
+            SessionCommand::SetTrackWish {
+                session,
+                tracks,
+                wish,
+            } => {
+                self.to_shard_of(
+                    session,
+                    ShardCommand::SetTrackWish {
+                        session,
+                        tracks,
+                        wish,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Applies the limits of the wire: what is over them could not be told to peers.
+    fn within_limits(&self, command: SessionCommand) -> Result<SessionCommand, (SessionCommand, String)> {
+        let message = ControlMessage::Command {
+            entry: self.us,
+            command: Box::new(command),
+        };
+        let checked = message.validate();
+        let ControlMessage::Command { command, .. } = message else {
+            unreachable!("invariant: the message was built as a command three lines above");
+        };
+        match checked {
+            Ok(()) => Ok(*command),
+            Err(error) => Err((*command, error.to_string())),
+        }
+    }
+
+    fn refuse_command(&mut self, command: SessionCommand, reason: String) {
+        self.counters.commands_refused += 1;
+        let session = command.session();
+        warn!(%session, reason, "command refused");
+        match command {
+            SessionCommand::OpenSession(_) => self.refuse_session(session, EndCause::LimitReached(reason)),
+            SessionCommand::AnnounceTrack { track, .. } => {
+                self.out.fact(SessionFact::TrackRefused {
+                    session,
+                    cid: track.cid,
+                    reason,
+                });
+            }
+            SessionCommand::ApplyOffer { offer_id, .. } => {
+                self.out.fact(SessionFact::OfferRejected {
+                    session,
+                    offer_id,
+                    reason,
+                });
+            }
+            SessionCommand::AddCandidate { .. }
+            | SessionCommand::SetTrackMuted { .. }
+            | SessionCommand::UpdateParticipant { .. }
+            | SessionCommand::SetSubscription { .. }
+            | SessionCommand::SetTrackWish { .. }
+            | SessionCommand::SendData { .. }
+            | SessionCommand::CloseSession { .. } => {}
+        }
+    }
+
+    fn refuse_session(&mut self, session: SessionId, cause: EndCause) {
+        info!(%session, ?cause, "session refused");
+        self.out.fact(SessionFact::SessionEnded { session, cause });
+    }
+
+    fn to_shard_of(&mut self, session: SessionId, command: ShardCommand) {
+        match self.room_of(session) {
+            Some(room) => {
+                let shard = room.shard;
+                self.out.shard(shard, command);
+            }
+            None => self.note_no_session(session),
+        }
+    }
+
+    /// The room of a session of this node.
+    pub(super) fn room_of(&self, session: SessionId) -> Option<&Room> {
+        self.rooms.get(self.sessions.get(&session)?)
+    }
+
+    pub(super) fn room_of_mut(&mut self, session: SessionId) -> Option<&mut Room> {
+        self.rooms.get_mut(self.sessions.get(&session)?)
+    }
+
+    /// A command that crossed with the end of its session, which signalling already knows of.
+    pub(super) fn note_no_session(&mut self, session: SessionId) {
+        self.counters.commands_without_session += 1;
+        debug!(%session, "command for a session that is gone");
+    }
+
+    fn on_open_session(&mut self, now: Instant, unix_now: UnixMillis, open: OpenSession) {
+        let session = open.session;
+        if self.sessions.contains_key(&session) {
+            self.counters.commands_refused += 1;
+            warn!(%session, "session opened twice: the second command is ignored");
+            return;
+        }
+        let Some(shard) = self.shard_for(&open.room).filter(|_| !self.stopped) else {
+            self.refuse_session(session, EndCause::NotServing);
+            return;
+        };
+        if let Some(limit) = self.limit_against(&open) {
+            self.counters.commands_refused += 1;
+            self.refuse_session(session, EndCause::LimitReached(limit.to_owned()));
+            return;
+        }
+        self.open_room(now, &open.room, shard);
+        let joined_at = self.joining_time(&open.room, &open.participant, unix_now);
+        self.close_doubles(&open.room, &open.participant);
+        // The room may have closed with the last of the doubles.
+        self.open_room(now, &open.room, shard);
+        self.add_member(open, joined_at);
+    }
+
+    fn limit_against(&self, open: &OpenSession) -> Option<&'static str> {
+        let limits = &self.config.limits;
+        if self.sessions.len() >= limits.max_sessions {
+            return Some("sessions of this node");
+        }
+        if text_bytes(&open.participant) > limits.max_participant_text_bytes {
+            return Some("text of a participant");
+        }
+        let Some(room) = self.rooms.get(&open.room) else {
+            return (self.rooms.len() >= limits.max_rooms_per_owner).then_some("rooms of this node");
+        };
+        if room.roster.len() >= limits.max_participants_per_room {
+            return Some("participants of the room");
+        }
+        let taken = room.roster.record(&open.participant.sid).is_some();
+        taken.then_some("participant id: it is taken")
+    }
+
+    /// The shard of an open room, or the least loaded one.
+    fn shard_for(&self, room: &RoomName) -> Option<ShardId> {
+        if let Some(open) = self.rooms.get(room) {
+            return Some(open.shard);
+        }
+        self.shards
+            .iter()
+            .min_by_key(|(id, slot)| (slot.sessions, **id))
+            .map(|(id, _)| *id)
+    }
+
+    fn open_room(&mut self, now: Instant, name: &RoomName, shard: ShardId) {
+        if self.rooms.contains_key(name) {
+            return;
+        }
+        let age = now.saturating_duration_since(self.started);
+        let unix_s = self.incarnation / 1_000 + age.as_secs();
+        let (epoch, seal_key) = self.epochs.open(name, unix_s as u32);
+        info!(room = %name, epoch = epoch.0, shard = shard.0, "room opened");
+        let command = ShardCommand::OpenRoom {
+            room: name.clone(),
+            epoch,
+            seal_key: seal_key.clone(),
+        };
+        self.out.shard(shard, command);
+        self.rooms
+            .insert(name.clone(), Room::open(name.clone(), epoch, seal_key, shard));
+        self.write_host_row(name);
+        self.tell_all_hosts(name);
+    }
+
+    /// Later than everybody of the same identity, whatever the clocks of other nodes say: who comes last, wins.
+    fn joining_time(&self, room: &RoomName, who: &ParticipantRecord, unix_now: UnixMillis) -> UnixMillis {
+        let newest = self
+            .rooms
+            .get(room)
+            .and_then(|room| room.roster.newest_of(&who.identity));
+        newest.map_or(unix_now, |newest| {
+            UnixMillis(unix_now.0.max(newest.joined_at.0 + 1))
+        })
+    }
+
+    /// Ends the sessions of this node with the identity of somebody who joins now.
+    fn close_doubles(&mut self, room: &RoomName, who: &ParticipantRecord) {
+        let doubles = self.local_sessions_as(room, who, None);
+        for session in doubles {
+            self.end_session(session, LeaveCause::DuplicateIdentity, None);
+        }
+    }
+
+    fn local_sessions_as(
+        &self,
+        room: &RoomName,
+        who: &ParticipantRecord,
+        but: Option<&ParticipantSid>,
+    ) -> Vec<SessionId> {
+        let Some(room) = self.rooms.get(room) else {
+            return Vec::new();
+        };
+        room.roster
+            .with_identity(&who.identity)
+            .filter(|record| record.home == self.us && Some(&record.sid) != but)
+            .filter_map(|record| room.session_of(&record.sid))
+            .collect()
+    }
+
+    /// Ends our sessions that somebody of the same identity, here or elsewhere, has replaced.
+    pub(super) fn close_replaced(&mut self, room: &RoomName, who: &ParticipantRecord) {
+        let newest = self
+            .rooms
+            .get(room)
+            .and_then(|room| room.roster.newest_of(&who.identity));
+        let Some(newest) = newest.map(|newest| newest.sid.clone()) else {
+            return;
+        };
+        for session in self.local_sessions_as(room, who, Some(&newest)) {
+            self.end_session(session, LeaveCause::DuplicateIdentity, None);
+        }
+    }
+
+    fn add_member(&mut self, open: OpenSession, joined_at: UnixMillis) {
+        let OpenSession {
+            session,
+            room: name,
+            participant: mut record,
+            auto_subscribe,
+        } = open;
+        record.home = self.us;
+        record.version = 1;
+        record.state = ParticipantState::Joined;
+        record.joined_at = joined_at;
+        record.tracks.clear();
+        let Some(room) = self.rooms.get_mut(&name) else {
+            return;
+        };
+        let shard = room.shard;
+        let member = Member {
+            sid: record.sid.clone(),
+            announced: BTreeMap::new(),
+        };
+        room.members.insert(session, member);
+        self.sessions.insert(session, name.clone());
+        if let Some(slot) = self.shards.get_mut(&shard) {
+            slot.sessions += 1;
+        }
+        let command = ShardCommand::OpenSession {
+            session,
+            room: name.clone(),
+            participant: record.sid.clone(),
+            can_publish: record.permission.can_publish,
+            can_subscribe: record.permission.can_subscribe,
+            auto_subscribe,
+        };
+        self.out.shard(shard, command);
+        info!(%session, room = %name, participant = %record.sid, "session opened");
+        let (gone, come): (Vec<_>, Vec<_>) = room
+            .roster
+            .upsert(record.clone())
+            .into_iter()
+            .partition(|change| matches!(change, RosterChange::Delisted { .. }));
+        let others = room
+            .roster
+            .listed()
+            .filter(|other| other.sid != record.sid)
+            .cloned()
+            .collect();
+        // Whoever is replaced must be gone before the newcomer is there: clients know both by one identity.
+        self.show(&name, gone);
+        let participant = Box::new(record.clone());
+        self.out.fact(SessionFact::SessionOpened {
+            session,
+            participant,
+            others,
+        });
+        self.show(&name, come);
+        self.tell_readers_of(&name, &record);
+    }
+
+    fn on_close_session(&mut self, session: SessionId, cause: LeaveCause) {
+        if self.sessions.contains_key(&session) {
+            self.end_session(session, cause, None);
+        } else {
+            self.note_no_session(session);
+        }
+    }
+
+    /// Ends a session. `ended_by_shard`: why the shard has already ended it, if that is how it came.
+    pub(super) fn end_session(
+        &mut self,
+        session: SessionId,
+        cause: LeaveCause,
+        ended_by_shard: Option<EndCause>,
+    ) {
+        let Some(name) = self.sessions.remove(&session) else {
+            return;
+        };
+        let Some((member, shard)) = self.take_member(&name, session) else {
+            return;
+        };
+        if let Some(slot) = self.shards.get_mut(&shard) {
+            slot.sessions = slot.sessions.saturating_sub(1);
+        }
+        if ended_by_shard.is_none() {
+            self.out.shard(shard, ShardCommand::CloseSession { session });
+        }
+        info!(%session, room = %name, participant = %member.sid, ?cause, "session ended");
+        let end = ended_by_shard.unwrap_or(EndCause::Left(cause));
+        self.out.fact(SessionFact::SessionEnded { session, cause: end });
+        self.forget_tracks(&name, &member);
+        let record = self
+            .rooms
+            .get(&name)
+            .and_then(|room| room.roster.record(&member.sid))
+            .cloned();
+        if record.is_some_and(|record| !record.permission.hidden) {
+            let left = RoomEvent::ParticipantLeft {
+                participant: member.sid.clone(),
+                cause,
+            };
+            self.tell_readers(&name, &left);
+        }
+        let changes = self
+            .rooms
+            .get_mut(&name)
+            .map(|room| room.roster.remove(&member.sid, cause))
+            .unwrap_or_default();
+        self.show(&name, changes);
+        self.close_room_if_empty(&name);
+    }
+
+    fn take_member(&mut self, name: &RoomName, session: SessionId) -> Option<(Member, ShardId)> {
+        let room = self.rooms.get_mut(name)?;
+        let member = room.members.remove(&session)?;
+        Some((member, room.shard))
+    }
+
+    fn close_room_if_empty(&mut self, name: &RoomName) {
+        if self.rooms.get(name).is_none_or(|room| !room.members.is_empty()) {
+            return;
+        }
+        let Some(room) = self.rooms.remove(name) else {
+            return;
+        };
+        for origin in room.origins.keys() {
+            for track in room.roster.homed_on(*origin).flat_map(|record| &record.tracks) {
+                self.out.route_track(*origin, track.alias, None);
+            }
+            let drop = ShardCommand::DropOrigin {
+                room: name.clone(),
+                origin: *origin,
+            };
+            self.out.shard(room.shard, drop);
+        }
+        self.out
+            .shard(room.shard, ShardCommand::CloseRoom { room: name.clone() });
+        info!(room = %name, epoch = room.epoch.0, "room closed");
+        self.write_host_row(name);
+    }
+
+    pub(super) fn end_all_sessions(&mut self, cause: LeaveCause) {
+        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.end_session(session, cause, None);
+        }
+    }
+
+    pub(super) fn on_shard_lost(&mut self, _now: Instant, shard: ShardId) {
+        if self.shards.remove(&shard).is_none() {
+            return;
+        }
+        warn!(shard = shard.0, "shard lost: its sessions end");
+        let on_it: Vec<SessionId> = self
+            .rooms
+            .values()
+            .filter(|room| room.shard == shard)
+            .flat_map(|room| room.members.keys().copied())
+            .collect();
+        for session in on_it {
+            let end = EndCause::Left(LeaveCause::ConnectionLost);
+            self.end_session(session, LeaveCause::ConnectionLost, Some(end));
+        }
+    }
+
+    /// The peers' link in use.
+    pub(super) fn link_of(&self, node: NodeId) -> Option<super::io::LinkId> {
+        self.peers.get(&node).and_then(|peer| peer.state.link())
+    }
+}
+
+/// Bytes of everything a participant says of itself.
+pub(super) fn text_bytes(record: &ParticipantRecord) -> usize {
+    let attributes: usize = record
+        .attributes
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    let tracks: usize = record
+        .tracks
+        .iter()
+        .map(|track| track.name.len() + track.stream.len())
+        .sum();
+    record.name.len() + record.metadata.len() + attributes + tracks
+}

@@ -1,0 +1,380 @@
+//! The room streams: what we tell the other hosts of a room of our participants, and what they tell us of theirs.
+//!
+//! A stream begins with a snapshot, again on every new link and every re-opening on either side; every later
+//! step travels the same ordered link. So a reader never has to guess what it missed.
+
+use super::MeshCore;
+use super::room::Origin;
+use super::roster::RosterChange;
+use super::session::text_bytes;
+use crate::shard::io::ShardCommand;
+use relay_proto::control::ControlMessage;
+use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName};
+use relay_proto::limit::MAX_PARTICIPANTS;
+use relay_proto::room::{
+    LeaveCause, ParticipantRecord, ParticipantState, RoomEvent, RoomMessage, SealKey, TrackRecord,
+};
+use relay_proto::session::RoomChange;
+use std::collections::{BTreeMap, BTreeSet};
+use tracing::{debug, info, warn};
+
+impl MeshCore {
+    /// Tells a peer of every room that both host.
+    pub(super) fn tell_all_rooms(&mut self, reader: NodeId) {
+        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
+        for room in rooms {
+            self.tell_room(&room, reader);
+        }
+    }
+
+    /// Tells every linked peer that hosts it of a room.
+    pub(super) fn tell_all_hosts(&mut self, room: &RoomName) {
+        let peers: Vec<NodeId> = self.peers.keys().copied().collect();
+        for peer in peers {
+            self.tell_room(room, peer);
+        }
+    }
+
+    /// Begins our stream of a room to a peer, where the peer is linked and hosts it.
+    fn tell_room(&mut self, name: &RoomName, reader: NodeId) {
+        let Some(their_epoch) = self.rows.host_epoch(reader, name) else {
+            return;
+        };
+        let (Some(link), Some(room)) = (self.link_of(reader), self.rooms.get_mut(name)) else {
+            return;
+        };
+        room.readers.insert(reader, their_epoch);
+        let mut records: Vec<ParticipantRecord> = room
+            .roster
+            .homed_on(self.us)
+            .filter(|record| !record.permission.hidden)
+            .cloned()
+            .collect();
+        // Publishers first: the rest of a huge room follows one by one, and nobody's media shall wait for it.
+        records.sort_by_key(|record| record.tracks.is_empty());
+        let rest = records.split_off(snapshot_len(&records, self.config.limits.max_snapshot_bytes));
+        let snapshot = RoomEvent::Snapshot {
+            seal_key: room.seal_key.clone(),
+            participants: records,
+        };
+        let upserts = rest
+            .into_iter()
+            .map(|record| RoomEvent::ParticipantUpserted(Box::new(record)));
+        for event in std::iter::once(snapshot).chain(upserts) {
+            let message = RoomMessage {
+                room: name.clone(),
+                epoch: room.epoch,
+                event,
+            };
+            self.out.control(link, ControlMessage::Room(message));
+        }
+    }
+
+    /// Tells the readers of a room the newest record of one of our participants.
+    pub(super) fn tell_readers_of(&mut self, room: &RoomName, record: &ParticipantRecord) {
+        if !record.permission.hidden {
+            self.tell_readers(room, &RoomEvent::ParticipantUpserted(Box::new(record.clone())));
+        }
+    }
+
+    /// Tells the readers of a room the next step.
+    pub(super) fn tell_readers(&mut self, name: &RoomName, event: &RoomEvent) {
+        let Some(room) = self.rooms.get(name) else {
+            return;
+        };
+        for reader in room.readers.keys() {
+            let Some(link) = self.peers.get(reader).and_then(|peer| peer.state.link()) else {
+                continue;
+            };
+            let message = RoomMessage {
+                room: name.clone(),
+                epoch: room.epoch,
+                event: event.clone(),
+            };
+            self.out.control(link, ControlMessage::Room(message));
+        }
+    }
+
+    /// A peer without link or life reads no more and wants nothing.
+    pub(super) fn forget_reader(&mut self, node: NodeId) {
+        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
+        for room in rooms {
+            self.forget_reader_of(&room, node);
+        }
+    }
+
+    fn forget_reader_of(&mut self, name: &RoomName, node: NodeId) {
+        if let Some(room) = self.rooms.get_mut(name) {
+            room.readers.remove(&node);
+            self.withdraw_demands(name, node);
+        }
+    }
+
+    /// The host row of a room we may host has changed.
+    pub(super) fn on_host_row(&mut self, owner: NodeId, name: &RoomName) {
+        let Some(room) = self.rooms.get(name) else {
+            return;
+        };
+        match self.rows.host_epoch(owner, name) {
+            Some(epoch) if room.readers.get(&owner) == Some(&epoch) => {}
+            Some(_) => {
+                self.withdraw_demands(name, owner);
+                self.tell_room(name, owner);
+            }
+            None => {
+                self.forget_reader_of(name, owner);
+                self.drop_origin(name, owner, LeaveCause::ClientLeft);
+            }
+        }
+    }
+
+    pub(super) fn on_room_message(&mut self, from: NodeId, message: RoomMessage) {
+        let RoomMessage {
+            room: name,
+            epoch,
+            event,
+        } = message;
+        let Some(room) = self.rooms.get(&name) else {
+            self.counters.room_messages_ignored += 1;
+            return;
+        };
+        let known = room.origins.get(&from).map(|origin| origin.epoch);
+        match event {
+            RoomEvent::Snapshot {
+                seal_key,
+                participants,
+            } if known.is_none_or(|known| known <= epoch) => {
+                self.on_snapshot(from, &name, epoch, seal_key, participants);
+            }
+            event if known == Some(epoch) => self.on_step(from, &name, event),
+            _ => {
+                self.counters.room_messages_ignored += 1;
+                debug!(room = %name, peer = %from, epoch = epoch.0, "room message of another epoch ignored");
+            }
+        }
+    }
+
+    fn on_step(&mut self, from: NodeId, name: &RoomName, event: RoomEvent) {
+        match event {
+            // Only one of an older epoch gets here, and the epoch is checked.
+            RoomEvent::Snapshot { .. } => self.counters.room_messages_ignored += 1,
+            RoomEvent::ParticipantUpserted(record) => self.on_remote_record(from, name, *record),
+            RoomEvent::ParticipantLeft { participant, cause } => {
+                self.on_remote_left(from, name, &participant, cause);
+            }
+            RoomEvent::DataSent(message) => self.on_peer_data(from, name, message),
+        }
+    }
+
+    fn on_snapshot(
+        &mut self,
+        from: NodeId,
+        name: &RoomName,
+        epoch: Epoch,
+        seal_key: SealKey,
+        participants: Vec<ParticipantRecord>,
+    ) {
+        let same_stream = self
+            .rooms
+            .get(name)
+            .and_then(|room| room.origins.get(&from))
+            .is_some_and(|origin| origin.epoch == epoch && origin.seal_key == seal_key);
+        let stay: BTreeSet<&ParticipantSid> = participants
+            .iter()
+            .filter(|_| same_stream)
+            .map(|record| &record.sid)
+            .collect();
+        let gone: Vec<ParticipantSid> = self
+            .rooms
+            .get(name)
+            .into_iter()
+            .flat_map(|room| room.roster.homed_on(from))
+            .filter(|record| !stay.contains(&record.sid))
+            .map(|record| record.sid.clone())
+            .collect();
+        for sid in gone {
+            self.on_remote_left(from, name, &sid, LeaveCause::ClientLeft);
+        }
+        if !same_stream {
+            self.join_origin(from, name, epoch, seal_key);
+        }
+        for record in participants {
+            self.on_remote_record(from, name, record);
+        }
+        self.resend_demands(name, from);
+    }
+
+    fn join_origin(&mut self, from: NodeId, name: &RoomName, epoch: Epoch, seal_key: SealKey) {
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
+        info!(room = %name, peer = %from, epoch = epoch.0, "another node hosts the room too");
+        let command = ShardCommand::JoinOrigin {
+            room: name.clone(),
+            origin: from,
+            epoch,
+            seal_key: seal_key.clone(),
+        };
+        room.origins.insert(
+            from,
+            Origin {
+                epoch,
+                seal_key,
+                wanted: BTreeMap::new(),
+            },
+        );
+        self.out.shard(room.shard, command);
+    }
+
+    fn on_remote_record(&mut self, from: NodeId, name: &RoomName, mut record: ParticipantRecord) {
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
+        let known = room.roster.record(&record.sid);
+        let foreign = record.home != from || known.is_some_and(|known| known.home != from);
+        let invalid = record.permission.hidden || record.state == ParticipantState::Disconnected;
+        let full = known.is_none() && room.roster.len() >= self.config.limits.max_participants_per_room;
+        if foreign || invalid || full {
+            self.counters.records_refused += 1;
+            if self.counters.records_refused == 1 {
+                warn!(room = %name, peer = %from, foreign, invalid, full, "participant of a peer refused");
+            }
+            return;
+        }
+        if known.is_some_and(|known| known.version >= record.version) {
+            return;
+        }
+        record.tracks.retain(|track| track.codec.is_some());
+        let changes = room.roster.upsert(record.clone());
+        self.show(name, changes);
+        self.close_replaced(name, &record);
+    }
+
+    fn on_remote_left(&mut self, from: NodeId, name: &RoomName, sid: &ParticipantSid, cause: LeaveCause) {
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
+        if room.roster.record(sid).is_some_and(|record| record.home != from) {
+            self.counters.records_refused += 1;
+            return;
+        }
+        let changes = room.roster.remove(sid, cause);
+        self.show(name, changes);
+    }
+
+    /// A node is gone: so are its participants, in every room.
+    pub(super) fn drop_origin_everywhere(&mut self, node: NodeId, cause: LeaveCause) {
+        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
+        for room in rooms {
+            self.drop_origin(&room, node, cause);
+        }
+    }
+
+    fn drop_origin(&mut self, name: &RoomName, node: NodeId, cause: LeaveCause) {
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
+        if room.origins.remove(&node).is_none() {
+            return;
+        }
+        let shard = room.shard;
+        let gone: Vec<ParticipantSid> = room
+            .roster
+            .homed_on(node)
+            .map(|record| record.sid.clone())
+            .collect();
+        info!(room = %name, peer = %node, participants = gone.len(), ?cause, "another node hosts the room no more");
+        for sid in gone {
+            self.on_remote_left(node, name, &sid, cause);
+        }
+        self.out.shard(
+            shard,
+            ShardCommand::DropOrigin {
+                room: name.clone(),
+                origin: node,
+            },
+        );
+    }
+
+    /// Tells our signalling, and the shard where tracks of others are concerned, how the roster has changed.
+    pub(super) fn show(&mut self, name: &RoomName, changes: Vec<RosterChange>) {
+        for change in changes {
+            let (before, now, fact) = match change {
+                RosterChange::Listed(record) => (Vec::new(), record, None),
+                RosterChange::Changed { record, old_tracks } => (old_tracks, record, None),
+                RosterChange::Delisted { mut record, cause } => {
+                    let before = std::mem::take(&mut record.tracks);
+                    (before, record, Some(cause))
+                }
+            };
+            self.show_tracks(name, &before, &now);
+            let participant = Box::new(now);
+            let fact = match fact {
+                None => RoomChange::ParticipantUpserted(participant),
+                Some(cause) => RoomChange::ParticipantLeft { participant, cause },
+            };
+            self.out.room_change(name, fact);
+        }
+    }
+
+    /// Keeps the shard's remote tracks in step with a record.
+    fn show_tracks(&mut self, name: &RoomName, before: &[TrackRecord], record: &ParticipantRecord) {
+        let origin = record.home;
+        let Some(room) = self.rooms.get_mut(name).filter(|_| origin != self.us) else {
+            return;
+        };
+        let shard = room.shard;
+        for old in before {
+            if record.tracks.iter().all(|track| track.alias != old.alias) {
+                if let Some(origin) = room.origins.get_mut(&origin) {
+                    origin.wanted.remove(&old.alias);
+                }
+                let track = old.alias;
+                self.out.shard(
+                    shard,
+                    ShardCommand::RemoveRemoteTrack {
+                        room: name.clone(),
+                        origin,
+                        track,
+                    },
+                );
+                self.out.route_track(origin, track, None);
+            }
+        }
+        for track in &record.tracks {
+            let old = before.iter().find(|old| old.alias == track.alias);
+            if old == Some(track) {
+                continue;
+            }
+            let command = ShardCommand::UpsertRemoteTrack {
+                room: name.clone(),
+                origin,
+                participant: record.sid.clone(),
+                track: Box::new(track.clone()),
+            };
+            self.out.shard(shard, command);
+            if old.is_none() {
+                self.out.route_track(origin, track.alias, Some(shard));
+                // From now on there is something to want; nothing is wanted yet.
+                if let Some(origin) = room.origins.get_mut(&origin) {
+                    origin.wanted.insert(track.alias, LayerSet::NONE);
+                }
+            }
+        }
+    }
+}
+
+/// How many records fit into a snapshot.
+fn snapshot_len(records: &[ParticipantRecord], max_bytes: usize) -> usize {
+    const RECORD_BYTES: usize = 512;
+    const TRACK_BYTES: usize = 512;
+    let mut bytes = 0;
+    records
+        .iter()
+        .take(MAX_PARTICIPANTS)
+        .take_while(|record| {
+            bytes += RECORD_BYTES + text_bytes(record) + record.tracks.len() * TRACK_BYTES;
+            bytes <= max_bytes
+        })
+        .count()
+}

@@ -1,0 +1,241 @@
+//! What a node knows of its mesh, for the operator feed, placement and logs. Read-only copies.
+
+use super::detector::Detector;
+use super::io::LinkId;
+use super::peer::Peer;
+use super::{MeshCore, Route};
+use relay_proto::id::{NodeId, NodeName, RoomName};
+use relay_proto::row::NodeFacts;
+use relay_proto::unit::{Micros, PartsPerMillion};
+use relay_proto::version::Features;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Where a peer is in its life, without the data of the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkState {
+    /// Known, never linked.
+    Connecting,
+    /// Linked and answering.
+    Up,
+    /// Linked, some echoes missing.
+    Suspect,
+    /// Not linked any more.
+    Down,
+}
+
+impl LinkState {
+    /// The state as the operator feed writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Up => "up",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// The link to one peer, measured by this node.
+#[derive(Clone, Debug)]
+pub struct LinkView {
+    /// The other end.
+    pub peer: NodeId,
+    /// Its name.
+    pub name: NodeName,
+    /// State of the peer.
+    pub state: LinkState,
+    /// The link in use, if any.
+    pub link: Option<LinkId>,
+    /// Smoothed round trip of the link in use.
+    pub rtt: Option<Duration>,
+    /// Smallest round trip of the link in use.
+    pub min_rtt: Option<Duration>,
+    /// Smoothed difference of successive round trips.
+    pub jitter: Duration,
+    /// Smoothed share of pings without echo.
+    pub loss: PartsPerMillion,
+}
+
+/// One node of the mesh.
+#[derive(Clone, Debug)]
+pub struct NodeView {
+    /// Which.
+    pub id: NodeId,
+    /// What it says of itself; none before its row has arrived.
+    pub facts: Option<NodeFacts>,
+    /// Whether a live path leads to it (always true for this node). Dead nodes stay listed while peers of ours.
+    pub alive: bool,
+    /// State of our link to it; none for this node.
+    pub link: Option<LinkState>,
+}
+
+/// One room and where its participants are.
+#[derive(Clone, Debug)]
+pub struct RoomView {
+    /// Which.
+    pub room: RoomName,
+    /// Participants per node that hosts it.
+    pub participants: BTreeMap<NodeId, u32>,
+}
+
+/// One entry of the round-trip matrix: what `from` says of its link to `to`.
+#[derive(Clone, Copy, Debug)]
+pub struct RttView {
+    /// Who measured.
+    pub from: NodeId,
+    /// The other end.
+    pub to: NodeId,
+    /// Whether the link carries traffic.
+    pub up: bool,
+    /// Smoothed round trip.
+    pub rtt: Micros,
+}
+
+/// Everything at once. Lists are sorted by id or name.
+#[derive(Clone, Debug)]
+pub struct MeshView {
+    /// This node.
+    pub us: NodeId,
+    /// All nodes, this one included.
+    pub nodes: Vec<NodeView>,
+    /// Our links.
+    pub links: Vec<LinkView>,
+    /// All rooms of the mesh.
+    pub rooms: Vec<RoomView>,
+    /// Round trips between all nodes.
+    pub rtts: Vec<RttView>,
+    /// What was dropped or refused.
+    pub counters: MeshCounters,
+}
+
+/// Inputs that were dropped or refused since start. The first of each kind is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MeshCounters {
+    /// Links refused at the hello.
+    pub links_refused: u64,
+    /// Messages that broke the protocol.
+    pub protocol_violations: u64,
+    /// Datagrams that were no probes.
+    pub bad_probes: u64,
+    /// Rows a peer sent in our name.
+    pub rows_in_our_name: u64,
+    /// Rows over a limit.
+    pub rows_over_limit: u64,
+    /// Control messages on a link the peer no longer speaks on.
+    pub messages_on_spare: u64,
+    /// Room messages of a room not hosted here, of an old epoch or without a snapshot before.
+    pub room_messages_ignored: u64,
+    /// Records a peer may not write (foreign home, foreign or hidden participant) or over a limit.
+    pub records_refused: u64,
+    /// Data messages in the name of somebody homed elsewhere.
+    pub data_refused: u64,
+    /// Demands for an unknown room, epoch or track.
+    pub demands_ignored: u64,
+    /// Session commands and facts from other nodes; this build does not serve them.
+    pub remote_sessions_unsupported: u64,
+    /// Commands for sessions that do not exist (any more).
+    pub commands_without_session: u64,
+    /// Commands over a limit or without permission.
+    pub commands_refused: u64,
+    /// Shard facts about sessions, rooms or tracks that are gone.
+    pub facts_ignored: u64,
+}
+
+impl MeshCore {
+    /// Everything known of the mesh, as it stands now. Cost: a copy of all rows' facts; for a feed, not per packet.
+    #[must_use]
+    pub fn view(&self) -> MeshView {
+        MeshView {
+            us: self.us,
+            nodes: self.node_views(),
+            links: self
+                .peers
+                .iter()
+                .map(|(node, peer)| self.link_view(*node, peer))
+                .collect(),
+            rooms: self.room_views(),
+            rtts: self.rtt_views(),
+            counters: self.counters,
+        }
+    }
+
+    fn node_views(&self) -> Vec<NodeView> {
+        let known: BTreeSet<NodeId> = self.rows.owners().chain(self.peers.keys().copied()).collect();
+        let view = |id: NodeId| NodeView {
+            id,
+            facts: self.rows.node(id).cloned(),
+            alive: id == self.us || self.alive.contains(&id),
+            link: (id != self.us).then(|| {
+                self.peers
+                    .get(&id)
+                    .map_or(LinkState::Connecting, |peer| peer.state.kind())
+            }),
+        };
+        known.into_iter().map(view).collect()
+    }
+
+    fn link_view(&self, node: NodeId, peer: &Peer) -> LinkView {
+        let link = peer.state.link();
+        let detector = link.and_then(|id| self.links.get(&id)).map(|link| &link.detector);
+        LinkView {
+            peer: node,
+            name: peer.name.clone(),
+            state: peer.state.kind(),
+            link,
+            rtt: detector.and_then(Detector::smoothed_rtt),
+            min_rtt: detector.and_then(Detector::min_rtt),
+            jitter: detector.map(Detector::jitter).unwrap_or_default(),
+            loss: detector.map(Detector::loss).unwrap_or_default(),
+        }
+    }
+
+    fn room_views(&self) -> Vec<RoomView> {
+        let mut rooms: BTreeMap<&RoomName, BTreeMap<NodeId, u32>> = BTreeMap::new();
+        for node in self.rows.owners().filter(|node| *node != self.us) {
+            for host in self.rows.hosts_of(node) {
+                rooms
+                    .entry(&host.room)
+                    .or_default()
+                    .insert(node, host.participants);
+            }
+        }
+        for room in self.rooms.values() {
+            rooms
+                .entry(&room.name)
+                .or_default()
+                .insert(self.us, room.members.len() as u32);
+        }
+        rooms
+            .into_iter()
+            .map(|(room, participants)| RoomView {
+                room: room.clone(),
+                participants,
+            })
+            .collect()
+    }
+
+    fn rtt_views(&self) -> Vec<RttView> {
+        let of = |from: NodeId| {
+            self.rows.link_facts_of(from).map(move |facts| RttView {
+                from,
+                to: facts.peer,
+                up: facts.up,
+                rtt: facts.rtt,
+            })
+        };
+        self.rows.owners().flat_map(of).collect()
+    }
+
+    /// What both this node and a linked peer can do.
+    #[must_use]
+    pub fn features_of(&self, peer: NodeId) -> Option<Features> {
+        self.peers.get(&peer).map(|peer| peer.features)
+    }
+
+    /// The routes media takes, by destination.
+    pub fn routes(&self) -> impl Iterator<Item = (NodeId, Route)> + '_ {
+        self.routes.iter()
+    }
+}
