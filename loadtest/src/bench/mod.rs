@@ -1,4 +1,5 @@
 //! Measurements that print a figure beside the floor of the machine, taken in the same run. They inform; no
 //! test depends on them.
 
+pub mod report;
 pub mod wan_accuracy;

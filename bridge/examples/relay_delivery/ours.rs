@@ -1,0 +1,101 @@
+//! The link of a node: lanes, pace and the rate controller.
+
+use crate::AnyError;
+use crate::load::{Arrivals, Measured, ONE_WAY, Path, offer};
+use bridge::link::lanes::Lane;
+use bridge::link::tls::Identity;
+use bridge::link::{
+    DatagramSink, Dialer, LinkEndpoint, LinkEvent, LinkHandle, LinkSettings, LinkedPeers, RateLimits,
+};
+use bytes::Bytes;
+use relay_proto::control::{ControlMessage, Hello};
+use relay_proto::datagram::Header;
+use relay_proto::id::{NodeId, NodeName};
+use relay_proto::version::{Features, OLDEST_SPOKEN_VERSION, PROTOCOL_VERSION};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+struct Sink(Arc<Arrivals>);
+
+impl DatagramSink for Sink {
+    fn deliver(&self, _: NodeId, _: &Header, datagram: Bytes) {
+        self.0.note(&datagram);
+    }
+}
+
+pub(crate) fn measure(path: Path) -> Result<Measured, AnyError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let epoch = Instant::now();
+    let arrivals = Arc::new(Arrivals::new(epoch));
+    let _entered = runtime.enter();
+    let (near, mut near_events) = node("near", &arrivals)?;
+    let (far, mut far_events) = node("far", &arrivals)?;
+    let (wan, entry) = path.start(far.local_addr()?)?;
+    let (_linked, linked) = watch::channel(LinkedPeers::new());
+    let (dialer, _states) = Dialer::new(near.clone(), entry.to_string(), linked);
+    let dialling = runtime.spawn(dialer.run());
+    let link = runtime.block_on(async {
+        let link = say_hello(&mut near_events, "near").await?;
+        say_hello(&mut far_events, "far").await?;
+        wait_for_hello(&mut far_events).await?;
+        Ok::<_, AnyError>(link)
+    })?;
+    // Nobody decides anything here, but events must be taken.
+    runtime.spawn(async move { while near_events.recv().await.is_some() {} });
+    runtime.spawn(async move { while far_events.recv().await.is_some() {} });
+    std::thread::sleep(Duration::from_secs(1));
+    let sent = offer(path, epoch, |audio, datagram| {
+        link.send_datagram(Instant::now(), if audio { Lane::Audio } else { Lane::Video }, datagram);
+    });
+    std::thread::sleep(ONE_WAY + Duration::from_millis(500));
+    let measured = arrivals.measured(sent);
+    let stats = link.stats();
+    println!(
+        "  (rate {} Mbit/s, loss seen {} ppm, dropped {:?}, oversized {})",
+        stats.rate_bps / 1_000_000,
+        stats.loss_ppm,
+        stats.dropped,
+        stats.oversized
+    );
+    dialling.abort();
+    runtime.block_on(async { tokio::join!(near.close(), far.close()) });
+    wan.finish()?;
+    Ok(measured)
+}
+
+type Node = (Arc<LinkEndpoint>, mpsc::Receiver<LinkEvent>);
+
+fn node(name: &str, arrivals: &Arc<Arrivals>) -> Result<Node, AnyError> {
+    let (sender, events) = mpsc::channel(1_024);
+    let settings =
+        LinkSettings { listen: "127.0.0.1:0".parse()?, rates: RateLimits::default(), initial_mtu: 1_200 };
+    let identity = Identity::from_secret("the secret of a benchmark", &NodeName::from(name))?;
+    let endpoint = LinkEndpoint::bind(settings, identity, sender, Arc::new(Sink(arrivals.clone())))?;
+    tokio::spawn(endpoint.clone().accept_links());
+    Ok((endpoint, events))
+}
+
+async fn say_hello(events: &mut mpsc::Receiver<LinkEvent>, name: &str) -> Result<LinkHandle, AnyError> {
+    loop {
+        if let LinkEvent::Opened(opened) = events.recv().await.ok_or("the endpoint is gone")? {
+            opened.handle.send_control(Box::new(ControlMessage::Hello(Hello {
+                newest_version: PROTOCOL_VERSION,
+                oldest_version: OLDEST_SPOKEN_VERSION,
+                features: Features::OURS,
+                name: NodeName::from(name),
+                incarnation: 1,
+                software: "benchmark".to_owned(),
+            })))?;
+            return Ok(opened.handle);
+        }
+    }
+}
+
+async fn wait_for_hello(events: &mut mpsc::Receiver<LinkEvent>) -> Result<(), AnyError> {
+    loop {
+        if let LinkEvent::Control { .. } = events.recv().await.ok_or("the endpoint is gone")? {
+            return Ok(());
+        }
+    }
+}
