@@ -33,7 +33,12 @@ class FakeSession implements Session {
   ) {
     const count = Math.max(0, Number(this.query.get("fake")) - 1);
     this.people = Array.from({ length: count }, (_, index) => fakePerson(index, index === 0 && this.query.has("share")));
-    this.stopMedia = media.subscribe(() => this.report());
+    const stopState = media.subscribe(() => this.report());
+    const stopFaults = media.onFault((device, fault) => tell({ type: "device-fault", device, fault }));
+    this.stopMedia = () => {
+      stopState();
+      stopFaults();
+    };
   }
 
   async start(): Promise<void> {

@@ -16,18 +16,18 @@ interface Props {
 export function ControlBar({ meeting, media, session, open }: Props) {
   const toggle = (panel: Panel) => open(meeting.panel === panel ? "none" : panel);
   const mayShare = typeof navigator.mediaDevices?.getDisplayMedia === "function";
-  const chatName = meeting.unread > 0 ? t("bar.chat.unread", { count: meeting.unread }) : t("bar.chat");
+  const unread = meeting.unread > 0 ? t("bar.chat.unread", { count: meeting.unread }) : undefined;
   return (
     <nav class="bar" id="controls" tabIndex={-1} aria-label={t("bar.label")}>
       <div class="bar-group">
-        <Control id="mic" name={t("bar.mic")} short={t("bar.short.mic")} pressed={media.mic.on} lamp keys="M" press={() => void session.media.setMic(!media.mic.on)}>
+        <Control id="mic" name={t("bar.mic")} title={t("prejoin.mic")} pressed={media.mic.on} lamp keys="M" press={() => void session.media.setMic(!media.mic.on)}>
           <MicIcon off={!media.mic.on} />
         </Control>
         <Control id="camera" name={t("bar.camera")} pressed={media.camera.on} lamp keys="V" press={() => void session.media.setCamera(!media.camera.on)}>
           <CameraIcon off={!media.camera.on} />
         </Control>
         {mayShare && (
-          <Control id="share" name={t("bar.share")} short={t("bar.short.share")} pressed={media.screen.on} lamp press={() => void session.media.setScreen(!media.screen.on)}>
+          <Control id="share" name={t("bar.share")} title={t("bar.share.title")} pressed={media.screen.on} lamp press={() => void session.media.setScreen(!media.screen.on)}>
             <ShareIcon />
           </Control>
         )}
@@ -36,7 +36,7 @@ export function ControlBar({ meeting, media, session, open }: Props) {
         <Control id="people" name={t("bar.people")} pressed={meeting.panel === "people"} count={meeting.people.length} press={() => toggle("people")}>
           <PeopleIcon />
         </Control>
-        <Control id="chat" name={chatName} short={t("bar.chat")} pressed={meeting.panel === "chat"} count={meeting.unread} keys="C" press={() => toggle("chat")}>
+        <Control id="chat" name={t("bar.chat")} pressed={meeting.panel === "chat"} count={meeting.unread} counted={unread} keys="C" press={() => toggle("chat")}>
           <ChatIcon />
         </Control>
       </div>
@@ -50,20 +50,22 @@ export function ControlBar({ meeting, media, session, open }: Props) {
 
 interface ControlProps {
   id: string;
-  /** What the button is called; never changes with its state. */
+  /** What stands under the picture and names the button; never changes with its state. */
   name: string;
-  /** Shorter text under the picture. */
-  short?: string;
+  /** The whole name with the key, for the pointer. */
+  title?: string;
   pressed: boolean;
   /** Whether a lamp tells that something is on air. */
   lamp?: boolean;
   count?: number;
+  /** What the count means, for those who do not see the badge. */
+  counted?: string;
   keys?: string;
   press: () => void;
   children: ComponentChildren;
 }
 
-function Control({ id, name, short, pressed, lamp, count, keys, press, children }: ControlProps) {
+function Control({ id, name, title, pressed, lamp, count = 0, counted, keys, press, children }: ControlProps) {
   return (
     <button
       type="button"
@@ -71,22 +73,19 @@ function Control({ id, name, short, pressed, lamp, count, keys, press, children 
       id={`toggle-${id}`}
       data-testid={`toggle-${id}`}
       aria-pressed={pressed}
-      aria-label={name}
       aria-keyshortcuts={keys}
-      title={keys ? `${name} (${keys})` : name}
+      title={keys ? `${title ?? name} (${keys})` : title}
       onClick={press}
     >
       {lamp && <span class="control-lamp" aria-hidden="true" />}
       {children}
-      <span class="control-name" aria-hidden="true">
-        {short ?? name}
-        {lamp && <span class="control-state"> {pressed ? t("bar.on") : t("bar.off")}</span>}
-      </span>
-      {count !== undefined && count > 0 && (
-        <span class="control-count figures" aria-hidden="true">
+      <span class="control-name">{name}</span>
+      {count > 0 && (
+        <span class="control-count clock" aria-hidden="true">
           {count > 99 ? "99+" : count}
         </span>
       )}
+      {counted !== undefined && <span class="unseen">{counted}</span>}
     </button>
   );
 }

@@ -29,13 +29,13 @@ export function LinkBanner({ meeting, stage, session }: Props) {
   const { link } = meeting;
   if (stage !== "lost") {
     return (
-      <div class="link-banner" data-stage={stage}>
+      <section class="link-banner" data-stage={stage} aria-label={t("link.label")}>
         <p>{stageText(stage, link)}</p>
-      </div>
+      </section>
     );
   }
   return (
-    <div class="link-banner" data-stage={stage}>
+    <section class="link-banner" data-stage={stage} aria-label={t("link.label")}>
       <div>
         <p class="link-title">{stageText(stage, link)}</p>
         <p>{cause(link)}</p>
@@ -48,7 +48,7 @@ export function LinkBanner({ meeting, stage, session }: Props) {
           {t("bar.leave")}
         </button>
       </div>
-    </div>
+    </section>
   );
 }
 

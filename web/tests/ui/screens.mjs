@@ -4,50 +4,18 @@
  */
 import { mkdir } from "node:fs/promises";
 import { startBrowser, startServer } from "./browser.mjs";
+import { LOOKS, open, SCREENS } from "./screens-list.mjs";
 
-const LOOKS = [
-  { look: "wide-day", width: 1440, height: 900 },
-  { look: "wide-night", width: 1440, height: 900, dark: true },
-  { look: "narrow-day", width: 360, height: 740 },
-  { look: "narrow-night", width: 360, height: 740, dark: true },
-];
-
-const inMeeting = (query, then) => ({ path: `/m/amber-fjord-oak?name=Ann&autojoin=1&${query}`, wait: "[data-testid=stage]", then });
-const click = (id) => (page) => page.click(`[data-testid=${id}]`);
-
-const SCREENS = {
-  home: { path: "/", wait: "[data-testid=home-start]" },
-  "home-fault": { path: "/", wait: "[data-testid=home-open]", then: click("home-open") },
-  prejoin: { path: "/m/amber-fjord-oak?fake=2", wait: "[data-testid=prejoin-join]" },
-  "meeting-1": inMeeting("fake=1"),
-  "meeting-2": inMeeting("fake=2"),
-  "meeting-7": inMeeting("fake=7"),
-  "meeting-40": inMeeting("fake=40"),
-  "share-7": inMeeting("fake=7&share=1"),
-  "people-7": inMeeting("fake=7", click("toggle-people")),
-  "chat-7": inMeeting("fake=7", click("toggle-chat")),
-  "settings-2": inMeeting("fake=2", click("toggle-settings")),
-  "unstable-7": inMeeting("fake=7&trouble=1&since=1500"),
-  "reconnecting-7": inMeeting("fake=7&trouble=through"),
-  "lost-7": inMeeting("fake=7&trouble=1&since=20000"),
-  left: inMeeting("fake=2", click("leave")),
-};
-
-const [folder = "/tmp/screens", only = ""] = process.argv.slice(2);
+const [folder = "screens", only = ""] = process.argv.slice(2);
 await mkdir(folder, { recursive: true });
 const server = await startServer();
 const browser = await startBrowser();
 try {
-  for (const [name, screen] of Object.entries(SCREENS)) {
-    for (const { look, ...size } of LOOKS) {
-      if (!`${name}-${look}`.includes(only)) continue;
-      const page = await browser.page(size);
-      await page.goto(server.origin + screen.path);
-      await page.waitForSelector(screen.wait);
-      await page.waitForTimeout(1200);
-      await screen.then?.(page);
-      await page.waitForTimeout(600);
-      await page.screenshot({ path: `${folder}/${name}-${look}.png` });
+  for (const name of Object.keys(SCREENS)) {
+    for (const look of LOOKS) {
+      if (!`${name}-${look.look}`.includes(only)) continue;
+      const page = await open(browser, server.origin, name, look);
+      await page.screenshot({ path: `${folder}/${name}-${look.look}.png` });
       await page.close();
     }
   }
