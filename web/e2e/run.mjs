@@ -1,0 +1,20 @@
+/**
+ * The browser ring: `node web/e2e/run.mjs [name...]` runs the tests of this folder, or those whose file name contains a
+ * given name. Needs the built client, `causeway`, `loadtest` and Chromium; `make test-browser` provides them.
+ */
+import { readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runRing } from "./lib/ring.mjs";
+
+const folder = dirname(fileURLToPath(import.meta.url));
+const wanted = process.argv.slice(2);
+
+/** The readers come first: what they say is worth nothing unless they are right. */
+const first = "readers.test.mjs";
+const files = readdirSync(folder)
+  .filter((file) => file.endsWith(".test.mjs"))
+  .filter((file) => wanted.length === 0 || wanted.some((name) => file.includes(name)))
+  .sort((a, b) => Number(b === first) - Number(a === first) || a.localeCompare(b));
+
+await runRing(files.map((file) => join(folder, file)));
