@@ -1,0 +1,123 @@
+# Causeway. `make` alone lists the targets; each installs what it needs (infra/bootstrap.sh) and says so.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CARGO ?= cargo
+NEED := infra/bootstrap.sh
+FUZZ_SECONDS ?= 20
+# Where cargo builds, also when the environment moves it.
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help demo dev test check web \
+	test-rust test-web test-browser test-sdk \
+	check-format check-lint check-docs check-house check-web check-fuzz check-deny check-unit check-config
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: ## three nodes with real ocean delays on this machine; prints the links to open
+	@$(NEED) build web
+	@$(MAKE) web
+	$(CARGO) build --package bridge --package loadtest
+	@TARGET_DIR=$(TARGET_DIR) infra/demo/run.sh
+
+dev: ## one node on this machine; prints the meeting link
+	@$(NEED) build web
+	@$(MAKE) web
+	$(CARGO) run --package bridge -- dev
+
+test: ## everything: unit, property, simulation, loopback, browsers, client SDKs
+	@$(MAKE) test-rust
+	@$(MAKE) test-web
+	@$(MAKE) test-browser
+	@$(MAKE) test-sdk
+
+check: ## format, lints, documents, import rules, sizes, fuzzing, configurations
+	@$(MAKE) check-format
+	@$(MAKE) check-house
+	@$(MAKE) check-web
+	@$(MAKE) check-lint
+	@$(MAKE) check-docs
+	@$(MAKE) check-fuzz
+	@$(MAKE) check-config
+	@$(MAKE) check-unit
+	@$(MAKE) check-deny
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/package-lock.json -type f 2>/dev/null)
+
+web: web/dist/index.html
+
+web/dist/index.html: $(WEB_SOURCES)
+	@$(NEED) web
+	npm run --prefix web build
+	@touch $@
+
+test-rust:
+	@$(NEED) build web
+	@$(MAKE) web
+	$(CARGO) test --workspace --no-fail-fast
+
+test-web:
+	@$(NEED) web browser
+	npm test --prefix web
+	npm run --prefix web test:ui
+
+test-browser:
+	@$(NEED) build web browser
+	@$(MAKE) web
+	$(CARGO) build --package bridge --package loadtest
+	TARGET_DIR=$(abspath $(TARGET_DIR)) node web/e2e/run.mjs
+
+test-sdk:
+	@$(NEED) build web browser sdk
+	@$(MAKE) web
+	$(CARGO) build --package bridge --package loadtest
+	TARGET_DIR=$(abspath $(TARGET_DIR)) SDK_PYTHON=$(abspath target/sdk/bin/python) node web/e2e/sdk.mjs
+
+check-format:
+	@$(NEED) build
+	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path relay-proto/fuzz/Cargo.toml --check
+
+check-house:
+	infra/ci/arrows.sh
+	infra/ci/sizes.sh
+	@for script in .ci/run $$(git ls-files '*.sh'); do bash -n $$script; done
+
+check-lint:
+	@$(NEED) build web
+	@$(MAKE) web
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+check-docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+check-web:
+	@$(NEED) web
+	npm run --prefix web check
+
+check-fuzz:
+	$(CARGO) run --package relay-proto --example fuzz_decoders -- --seconds $(FUZZ_SECONDS)
+
+check-config:
+	$(CARGO) build --package bridge
+	@for config in infra/node.toml infra/demo/fra.toml infra/demo/sin.toml infra/demo/syd.toml; do \
+		$(TARGET_DIR)/debug/causeway check-config --config $$config >/dev/null; echo "$$config: good"; done
+
+check-unit:
+	@$(NEED) systemd
+	infra/ci/unit.sh
+
+check-deny:
+	@if ! $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo "check-deny: cargo-deny is not installed, so advisories were not checked (cargo install cargo-deny)"; \
+	else \
+		$(CARGO) deny --locked check --allow duplicate bans licenses sources; \
+		if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny --locked --offline check advisories; \
+		else echo "check-deny: the advisory database cannot be reached, so advisories were not checked"; fi; \
+	fi
