@@ -42,6 +42,10 @@ pub struct Negotiated {
     pub more_videos: u32,
     /// A section changed its track: it is inactive in this answer and gets the new track at the next offer.
     pub offer_again: bool,
+    /// Receiving audio sections of the offer that carry nothing now: room for tracks to come without a new section.
+    pub free_audios: u32,
+    /// The same for video.
+    pub free_videos: u32,
 }
 
 /// A section the client sends a track on.

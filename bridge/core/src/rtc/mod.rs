@@ -10,15 +10,26 @@
 
 mod config;
 mod counters;
+mod demux;
 mod dtls;
+mod ice;
 mod io;
 mod mux;
+mod negotiation;
+mod random;
+mod receiver_report;
+mod rtcp;
+mod rtp;
+mod sctp;
+mod sdp;
 mod session;
 mod srtp;
+mod stun;
+mod twcc;
 
 pub use config::{RtcConfig, RtcLimits};
 pub use counters::RtcCounters;
-pub use dtls::{Certificate, CertificateError};
+pub use dtls::{Certificate, CertificateError, Fingerprint};
 pub use io::{
     Announced, DataError, Downlink, Negotiated, Received, RtcEvent, RtcpIn, RtcpOut, RtpIn, Uplink, Wanted,
 };

@@ -1,0 +1,171 @@
+//! Which of the offered codecs are ours: Opus, VP8, H.264, each with RTX where offered.
+//!
+//! The client's order decides among them: it is how an application says which codec it wants to publish.
+
+use super::offer::values;
+use super::{Section, SectionKind};
+use relay_proto::room::Codec;
+use rtc_sdp::description::media::MediaDescription;
+
+/// Feedback we take part in, on the video we receive or send.
+const VIDEO_FEEDBACK: [&str; 3] = ["nack", "nack pli", "ccm fir"];
+const TRANSPORT_CC: &str = "transport-cc";
+
+/// A payload type of an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OfferedCodec {
+    pub(crate) pt: u8,
+    /// Lower case.
+    pub(crate) name: String,
+    pub(crate) clock_rate: u32,
+    pub(crate) format: String,
+    pub(crate) feedback: Vec<String>,
+}
+
+impl OfferedCodec {
+    /// A parameter of the format.
+    fn parameter(&self, key: &str) -> Option<&str> {
+        let pairs = self
+            .format
+            .split(';')
+            .filter_map(|pair| pair.trim().split_once('='));
+        pairs
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(key))
+            .map(|(_, value)| value.trim())
+    }
+}
+
+/// A codec both sides know, in the client's numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Matched {
+    pub(crate) codec: Codec,
+    pub(crate) pt: u8,
+    pub(crate) rtx_pt: Option<u8>,
+    /// Format of the answer.
+    pub(crate) format: String,
+    /// Feedback of the answer, if we receive the stream (with transport-wide feedback) or send it (without).
+    pub(crate) feedback: Vec<String>,
+}
+
+impl Matched {
+    /// The feedback lines of a section with this direction.
+    pub(crate) fn feedback_lines(&self, receives: bool) -> impl Iterator<Item = &str> {
+        self.feedback
+            .iter()
+            .map(String::as_str)
+            .filter(move |line| receives || *line != TRANSPORT_CC)
+    }
+}
+
+/// Codecs of an m-line in the order of its formats.
+pub(super) fn read_codecs(media: &MediaDescription, max: usize) -> Vec<OfferedCodec> {
+    let attributes = &media.attributes;
+    let for_pt = |key: &'static str, pt: &str| -> Vec<String> {
+        let own = values(attributes, key)
+            .filter_map(|line| line.split_once(' '))
+            .filter(|(head, _)| *head == pt);
+        own.map(|(_, rest)| rest.trim().to_owned()).collect()
+    };
+    let formats = media.media_name.formats.iter().take(max);
+    formats
+        .filter_map(|format| {
+            let pt: u8 = format.parse().ok().filter(|pt| *pt < 128)?;
+            let mapping = for_pt("rtpmap", format).into_iter().next()?;
+            let mut parts = mapping.split('/');
+            let name = parts.next()?.to_ascii_lowercase();
+            let clock_rate = parts.next()?.parse().ok()?;
+            let feedback = for_pt("rtcp-fb", format);
+            let format = for_pt("fmtp", format).into_iter().next().unwrap_or_default();
+            Some(OfferedCodec {
+                pt,
+                name,
+                clock_rate,
+                format,
+                feedback,
+            })
+        })
+        .collect()
+}
+
+impl Section {
+    /// What both sides know, at most once per codec, in the client's order.
+    pub(crate) fn matched(&self) -> Vec<Matched> {
+        let mut matched: Vec<Matched> = Vec::new();
+        for offered in &self.codecs {
+            let Some(codec) = known_codec(self.kind, offered) else {
+                continue;
+            };
+            let rtx_pt = self.rtx_of(offered.pt);
+            let candidate = Matched {
+                codec,
+                pt: offered.pt,
+                rtx_pt,
+                format: answer_format(codec, offered),
+                feedback: answer_feedback(codec, offered),
+            };
+            match matched.iter_mut().find(|known| known.codec == codec) {
+                // Of several H.264 profiles the constrained one is what everybody decodes.
+                Some(known) if is_constrained(&candidate) && !is_constrained(known) => *known = candidate,
+                Some(_) => {}
+                None => matched.push(candidate),
+            }
+        }
+        matched
+    }
+
+    fn rtx_of(&self, pt: u8) -> Option<u8> {
+        let repairs = |offered: &&OfferedCodec| {
+            offered.name == "rtx" && offered.parameter("apt").and_then(|apt| apt.parse().ok()) == Some(pt)
+        };
+        self.codecs.iter().find(repairs).map(|offered| offered.pt)
+    }
+}
+
+fn known_codec(kind: SectionKind, offered: &OfferedCodec) -> Option<Codec> {
+    let codec = match (kind, offered.name.as_str()) {
+        (SectionKind::Audio, "opus") => Codec::Opus,
+        (SectionKind::Video, "vp8") => Codec::Vp8,
+        (SectionKind::Video, "h264") if is_baseline(offered) => Codec::H264,
+        _ => return None,
+    };
+    (codec.clock_rate() == offered.clock_rate).then_some(codec)
+}
+
+/// Packetization mode 1 and a baseline profile (66), constrained or not.
+fn is_baseline(offered: &OfferedCodec) -> bool {
+    let profile = offered.parameter("profile-level-id").unwrap_or("42e01f");
+    offered.parameter("packetization-mode") == Some("1") && profile.get(..2).is_some_and(|idc| idc == "42")
+}
+
+fn is_constrained(matched: &Matched) -> bool {
+    matched.codec == Codec::H264
+        && matched
+            .format
+            .to_ascii_lowercase()
+            .contains("profile-level-id=42e0")
+}
+
+/// Opus: in-band repair, and silence suppressed unless it is stereo; pictures: as offered.
+fn answer_format(codec: Codec, offered: &OfferedCodec) -> String {
+    if codec != Codec::Opus {
+        return offered.format.clone();
+    }
+    let mut format = String::from("minptime=10;useinbandfec=1");
+    if offered.parameter("stereo") == Some("1") {
+        format.push_str(";stereo=1");
+        if offered.parameter("sprop-stereo") == Some("1") {
+            format.push_str(";sprop-stereo=1");
+        }
+    } else {
+        format.push_str(";usedtx=1");
+    }
+    format
+}
+
+fn answer_feedback(codec: Codec, offered: &OfferedCodec) -> Vec<String> {
+    let ours = |line: &&String| {
+        line.as_str() == TRANSPORT_CC || codec != Codec::Opus && VIDEO_FEEDBACK.contains(&line.as_str())
+    };
+    offered.feedback.iter().filter(ours).cloned().collect()
+}

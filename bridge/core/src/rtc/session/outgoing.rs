@@ -1,0 +1,107 @@
+//! What a session sends by itself: checks answered, handshakes, reports and feedback.
+
+use super::Session;
+use crate::rtc::dtls::DtlsEndpoint;
+use crate::rtc::io::RtcpOut;
+use crate::rtc::rtcp;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Largest compound RTCP packet before sealing.
+const MAX_COMPOUND_BYTES: usize = 1_100;
+/// Most sequence numbers in one outgoing NACK.
+const MAX_NACKED: usize = 250;
+
+impl Session {
+    /// Queues a datagram; dropped and counted when too many wait.
+    pub(super) fn transmit(&mut self, to: SocketAddr, datagram: Vec<u8>) {
+        if self.transmits.len() >= self.config.limits.max_queued_datagrams {
+            self.counters.transmit_dropped += 1;
+            return;
+        }
+        self.transmits.push_back((to, datagram));
+    }
+
+    pub(super) fn drive_handshake_timers(&mut self, now: Instant) {
+        self.dtls.handle_timeout(now);
+        self.data.handle_timeout(now, &mut self.counters);
+        self.pump(now, None);
+    }
+
+    pub(super) fn transport_timeout(&self) -> Option<Instant> {
+        self.dtls
+            .poll_timeout()
+            .into_iter()
+            .chain(self.data.poll_timeout())
+            .min()
+    }
+
+    pub(super) fn report_timeout(&self) -> Option<Instant> {
+        self.receptions
+            .poll_timeout()
+            .into_iter()
+            .chain(self.twcc.poll_timeout())
+            .min()
+    }
+
+    /// Writes receiver reports and transport-wide feedback that are due.
+    pub(super) fn write_reports(&mut self, now: Instant) {
+        for blocks in self.receptions.poll_report(now).chunks(31) {
+            let mut compound = Vec::with_capacity(128);
+            rtcp::write_receiver_report(&mut compound, self.feedback_ssrc, blocks);
+            self.send_compound(compound);
+        }
+        for body in self.twcc.poll_feedback(now) {
+            let mut compound = Vec::with_capacity(body.len() + 64);
+            // The feedback is about the transport; the media SSRC only has to be one of the client's.
+            let media = self.demux.any_ssrc().unwrap_or(0);
+            rtcp::write_twcc(&mut compound, self.feedback_ssrc, media, &body);
+            self.send_compound(compound);
+        }
+    }
+
+    /// Bundles what `send_rtcp` has queued.
+    pub(super) fn write_pending_rtcp(&mut self) {
+        if self.pending_rtcp.is_empty() {
+            return;
+        }
+        let mut compound = Vec::with_capacity(256);
+        for packet in std::mem::take(&mut self.pending_rtcp) {
+            if compound.len() > MAX_COMPOUND_BYTES - 4 * MAX_NACKED.min(100) {
+                self.send_compound(std::mem::take(&mut compound));
+            }
+            self.append(&mut compound, &packet);
+        }
+        self.send_compound(compound);
+    }
+
+    fn append(&self, compound: &mut Vec<u8>, packet: &RtcpOut) {
+        match packet {
+            RtcpOut::Pli { ssrc } => rtcp::write_pli(compound, self.feedback_ssrc, *ssrc),
+            RtcpOut::Nack { ssrc, seqs } => {
+                let seqs = &seqs[..seqs.len().min(MAX_NACKED)];
+                rtcp::write_nack(compound, self.feedback_ssrc, *ssrc, seqs);
+            }
+            RtcpOut::SenderReport {
+                ssrc,
+                ntp,
+                rtp_time,
+                packets,
+                bytes,
+            } => {
+                rtcp::write_sender_report(compound, *ssrc, *ntp, *rtp_time, *packets, *bytes);
+            }
+        }
+    }
+
+    fn send_compound(&mut self, mut compound: Vec<u8>) {
+        let (Some(keys), Some(to)) = (&mut self.keys, self.ice.current()) else {
+            return;
+        };
+        if compound.is_empty() {
+            return;
+        }
+        keys.rtcp_sealer.seal(&mut compound);
+        self.transmit(to, compound);
+    }
+}
