@@ -17,7 +17,7 @@ pub struct Hello {
     pub features: Features,
     /// Who is speaking.
     pub name: NodeName,
-    /// Start time of the process in seconds since 1970; tells a restarted node from its former self.
+    /// Start time of the process in milliseconds since 1970; tells a restarted node from its former self.
     pub incarnation: u64,
     /// Software version, for people.
     pub software: String,

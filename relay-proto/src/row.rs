@@ -84,10 +84,10 @@ pub enum RowValue {
     Gone,
 }
 
-/// Version of a row: the owner's incarnation (start time in seconds), then a counter.
+/// Version of a row: the owner's incarnation (start time in milliseconds), then a counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct RowVersion {
-    /// Start time of the owning process in seconds since 1970.
+    /// Start time of the owning process in milliseconds since 1970.
     pub incarnation: u64,
     /// Grows with each change of any of the owner's rows.
     pub counter: u64,

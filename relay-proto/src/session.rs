@@ -60,7 +60,7 @@ pub enum SessionCommand {
         /// `candidate:` line.
         candidate: String,
     },
-    /// Answered by [`SessionFact::TrackAnnounced`].
+    /// Answered by [`SessionFact::TrackAnnounced`] or [`SessionFact::TrackRefused`].
     AnnounceTrack {
         /// The publisher.
         session: SessionId,
@@ -238,6 +238,15 @@ pub enum SessionFact {
         room: RoomName,
         /// What.
         change: RoomChange,
+    },
+    /// The announced track may not be published; nothing is known of it.
+    TrackRefused {
+        /// The publisher.
+        session: SessionId,
+        /// The client's own id of it.
+        cid: String,
+        /// Why, for people.
+        reason: String,
     },
 }
 

@@ -321,6 +321,10 @@ impl Bounded for SessionFact {
                 track.check()
             }
             Self::TrackUnpublished { track, .. } => track.check(),
+            Self::TrackRefused { cid, reason, .. } => {
+                label("client's track id", cid)?;
+                label("reason", reason)
+            }
             Self::DataReceived { payload, .. } => size("payload of a message", payload.len(), MAX_DATA_BYTES),
             Self::RoomChanged { room, change } => {
                 room.check()?;

@@ -14,7 +14,7 @@ use relay_proto::row::{
 use relay_proto::unit::{Bitrate, Micros, MilliDegrees, PartsPerMillion, UnixMillis};
 use relay_proto::version::Features;
 
-const INCARNATION: u64 = 1_792_000_000;
+const INCARNATION: u64 = 1_792_000_000_000;
 
 /// Every example.
 pub(crate) fn messages() -> Vec<ControlMessage> {

@@ -23,7 +23,7 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     dead_code,
     reason = "the fuzz runner shares this module and has no coverage test"
 )]
-pub(crate) const NAMES: [&str; 45] = [
+pub(crate) const NAMES: [&str; 46] = [
     "command-add-candidate",
     "command-announce-track",
     "command-apply-offer",
@@ -51,6 +51,7 @@ pub(crate) const NAMES: [&str; 45] = [
     "fact-session-ended-not-serving",
     "fact-session-opened",
     "fact-track-announced",
+    "fact-track-refused",
     "fact-track-unpublished",
     "fact-transport-connected",
     "goodbye-duplicate-link",
@@ -148,6 +149,7 @@ fn name_of_fact(fact: &SessionFact) -> &'static str {
             RoomChange::ParticipantLeft { .. } => "fact-room-participant-left",
             RoomChange::SpeakersChanged(_) => "fact-room-speakers-changed",
         },
+        SessionFact::TrackRefused { .. } => "fact-track-refused",
     }
 }
 

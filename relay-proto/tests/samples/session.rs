@@ -135,6 +135,11 @@ pub(crate) fn facts() -> Vec<ControlMessage> {
             reliable: false,
             payload: b"hello".to_vec(),
         },
+        SessionFact::TrackRefused {
+            session,
+            cid: "c0ffee".to_owned(),
+            reason: "the token does not allow publishing".to_owned(),
+        },
     ];
     facts.extend(ends().map(|cause| SessionFact::SessionEnded { session, cause }));
     facts.extend(changes().map(|change| SessionFact::RoomChanged { room: room(), change }));
