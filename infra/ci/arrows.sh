@@ -67,10 +67,10 @@ done
 
 # Everywhere but in the codec, bincode may be named only to derive and in comments.
 stray=$(git ls-files '*.rs' | grep -v '^relay-proto/src/codec' |
-    xargs grep -nE '\bbincode\b' |
+    xargs grep -snE '\bbincode\b' |
     grep -vE ':[0-9]+:\s*//|:[0-9]+:use bincode::\{Decode, Encode\};$' || true)
 [ -z "$stray" ] || refuse $'bincode outside relay-proto/src/codec.rs:\n'"$stray"
-stray=$(git ls-files '*.rs' | grep -v '^relay-proto/src/' | xargs grep -ln 'use bincode' || true)
+stray=$(git ls-files '*.rs' | grep -v '^relay-proto/src/' | xargs grep -sln 'use bincode' || true)
 [ -z "$stray" ] || refuse "bincode is derived outside relay-proto: $stray"
 grep -q '^bincode = { version = "=2\.0\.1"' Cargo.toml || refuse "bincode must be pinned to =2.0.1"
 

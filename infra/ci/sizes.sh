@@ -9,6 +9,7 @@ GENERATED='^geo/src/country/table\.rs$'
 long=$(git ls-files '*.rs' '*.ts' '*.tsx' '*.mjs' '*.css' '*.sh' '*.py' |
     grep -vE "$GENERATED" |
     while IFS= read -r file; do
+        [ -f "$file" ] || continue # deleted and not committed yet
         lines=$(wc -l <"$file")
         [ "$lines" -le "$LIMIT" ] || echo "  $file: $lines lines"
     done)
