@@ -5,7 +5,7 @@
 
 use crate::protocol::{Answer, Leave, LeaveAction, LeaveReason, Reply, Request};
 use crate::room::Room;
-use crate::session::{Effect, Newcomer, Now, Session, Site};
+use crate::session::{Around, Effect, Newcomer, Now, Session, Site};
 use crate::sid::RandomSource;
 use relay_proto::id::{RoomName, SessionId};
 use relay_proto::room::{LeaveCause, ParticipantRecord};
@@ -105,7 +105,12 @@ impl Hub {
         };
         let before = session.deadline();
         let local = rooms.entry(session.room().clone()).or_default();
-        session.request(request, &local.room, site, random.as_mut(), now, out);
+        let around = Around {
+            site,
+            room: &local.room,
+            now,
+        };
+        session.request(request, around, random.as_mut(), out);
         self.settle(id, before);
     }
 
@@ -227,7 +232,12 @@ impl Hub {
         for record in others.iter().chain([participant]) {
             local.room.upsert(record);
         }
-        session.opened(participant, others, &local.room, site, random.as_mut(), now, out);
+        let around = Around {
+            site,
+            room: &local.room,
+            now,
+        };
+        session.opened(participant, others, around, random.as_mut(), out);
         self.settle(id, before);
     }
 

@@ -18,7 +18,9 @@ pub use data::{DataError, Incoming, Stamp, inspect_data};
 pub use join::{ClientFacts, Join, JoinError, decode_join};
 pub(crate) use record::{NODE_ATTRIBUTE, REGION_ATTRIBUTE, SERVER_ATTRIBUTES};
 pub use reply::{Answer, JoinReply, Leave, LeaveAction, LeaveReason, Refusal, Reply, encode};
-pub use request::{MalformedFrame, Offer, Request, TrackRequest, Unsupported, WishedPicture, decode_request};
+pub use request::{
+    MalformedFrame, MetadataChange, Offer, Request, TrackRequest, Unsupported, WishedPicture, decode_request,
+};
 
 /// Version of the signalling protocol that is announced. 18 would promise pre-negotiated data channels.
 pub const PROTOCOL: i32 = 17;

@@ -60,6 +60,19 @@ pub enum WishedPicture {
     },
 }
 
+/// A change of what others see of a participant; empty texts mean "as it is".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataChange {
+    /// The client's number of the request.
+    pub request_id: u32,
+    /// New name.
+    pub name: String,
+    /// New metadata.
+    pub metadata: String,
+    /// Attributes to set; an empty value removes the key.
+    pub attributes: Vec<(String, String)>,
+}
+
 /// A request that is understood but not served. The name stands in the answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unsupported {
@@ -112,17 +125,8 @@ pub enum Request {
         /// The client's clock, milliseconds.
         sent_ms: i64,
     },
-    /// A change of what others see of it; empty texts mean "as it is".
-    UpdateMetadata {
-        /// The client's number of the request.
-        request_id: u32,
-        /// New name.
-        name: String,
-        /// New metadata.
-        metadata: String,
-        /// Attributes to set; an empty value removes the key.
-        attributes: Vec<(String, String)>,
-    },
+    /// A change of what others see of it.
+    UpdateMetadata(Box<MetadataChange>),
     /// Whether everybody may receive its tracks.
     SubscriptionPermission {
         /// Everybody may.
@@ -249,12 +253,12 @@ fn track_setting_of(setting: proto::UpdateTrackSettings) -> Request {
 fn update_metadata_of(update: proto::UpdateParticipantMetadata) -> Request {
     let mut attributes: Vec<(String, String)> = update.attributes.into_iter().collect();
     attributes.sort();
-    Request::UpdateMetadata {
+    Request::UpdateMetadata(Box::new(MetadataChange {
         request_id: update.request_id,
         name: update.name,
         metadata: update.metadata,
         attributes,
-    }
+    }))
 }
 
 #[expect(deprecated, reason = "older clients say stereo and DTX in these fields only")]

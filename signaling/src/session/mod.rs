@@ -12,6 +12,7 @@ pub(crate) mod tests;
 use crate::counters::Counters;
 use crate::limits::{IDLE_TIMEOUT, Limits, OPEN_TIMEOUT};
 use crate::protocol::{Join, Leave, LeaveAction, LeaveReason, Reply};
+use crate::room::Room;
 use relay_proto::id::{Identity, ParticipantSid, RoomName, SessionId};
 use relay_proto::room::{LeaveCause, Permission, TrackRecord};
 use relay_proto::session::SessionCommand;
@@ -44,6 +45,17 @@ pub struct Site {
     pub limits: Limits,
     /// Figures.
     pub counters: Arc<Counters>,
+}
+
+/// What a session sees when it acts.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    /// Its node.
+    pub site: &'a Site,
+    /// What is known of its room.
+    pub room: &'a Room,
+    /// The time.
+    pub now: Now,
 }
 
 /// What is to be done.

@@ -1,9 +1,8 @@
 //! From an admitted client to an open session.
 
-use super::{Effect, Now, Phase, Session, Site};
+use super::{Around, Effect, Now, Phase, Session, Site};
 use crate::protocol::{ClientFacts, Join, JoinReply, Leave, LeaveAction, LeaveReason, Reply};
 use crate::protocol::{NODE_ATTRIBUTE, REGION_ATTRIBUTE};
-use crate::room::Room;
 use crate::sid::{self, RandomSource};
 use crate::token::Claims;
 use relay_proto::id::{NodeId, SessionId};
@@ -78,15 +77,14 @@ impl Session {
         &mut self,
         participant: &ParticipantRecord,
         others: Vec<ParticipantRecord>,
-        room: &Room,
-        site: &Site,
+        around: Around<'_>,
         random: &mut dyn RandomSource,
-        now: Now,
         out: &mut Vec<Effect>,
     ) {
         let Phase::Opening(join) = std::mem::replace(&mut self.phase, Phase::Live) else {
             return;
         };
+        let Around { site, room, now } = around;
         self.heard_at = now.monotonic;
         let visible = |other: &ParticipantRecord| !other.permission.hidden && other.sid != self.sid;
         self.tell(

@@ -1,12 +1,14 @@
 //! What a client asks for.
 
 use super::opening::attributes_fit;
-use super::{Effect, Now, Phase, Session, Site};
+use super::{Around, Effect, Phase, Session, Site};
 use crate::protocol::SERVER_ATTRIBUTES;
-use crate::protocol::{Offer, Refusal, Reply, Request, TrackRequest, Unsupported, WishedPicture};
-use crate::room::{Room, layer_for_pixels};
+use crate::protocol::{
+    MetadataChange, Offer, Refusal, Reply, Request, TrackRequest, Unsupported, WishedPicture,
+};
+use crate::room::layer_for_pixels;
 use crate::sid::{self, RandomSource};
-use relay_proto::id::{Layer, ParticipantSid, TrackAlias, TrackSid};
+use relay_proto::id::{Layer, TrackAlias, TrackSid};
 use relay_proto::room::{LayerRecord, LeaveCause, MediaKind, TrackRecord};
 use relay_proto::session::{AnnouncedTrack, SessionCommand, TrackWish};
 use relay_proto::unit::Bitrate;
@@ -20,12 +22,11 @@ impl Session {
     pub fn request(
         &mut self,
         request: Request,
-        room: &Room,
-        site: &Site,
+        around: Around<'_>,
         random: &mut dyn RandomSource,
-        now: Now,
         out: &mut Vec<Effect>,
     ) {
+        let Around { site, now, .. } = around;
         self.heard_at = now.monotonic;
         match request {
             Request::Leave => self.leave(out),
@@ -40,9 +41,12 @@ impl Session {
                 of_participants,
                 wanted,
             } => {
-                self.subscribe(tracks, of_participants, wanted, room, site, out);
+                let named = tracks
+                    .into_iter()
+                    .chain(of_participants.into_iter().flat_map(|(_, tracks)| tracks));
+                self.subscribe(named, wanted, around, out);
             }
-            Request::TrackSetting { tracks, picture } => self.track_setting(tracks, picture, room, site, out),
+            Request::TrackSetting { tracks, picture } => self.track_setting(tracks, picture, around, out),
             Request::Ping => self.tell(Reply::Pong { at: now.wall }, out),
             Request::PingWithTime { sent_ms } => self.tell(
                 Reply::PongWithTime {
@@ -51,14 +55,7 @@ impl Session {
                 },
                 out,
             ),
-            Request::UpdateMetadata {
-                request_id,
-                name,
-                metadata,
-                attributes,
-            } => {
-                self.update_metadata(request_id, name, metadata, attributes, room, site, out);
-            }
+            Request::UpdateMetadata(change) => self.update_metadata(*change, around, out),
             Request::SubscriptionPermission { everybody } => {
                 self.subscription_permission(everybody, site, out)
             }
@@ -198,23 +195,16 @@ impl Session {
 
     fn subscribe(
         &self,
-        tracks: Vec<TrackSid>,
-        of_participants: Vec<(ParticipantSid, Vec<TrackSid>)>,
+        named: impl Iterator<Item = TrackSid>,
         wanted: bool,
-        room: &Room,
-        site: &Site,
+        around: Around<'_>,
         out: &mut Vec<Effect>,
     ) {
-        let named = tracks
-            .into_iter()
-            .chain(of_participants.into_iter().flat_map(|(_, tracks)| tracks));
+        let named = named.take(around.site.limits.tracks_per_request);
         // A set, because clients name a track both ways at once.
-        let known: BTreeSet<TrackSid> = named
-            .take(site.limits.tracks_per_request)
-            .filter(|sid| room.track(sid).is_some())
-            .collect();
+        let known: BTreeSet<TrackSid> = named.filter(|sid| around.room.track(sid).is_some()).collect();
         if known.is_empty() || !self.permission.can_subscribe {
-            refused(site);
+            refused(around.site);
             return;
         }
         let tracks = known.into_iter().collect();
@@ -232,13 +222,14 @@ impl Session {
         &self,
         tracks: Vec<TrackSid>,
         picture: WishedPicture,
-        room: &Room,
-        site: &Site,
+        around: Around<'_>,
         out: &mut Vec<Effect>,
     ) {
         let mut by_wish: BTreeMap<(bool, Layer), Vec<TrackSid>> = BTreeMap::new();
-        for sid in tracks.into_iter().take(site.limits.tracks_per_request) {
-            let Some(track) = room.track(&sid) else { continue };
+        for sid in tracks.into_iter().take(around.site.limits.tracks_per_request) {
+            let Some(track) = around.room.track(&sid) else {
+                continue;
+            };
             let wish = match picture {
                 WishedPicture::Nothing => (false, Layer(0)),
                 WishedPicture::UpTo(layer) => (true, layer),
@@ -259,65 +250,69 @@ impl Session {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the fields of the request, and where it applies"
-    )]
-    fn update_metadata(
+    fn update_metadata(&self, change: MetadataChange, around: Around<'_>, out: &mut Vec<Effect>) {
+        let MetadataChange {
+            request_id,
+            name,
+            metadata,
+            attributes,
+        } = change;
+        if let Err((refusal, message)) = self.may_change(&name, &metadata, &attributes, around) {
+            refused(around.site);
+            self.done(request_id, refusal, message, out);
+            return;
+        }
+        let given = |text: String| Some(text).filter(|text| !text.is_empty());
+        self.command(
+            SessionCommand::UpdateParticipant {
+                session: self.id,
+                name: given(name),
+                metadata: given(metadata),
+                attributes,
+            },
+            out,
+        );
+        self.done(request_id, Refusal::None, "", out);
+    }
+
+    fn may_change(
         &self,
-        request_id: u32,
-        name: String,
-        metadata: String,
-        attributes: Vec<(String, String)>,
-        room: &Room,
-        site: &Site,
-        out: &mut Vec<Effect>,
-    ) {
-        let limits = &site.limits;
-        let mut merged: BTreeMap<String, String> = room
+        name: &str,
+        metadata: &str,
+        attributes: &[(String, String)],
+        around: Around<'_>,
+    ) -> Result<(), (Refusal, &'static str)> {
+        let limits = &around.site.limits;
+        let own = around
+            .room
             .participant(&self.sid)
-            .map(|own| own.attributes.iter().cloned().collect())
+            .map(|own| own.attributes.as_slice())
             .unwrap_or_default();
-        merged.extend(attributes.iter().cloned());
-        let reserved = attributes
-            .iter()
-            .any(|(key, _)| key.starts_with(SERVER_ATTRIBUTES));
-        let (refusal, message) = if !self.permission.can_update_metadata {
-            (
+        let merged: BTreeMap<String, String> = own.iter().chain(attributes).cloned().collect();
+        if !self.permission.can_update_metadata {
+            Err((
                 Refusal::NotAllowed,
                 "the access token does not allow changing name, metadata and attributes",
-            )
-        } else if reserved {
-            (
+            ))
+        } else if attributes
+            .iter()
+            .any(|(key, _)| key.starts_with(SERVER_ATTRIBUTES))
+        {
+            Err((
                 Refusal::NotAllowed,
                 "attributes that begin with causeway. are set by the server",
-            )
+            ))
         } else if name.len() > limits.name_bytes
             || metadata.len() > limits.metadata_bytes
             || !attributes_fit(&merged, limits)
         {
-            (
+            Err((
                 Refusal::LimitExceeded,
                 "name, metadata or attributes are too long",
-            )
+            ))
         } else {
-            (Refusal::None, "")
-        };
-        if refusal == Refusal::None {
-            let given = |text: String| Some(text).filter(|text| !text.is_empty());
-            self.command(
-                SessionCommand::UpdateParticipant {
-                    session: self.id,
-                    name: given(name),
-                    metadata: given(metadata),
-                    attributes,
-                },
-                out,
-            );
-        } else {
-            refused(site);
+            Ok(())
         }
-        self.done(request_id, refusal, message, out);
     }
 
     fn subscription_permission(&self, everybody: bool, site: &Site, out: &mut Vec<Effect>) {
