@@ -57,8 +57,19 @@ pub(super) fn inbox() -> std::io::Result<(Inbox, Delivery)> {
         stop: AtomicBool::new(false),
         dropped: AtomicU64::new(0),
     });
-    let inbox = Inbox { commands: command_sender, datagrams: datagram_sender, shared: shared.clone() };
-    Ok((inbox, Delivery { commands, datagrams, shared }))
+    let inbox = Inbox {
+        commands: command_sender,
+        datagrams: datagram_sender,
+        shared: shared.clone(),
+    };
+    Ok((
+        inbox,
+        Delivery {
+            commands,
+            datagrams,
+            shared,
+        },
+    ))
 }
 
 impl Inbox {
@@ -111,13 +122,15 @@ impl Delivery {
         self.shared.bell.as_fd()
     }
 
-    /// Hears the bell; call before looking into the queues.
+    /// Hears the bell after it has woken the thread, before it looks into the queues.
+    ///
+    /// The order matters: silenced first, marked unrung second. A sender in between finds it rung and stays silent,
+    /// and what it sent is found in the queues.
     pub(super) fn hear(&self) {
-        if self.shared.rung.swap(false, Ordering::AcqRel)
-            && let Err(errno) = self.shared.bell.read()
-        {
-            tracing::trace!(%errno, "bell was not rung after all");
+        if let Err(errno) = self.shared.bell.read() {
+            tracing::error!(%errno, "a shard's bell cannot be silenced");
         }
+        self.shared.rung.store(false, Ordering::Release);
     }
 
     pub(super) fn next_command(&self) -> Option<ShardCommand> {

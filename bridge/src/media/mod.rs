@@ -17,5 +17,5 @@ pub mod thread;
 
 pub use inbox::{Inbox, InboxClosed};
 pub use route::{LinkTable, TrackTable};
-pub use socket::{MediaSocket, SocketError};
+pub use socket::{MediaSocket, ReceiveBatch, SocketError};
 pub use thread::{ShardSettings, ShardThread};

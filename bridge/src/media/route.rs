@@ -26,7 +26,11 @@ impl TrackTable {
     /// An empty table over the shards' inboxes, in order of their ids.
     #[must_use]
     pub fn new(inboxes: Vec<Inbox>) -> Self {
-        Self { inboxes, shards: RwLock::default(), unknown: AtomicU64::new(0) }
+        Self {
+            inboxes,
+            shards: RwLock::default(),
+            unknown: AtomicU64::new(0),
+        }
     }
 
     /// Sets or clears the shard of a track.
@@ -48,7 +52,12 @@ impl TrackTable {
 impl DatagramSink for TrackTable {
     fn deliver(&self, from: NodeId, header: &Header, datagram: Bytes) {
         let key = (header.origin, header.track);
-        let shard = self.shards.read().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        let shard = self
+            .shards
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .copied();
         match shard.and_then(|shard| self.inboxes.get(usize::from(shard.0))) {
             Some(inbox) => inbox.datagram(from, datagram),
             None => {

@@ -41,14 +41,35 @@ pub enum SocketError {
 }
 
 /// A bound media socket.
+#[derive(Debug)]
 pub struct MediaSocket {
     socket: UdpSocket,
     local: SocketAddr,
+    segments_refused: bool,
+    dropped: u64,
+}
+
+/// Buffers for one batch of datagrams. Stays on the thread that receives.
+pub struct ReceiveBatch {
     headers: MultiHeaders<SockaddrStorage>,
     buffers: Box<[[u8; MAX_DATAGRAM_BYTES]; BATCH]>,
     received: [Option<(usize, SocketAddr)>; BATCH],
-    segments_refused: bool,
-    dropped: u64,
+}
+
+impl Default for ReceiveBatch {
+    fn default() -> Self {
+        Self {
+            headers: MultiHeaders::preallocate(BATCH, None),
+            buffers: Box::new([[0; MAX_DATAGRAM_BYTES]; BATCH]),
+            received: [None; BATCH],
+        }
+    }
+}
+
+impl std::fmt::Debug for ReceiveBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReceiveBatch")
+    }
 }
 
 impl MediaSocket {
@@ -60,15 +81,16 @@ impl MediaSocket {
         let socket = UdpSocket::bind(address).map_err(|source| SocketError::Bind { address, source })?;
         let setup = |source| SocketError::Setup { address, source };
         socket.set_nonblocking(true).map_err(setup)?;
-        for asked in [setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER_BYTES), setsockopt(&socket, sockopt::SndBuf, &SOCKET_BUFFER_BYTES)] {
+        let granted = [
+            setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER_BYTES),
+            setsockopt(&socket, sockopt::SndBuf, &SOCKET_BUFFER_BYTES),
+        ];
+        for asked in granted {
             asked.map_err(|errno| setup(errno.into()))?;
         }
         Ok(Self {
             local: socket.local_addr().map_err(setup)?,
             socket,
-            headers: MultiHeaders::preallocate(BATCH, None),
-            buffers: Box::new([[0; MAX_DATAGRAM_BYTES]; BATCH]),
-            received: [None; BATCH],
             segments_refused: false,
             dropped: 0,
         })
@@ -94,20 +116,29 @@ impl MediaSocket {
 
     /// Takes what has arrived, at most [`BATCH`] datagrams, and hands each to `take`; returns how many there were.
     /// Hot path: no allocation.
-    pub fn receive(&mut self, mut take: impl FnMut(SocketAddr, &mut [u8])) -> usize {
-        let count = self.receive_batch();
+    pub fn receive(&self, batch: &mut ReceiveBatch, mut take: impl FnMut(SocketAddr, &mut [u8])) -> usize {
+        let count = self.receive_batch(batch);
         for at in 0..count {
-            if let Some((len, from)) = self.received[at] {
-                take(from, &mut self.buffers[at][..len]);
+            if let Some((len, from)) = batch.received[at] {
+                take(from, &mut batch.buffers[at][..len]);
             }
         }
         count
     }
 
-    fn receive_batch(&mut self) -> usize {
-        let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(&mut buffer[..])]);
+    fn receive_batch(&self, batch: &mut ReceiveBatch) -> usize {
+        let mut slices = batch
+            .buffers
+            .each_mut()
+            .map(|buffer| [IoSliceMut::new(&mut buffer[..])]);
         let fd = self.socket.as_raw_fd();
-        let results = match recvmmsg(fd, &mut self.headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) {
+        let results = match recvmmsg(
+            fd,
+            &mut batch.headers,
+            slices.iter_mut(),
+            MsgFlags::MSG_DONTWAIT,
+            None,
+        ) {
             Ok(results) => results,
             Err(Errno::EAGAIN) => return 0,
             Err(errno) => {
@@ -118,7 +149,9 @@ impl MediaSocket {
         };
         let mut count = 0;
         for message in results {
-            self.received[count] = message.address.and_then(|from| Some((message.bytes, socket_addr(&from)?)));
+            batch.received[count] = message
+                .address
+                .and_then(|from| Some((message.bytes, socket_addr(&from)?)));
             count += 1;
         }
         count
@@ -130,7 +163,9 @@ impl MediaSocket {
         match segment_bytes {
             None => self.send_one(to, contents),
             Some(segment) if self.segments_refused => {
-                contents.chunks(segment).for_each(|datagram| self.send_one(to, datagram));
+                contents
+                    .chunks(segment)
+                    .for_each(|datagram| self.send_one(to, datagram));
             }
             Some(segment) => self.send_segments(to, segment, contents),
         }
@@ -144,7 +179,9 @@ impl MediaSocket {
             Err(Errno::EIO | Errno::EINVAL | Errno::EOPNOTSUPP) => {
                 tracing::warn!("the kernel refuses segmented sends here; media is sent packet by packet");
                 self.segments_refused = true;
-                contents.chunks(segment).for_each(|datagram| self.send_one(to, datagram));
+                contents
+                    .chunks(segment)
+                    .for_each(|datagram| self.send_one(to, datagram));
             }
             Err(errno) => {
                 self.dropped += contents.len().div_ceil(segment) as u64;
@@ -160,10 +197,22 @@ impl MediaSocket {
         }
     }
 
-    fn send_message(&self, to: SocketAddr, control: &[ControlMessage<'_>], contents: &[u8]) -> nix::Result<()> {
+    fn send_message(
+        &self,
+        to: SocketAddr,
+        control: &[ControlMessage<'_>],
+        contents: &[u8],
+    ) -> nix::Result<()> {
         let address = SockaddrStorage::from(to);
         let parts = [IoSlice::new(contents)];
-        sendmsg(self.socket.as_raw_fd(), &parts, control, MsgFlags::MSG_DONTWAIT, Some(&address)).map(|_| ())
+        sendmsg(
+            self.socket.as_raw_fd(),
+            &parts,
+            control,
+            MsgFlags::MSG_DONTWAIT,
+            Some(&address),
+        )
+        .map(|_| ())
     }
 }
 
@@ -171,7 +220,9 @@ fn socket_addr(address: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
     }
-    address.as_sockaddr_in6().map(|v6| SocketAddr::new(IpAddr::V6(v6.ip()), v6.port()))
+    address
+        .as_sockaddr_in6()
+        .map(|v6| SocketAddr::new(IpAddr::V6(v6.ip()), v6.port()))
 }
 
 #[cfg(test)]
@@ -182,23 +233,32 @@ mod tests {
         MediaSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap()
     }
 
-    fn receive_all(socket: &mut MediaSocket, count: usize) -> Vec<Vec<u8>> {
-        let mut datagrams = Vec::new();
+    fn receive_all(socket: &MediaSocket, count: usize) -> Vec<Vec<u8>> {
+        let (mut datagrams, mut batch) = (Vec::new(), ReceiveBatch::default());
         while datagrams.len() < count {
-            let mut fds = [nix::poll::PollFd::new(socket.as_fd(), nix::poll::PollFlags::POLLIN)];
-            assert!(nix::poll::poll(&mut fds, 5_000_u16).unwrap() > 0, "nothing arrives");
-            socket.receive(|_, bytes| datagrams.push(bytes.to_vec()));
+            let mut fds = [nix::poll::PollFd::new(
+                socket.as_fd(),
+                nix::poll::PollFlags::POLLIN,
+            )];
+            assert!(
+                nix::poll::poll(&mut fds, 5_000_u16).unwrap() > 0,
+                "nothing arrives"
+            );
+            socket.receive(&mut batch, |_, bytes| datagrams.push(bytes.to_vec()));
         }
         datagrams
     }
 
     #[test]
     fn segments_arrive_as_datagrams_of_their_own() {
-        let (mut from, mut to) = (socket(), socket());
+        let (mut from, to) = (socket(), socket());
         let contents: Vec<u8> = (0..2_500_u32).map(|at| (at / 1_000) as u8).collect();
         from.send(to.local_addr(), Some(1_000), &contents);
-        let datagrams = receive_all(&mut to, 3);
-        assert_eq!(datagrams.iter().map(Vec::len).collect::<Vec<_>>(), [1_000, 1_000, 500]);
+        let datagrams = receive_all(&to, 3);
+        assert_eq!(
+            datagrams.iter().map(Vec::len).collect::<Vec<_>>(),
+            [1_000, 1_000, 500]
+        );
         assert_eq!(datagrams[2], [2; 500]);
     }
 
@@ -206,16 +266,24 @@ mod tests {
     fn a_port_in_use_is_named_with_its_key() {
         let taken = socket();
         let error = MediaSocket::bind(taken.local_addr()).err().unwrap().to_string();
-        assert!(error.contains("media.udp_listen") && error.contains(&taken.local_addr().to_string()), "{error}");
+        assert!(
+            error.contains("media.udp_listen") && error.contains(&taken.local_addr().to_string()),
+            "{error}"
+        );
     }
 
     #[test]
     fn more_datagrams_than_a_batch_are_all_taken() {
-        let (mut from, mut to) = (socket(), socket());
+        let (mut from, to) = (socket(), socket());
         for at in 0..100_u8 {
             from.send(to.local_addr(), None, &[at; 100]);
         }
-        let datagrams = receive_all(&mut to, 100);
-        assert!(datagrams.iter().enumerate().all(|(at, datagram)| datagram == &[at as u8; 100]));
+        let datagrams = receive_all(&to, 100);
+        assert!(
+            datagrams
+                .iter()
+                .enumerate()
+                .all(|(at, datagram)| datagram == &[at as u8; 100])
+        );
     }
 }

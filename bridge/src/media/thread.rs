@@ -2,7 +2,7 @@
 
 use super::inbox::{Delivery, Inbox, inbox};
 use super::route::LinkTable;
-use super::socket::MediaSocket;
+use super::socket::{MediaSocket, ReceiveBatch};
 use bridge_core::shard::counters::ShardCounters;
 use bridge_core::shard::io::{ShardFact, ShardId};
 use bridge_core::shard::{ShardConfig, ShardCore};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TryReserveError;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// Commands and datagrams taken from the inbox before the socket has its turn again.
 const MAX_INBOX_TURN: usize = 64;
@@ -53,6 +53,7 @@ struct Shard {
     facts: mpsc::Sender<(ShardId, ShardFact)>,
     counters: Arc<Mutex<ShardCounters>>,
     next_publish: Instant,
+    batch: ReceiveBatch,
     out: Vec<u8>,
 }
 
@@ -64,20 +65,16 @@ impl ShardThread {
     pub fn start(settings: ShardSettings, links: Arc<LinkTable>) -> std::io::Result<Self> {
         let (inbox, delivery) = inbox()?;
         let counters = Arc::new(Mutex::new(ShardCounters::default()));
-        let mut shard = Shard {
-            id: settings.shard,
-            core: ShardCore::new(settings.config, settings.seed),
-            socket: settings.socket,
-            delivery,
-            links,
-            facts: settings.facts,
-            counters: counters.clone(),
-            next_publish: Instant::now(),
-            out: Vec::new(),
-        };
-        let thread =
-            std::thread::Builder::new().name(format!("shard-{}", settings.shard.0)).spawn(move || shard.run())?;
-        Ok(Self { inbox, counters, thread })
+        let published = counters.clone();
+        let name = format!("shard-{}", settings.shard.0);
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || Shard::new(settings, delivery, links, published).run())?;
+        Ok(Self {
+            inbox,
+            counters,
+            thread,
+        })
     }
 
     /// How to reach it.
@@ -102,6 +99,26 @@ impl ShardThread {
 }
 
 impl Shard {
+    fn new(
+        settings: ShardSettings,
+        delivery: Delivery,
+        links: Arc<LinkTable>,
+        counters: Arc<Mutex<ShardCounters>>,
+    ) -> Self {
+        Self {
+            id: settings.shard,
+            core: ShardCore::new(settings.config, settings.seed),
+            socket: settings.socket,
+            delivery,
+            links,
+            facts: settings.facts,
+            counters,
+            next_publish: Instant::now(),
+            batch: ReceiveBatch::default(),
+            out: Vec::new(),
+        }
+    }
+
     fn run(&mut self) {
         loop {
             let now = Instant::now();
@@ -117,10 +134,11 @@ impl Shard {
 
     /// One batch in, everything out; whether there was anything.
     fn turn(&mut self, now: Instant) -> bool {
-        self.delivery.hear();
         let mut taken = self.take_inbox(now);
         let core = &mut self.core;
-        taken += self.socket.receive(|from, bytes| core.handle_datagram(now, from, bytes));
+        taken += self.socket.receive(&mut self.batch, |from, bytes| {
+            core.handle_datagram(now, from, bytes)
+        });
         self.core.handle_timeout(now);
         self.drain(now);
         if now >= self.next_publish {
@@ -163,8 +181,8 @@ impl Shard {
                     Some(fact) => place.send((self.id, fact)),
                     None => break,
                 },
-                Err(TryReserveError::Full(())) => break,
-                Err(TryReserveError::Closed(())) => {
+                Err(TrySendError::Full(())) => break,
+                Err(TrySendError::Closed(())) => {
                     while self.core.poll_fact().is_some() {}
                     break;
                 }
@@ -173,13 +191,17 @@ impl Shard {
     }
 
     fn sleep(&self, now: Instant) {
-        let until = self.core.poll_timeout().map_or(LONGEST_SLEEP, |at| at.saturating_duration_since(now));
+        let until = self
+            .core
+            .poll_timeout()
+            .map_or(LONGEST_SLEEP, |at| at.saturating_duration_since(now));
         let timeout = TimeSpec::from(until.min(LONGEST_SLEEP));
         let mut fds = [
             PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.delivery.as_fd(), PollFlags::POLLIN),
         ];
         match ppoll(&mut fds, Some(timeout), None) {
+            Ok(_) if fds[1].any() == Some(true) => self.delivery.hear(),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => tracing::error!(%errno, "a shard cannot wait for its socket"),
         }
