@@ -1,6 +1,7 @@
 /** Programs under test: each has a log file and never outlives the run, whatever ends it. */
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
 
 const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
@@ -9,9 +10,21 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => p
 const LOG_LINES_SHOWN = 20;
 
 /** Starts a program. What it writes goes to `logFile`. */
-export function start(name, command, args, logFile, { env = {}, cwd } = {}) {
+export function start(name, command, args, logFile) {
+  return supervise(name, command, args, logFile, false).program;
+}
+
+/** Starts a program that tells facts and takes commands, a line of JSON each. The log has what else it writes. */
+export function startSpeaking(name, command, args, logFile) {
+  const { child, program } = supervise(name, command, args, logFile, true);
+  const facts = [];
+  createInterface({ input: child.stdout }).on("line", (line) => facts.push(JSON.parse(line)));
+  return { ...program, facts: () => facts, tell: (order) => child.stdin.write(`${JSON.stringify(order)}\n`) };
+}
+
+function supervise(name, command, args, logFile, speaks) {
   const log = openSync(logFile, "w");
-  const child = spawn(command, args, { stdio: ["ignore", log, log], env: { ...process.env, ...env }, cwd });
+  const child = spawn(command, args, { stdio: speaks ? ["pipe", "pipe", log] : ["ignore", log, log] });
   closeSync(log);
   running.add(child);
   let fault = null;
@@ -27,7 +40,7 @@ export function start(name, command, args, logFile, { env = {}, cwd } = {}) {
     });
   });
   const isRunning = () => fault === null && child.exitCode === null && child.signalCode === null;
-  return {
+  const program = {
     name,
     pid: child.pid,
     logFile,
@@ -50,4 +63,5 @@ export function start(name, command, args, logFile, { env = {}, cwd } = {}) {
     },
     kill: (signal) => child.kill(signal),
   };
+  return { child, program };
 }

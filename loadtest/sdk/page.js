@@ -1,0 +1,98 @@
+/** A participant made of nothing but the JavaScript SDK as it is published; the test drives it through `window.peer`. */
+(() => {
+  const { Room, RoomEvent, Track, DataPacket_Kind } = window.LivekitClient;
+  const COLUMNS = 8;
+  const ROWS = 4;
+  const SYNC = 0b10110010;
+  const FRAMES_PER_SECOND = 15;
+  const ON_S = 0.4;
+  const PERIOD_S = 0.6;
+  const RAMP_S = 0.01;
+  const AMPLITUDE = 0.3;
+  /** The tone is scheduled this far ahead: longer than any test. */
+  const PERIODS = 2_000;
+  const TEXT_TOPIC = "lk.chat";
+
+  /** A video track that shows the test picture of a sender. */
+  function picture(sender) {
+    const canvas = document.createElement("canvas");
+    canvas.width = 320;
+    canvas.height = 180;
+    const context = canvas.getContext("2d");
+    let frame = 0;
+    const draw = () => {
+      const rows = [SYNC, sender, sender ^ 0xff, frame % 256];
+      for (let y = 0; y < ROWS; y++) {
+        for (let x = 0; x < COLUMNS; x++) {
+          context.fillStyle = rows[y] & (0x80 >> x) ? "rgb(220 220 220)" : "rgb(32 32 32)";
+          context.fillRect((x * canvas.width) / COLUMNS, (y * canvas.height) / ROWS, canvas.width / COLUMNS, canvas.height / ROWS);
+        }
+      }
+      frame++;
+    };
+    draw();
+    setInterval(draw, 1000 / FRAMES_PER_SECOND);
+    return canvas.captureStream(FRAMES_PER_SECOND).getVideoTracks()[0];
+  }
+
+  /** An audio track with the tone of a sender, on and off. */
+  function sound(sender) {
+    const context = new AudioContext({ sampleRate: 48000 });
+    const oscillator = new OscillatorNode(context, { frequency: 500 + 150 * sender });
+    const gate = new GainNode(context, { gain: 0 });
+    const out = context.createMediaStreamDestination();
+    oscillator.connect(gate).connect(out);
+    const start = context.currentTime + 0.1;
+    for (let n = 0; n < PERIODS; n++) {
+      const at = start + n * PERIOD_S;
+      gate.gain.setValueAtTime(0, at);
+      gate.gain.linearRampToValueAtTime(AMPLITUDE, at + RAMP_S);
+      gate.gain.setValueAtTime(AMPLITUDE, at + ON_S - RAMP_S);
+      gate.gain.linearRampToValueAtTime(0, at + ON_S);
+    }
+    oscillator.start();
+    return out.stream.getAudioTracks()[0];
+  }
+
+  const room = new Room();
+  const facts = [];
+  const tell = (fact, details) => facts.push({ fact, ...details });
+
+  room
+    .on(RoomEvent.TrackSubscribed, (track, _publication, who) => {
+      const element = track.attach();
+      element.dataset.name = who.identity;
+      document.body.append(element);
+      tell("subscribed", { kind: track.kind, sid: track.sid, identity: who.identity, node: who.attributes["causeway.node"] });
+    })
+    .on(RoomEvent.DataReceived, (payload, who, kind, topic) =>
+      tell("data", {
+        reliable: kind === DataPacket_Kind.RELIABLE,
+        topic,
+        text: new TextDecoder().decode(payload),
+        identity: who?.identity,
+      }),
+    )
+    .on(RoomEvent.ParticipantConnected, (who) => tell("came", { identity: who.identity }))
+    .on(RoomEvent.ParticipantDisconnected, (who) => tell("went", { identity: who.identity }))
+    .on(RoomEvent.ActiveSpeakersChanged, (all) => tell("speakers", { identities: all.map((who) => who.identity) }))
+    .on(RoomEvent.Reconnecting, () => tell("reconnecting", {}))
+    .on(RoomEvent.Disconnected, (reason) => tell("disconnected", { reason }));
+  room.registerTextStreamHandler(TEXT_TOPIC, async (reader, who) => tell("text", { text: await reader.readAll(), identity: who.identity }));
+
+  window.peer = {
+    facts: () => facts,
+    async join(url, token, sender) {
+      await room.connect(url, token);
+      await room.localParticipant.publishTrack(picture(sender), { source: Track.Source.Camera, name: "picture" });
+      await room.localParticipant.publishTrack(sound(sender), { source: Track.Source.Microphone, name: "sound", dtx: false });
+      const { identity, attributes } = room.localParticipant;
+      return { identity, attributes: { ...attributes }, version: window.LivekitClient.version };
+    },
+    async data(texts, reliable, topic) {
+      for (const text of texts) await room.localParticipant.publishData(new TextEncoder().encode(text), { reliable, topic });
+    },
+    text: (text, topic) => room.localParticipant.sendText(text, { topic }),
+    leave: () => room.disconnect(),
+  };
+})();

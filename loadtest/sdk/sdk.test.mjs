@@ -1,0 +1,165 @@
+/** Client SDKs as they are published, with nothing changed, on different nodes of one mesh. */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { startBrowser } from "../../web/e2e/lib/browser.mjs";
+import { askToJoin, startMesh } from "../../web/e2e/lib/mesh.mjs";
+import { servePages } from "../../web/e2e/lib/page-server.mjs";
+import { REPOSITORY, resultsFolder, SDK_PYTHON } from "../../web/e2e/lib/paths.mjs";
+import { CITIES } from "../../web/e2e/lib/participant.mjs";
+import { showsMoving } from "../../web/e2e/lib/picture.mjs";
+import { startSpeaking } from "../../web/e2e/lib/program.mjs";
+import { hears } from "../../web/e2e/lib/tone.mjs";
+import { until } from "../../web/e2e/lib/until.mjs";
+
+const PATIENCE_MS = 90_000;
+const JS_VERSION = "2.23.0";
+const JS_SENDER = 6;
+const PYTHON_SENDER = 9;
+const FRAMES = 12;
+const TONES = 4;
+const TOPIC = "probe";
+const TEXT_TOPIC = "lk.chat";
+
+/** Data packets sent in a row each way; of the lossy ones nearly all arrive on links that lose nothing. */
+const PACKETS = 50;
+const LEAST_LOSSY = 45;
+
+const HERE = join(REPOSITORY, "loadtest/sdk");
+const JS_SDK = join(REPOSITORY, "web/node_modules/livekit-client");
+
+describe("unmodified SDKs meet across nodes", () => {
+  const room = `sdk-${randomBytes(6).toString("hex")}`;
+  const numbered = (kind) => Array.from({ length: PACKETS }, (_, at) => `${kind} ${at} ${room}`);
+  let mesh;
+  let server;
+  let browser;
+  let python;
+  let inJs;
+  let inPython;
+
+  const jsFacts = async (fact) => (await browser.page.evaluate(() => window.peer.facts())).filter((each) => each.fact === fact);
+  const pythonFacts = async (fact) => {
+    python.mustRun();
+    return python.facts().filter((each) => each.fact === fact);
+  };
+
+  before(async () => {
+    const results = await resultsFolder("sdk");
+    mesh = await startMesh({ results });
+    const door = mesh.nodes.fra;
+    const berlin = await askToJoin(door, room, "JavaScript", CITIES.berlin.address);
+    const sydney = await askToJoin(door, room, "Python", CITIES.sydney.address);
+    assert.deepEqual([berlin.node, sydney.node], ["fra", "syd"]);
+
+    python = startSpeaking(
+      "python",
+      SDK_PYTHON,
+      ["-B", join(HERE, "peer.py"), "--url", sydney.url, "--token", sydney.token, "--sender", `${PYTHON_SENDER}`],
+      join(results, "python.log"),
+    );
+    const sdk = join(JS_SDK, "dist/livekit-client.umd.js");
+    server = await servePages({ "/": join(HERE, "page.html"), "/page.js": join(HERE, "page.js"), "/livekit-client.js": sdk });
+    browser = await startBrowser(JS_SENDER);
+    await browser.page.goto(server.origin);
+    inJs = await browser.page.evaluate(([url, token, sender]) => window.peer.join(url, token, sender), [berlin.url, berlin.token, JS_SENDER]);
+    await until("the Python SDK has joined and published", PATIENCE_MS, async () => {
+      const published = await pythonFacts("published");
+      return { done: published.length === 1, seen: python.facts() };
+    });
+    [inPython] = await pythonFacts("joined");
+  });
+
+  after(async () => {
+    if (browser) console.log(browser.console.slice(-20).join("\n"));
+    await browser?.close();
+    await python?.stop();
+    await server?.close();
+    await mesh?.stop();
+  });
+
+  it("they are the published versions", () => {
+    assert.equal(JSON.parse(readFileSync(join(JS_SDK, "package.json"), "utf8")).version, JS_VERSION);
+    assert.equal(inJs.version, JS_VERSION);
+  });
+
+  it("each is told the node it is on", () => {
+    assert.equal(inJs.attributes["causeway.node"], "fra");
+    assert.equal(inPython.attributes["causeway.node"], "syd");
+  });
+
+  it("JavaScript sees and hears Python", async () => {
+    await showsMoving(browser.page, "the page", [PYTHON_SENDER], PATIENCE_MS);
+    await hears(browser.page, "the page", [PYTHON_SENDER], PATIENCE_MS);
+  });
+
+  it("Python sees and hears JavaScript", async () => {
+    await until("pictures and tones", PATIENCE_MS, async () => {
+      const pictures = (await pythonFacts("picture")).filter((each) => each.sender === JS_SENDER);
+      const tones = (await pythonFacts("tone")).filter((each) => each.sender === JS_SENDER);
+      return { done: pictures.length >= FRAMES && tones.length >= TONES, seen: { pictures: pictures.length, tones: tones.length } };
+    });
+    for (const fact of ["picture", "tone"]) {
+      for (const each of await pythonFacts(fact)) {
+        assert.deepEqual([each.sender, each.identity], [JS_SENDER, inJs.identity], `${fact} of nobody else`);
+      }
+    }
+  });
+
+  for (const reliable of [true, false]) {
+    const kind = reliable ? "reliable" : "lossy";
+    const expected = numbered(kind);
+    const check = (texts) => {
+      if (reliable) assert.deepEqual(texts, expected, "all, once, in order");
+      else assert.ok(texts.length >= LEAST_LOSSY && texts.every((text) => expected.includes(text)), `${texts.length} arrived`);
+    };
+    const least = reliable ? PACKETS : LEAST_LOSSY;
+
+    it(`${kind} data goes from JavaScript to Python`, async () => {
+      await browser.page.evaluate(([texts, reliable, topic]) => window.peer.data(texts, reliable, topic), [expected, reliable, TOPIC]);
+      const { texts } = await arrived(pythonFacts, reliable, least, inJs.identity);
+      check(texts);
+    });
+
+    it(`${kind} data goes from Python to JavaScript`, async () => {
+      python.tell({ do: "data", reliable, topic: TOPIC, texts: expected });
+      const { texts } = await arrived(jsFacts, reliable, least, inPython.identity);
+      check(texts);
+    });
+  }
+
+  it("a text stream arrives whole, each way", async () => {
+    const long = (from) => `${from} says: ${"the tide table of the outer harbour. ".repeat(1_200)}`;
+    python.tell({ do: "text", topic: TEXT_TOPIC, text: long("Python") });
+    await browser.page.evaluate(([text, topic]) => window.peer.text(text, topic).then(() => {}), [long("JavaScript"), TEXT_TOPIC]);
+    for (const [facts, from] of [[jsFacts, "Python"], [pythonFacts, "JavaScript"]]) {
+      const { text } = await until(`the text of ${from}`, PATIENCE_MS, async () => {
+        const [first] = await facts("text");
+        return { done: first !== undefined, seen: "no text yet", text: first?.text };
+      });
+      assert.equal(text, long(from));
+    }
+  });
+
+  it("leaving is noticed on the other node", async () => {
+    python.tell({ do: "leave" });
+    await until("Python has left", PATIENCE_MS, async () => {
+      const went = await jsFacts("went");
+      return { done: went.some((each) => each.identity === inPython.identity), seen: went };
+    });
+    assert.deepEqual(await jsFacts("disconnected"), []);
+    assert.deepEqual(await jsFacts("reconnecting"), []);
+    assert.deepEqual(python.facts().filter((each) => each.fact === "fault"), []);
+  });
+
+  async function arrived(facts, reliable, least, identity) {
+    return until(`${least} packets`, PATIENCE_MS, async () => {
+      const packets = (await facts("data")).filter((each) => each.topic === TOPIC && each.reliable === reliable);
+      for (const packet of packets) assert.equal(packet.identity, identity);
+      const texts = packets.map((each) => each.text);
+      return { done: texts.length >= least, seen: texts.length, texts };
+    });
+  }
+});
