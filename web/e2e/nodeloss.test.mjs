@@ -6,6 +6,7 @@ import { startMesh } from "./lib/mesh.mjs";
 import { enter, keep, openPanel } from "./lib/participant.mjs";
 import { resultsFolder } from "./lib/paths.mjs";
 import { measureGaps, seen, showsMoving } from "./lib/picture.mjs";
+import { madeUpBetween, soundOf } from "./lib/sound-gap.mjs";
 import { pause, until } from "./lib/until.mjs";
 
 const PATIENCE_MS = 90_000;
@@ -16,6 +17,7 @@ const BACK_WITHIN_MS = 5_000;
 
 /** Longest standstill of a picture that counts as no gap here: two cores carry all browsers and nodes. */
 const LONGEST_GAP_MS = 1_000;
+const MOST_MADE_UP_S = 1;
 
 /** The pictures of the survivors are watched this long after the kill. */
 const WATCH_FOR_MS = 8_000;
@@ -31,6 +33,8 @@ describe("a node is killed in the middle of a meeting", () => {
   let sydney;
   let auckland;
   let killedAt;
+  const soundBefore = new Map();
+  const soundLater = new Map();
 
   const everybody = () => [berlin, singapore, sydney, auckland].filter(Boolean);
   const survivors = () => [berlin, singapore];
@@ -53,11 +57,13 @@ describe("a node is killed in the middle of a meeting", () => {
     assert.equal(await auckland.node(), VICTIM);
 
     for (const person of [berlin, singapore, sydney]) await measureGaps(person.page);
+    await readSound(soundBefore);
     killedAt = Date.now();
     mesh.nodes[VICTIM].kill("SIGKILL");
     // One of its people goes down with it, so that the list must lose somebody who does not come back.
     await auckland.page.close();
     await pause(WATCH_FOR_MS);
+    await readSound(soundLater);
   });
 
   after(async () => {
@@ -75,6 +81,15 @@ describe("a node is killed in the middle of a meeting", () => {
           `${sender.longestGapMs} ms (looked every ${Math.round((sampled.lastAt - sampled.sinceAt) / sampled.count)} ms, at worst ${sampled.longestPauseMs} ms)`,
       );
       assert.ok(sender.longestGapMs <= LONGEST_GAP_MS, `the picture stood still for ${sender.longestGapMs} ms`);
+    }
+  });
+
+  it("the two other nodes keep their sound without a gap", () => {
+    for (const person of survivors()) {
+      const { seconds, packets } = madeUpBetween(soundBefore.get(person), soundLater.get(person));
+      console.log(`${person.name}: ${packets} packets of sound came, ${seconds.toFixed(2)} s had to be made up`);
+      assert.ok(packets > 0, "sound must go on");
+      assert.ok(seconds <= MOST_MADE_UP_S, `${seconds} s of sound were missing`);
     }
   });
 
@@ -126,6 +141,12 @@ describe("a node is killed in the middle of a meeting", () => {
       });
     }
   });
+
+  /** What each survivor has received of the other's sound. */
+  async function readSound(into) {
+    into.set(berlin, await soundOf(berlin.page, singapore.id));
+    into.set(singapore, await soundOf(singapore.page, berlin.id));
+  }
 
   /** When `person` saw the first new frame of `other` at or after `at`. */
   async function firstFrameAfter(person, other, at) {

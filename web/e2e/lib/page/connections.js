@@ -21,7 +21,26 @@
     return rows;
   }
 
+  /** Remote tracks by what the answers say about them: id of the track here, its sid, and whose it is. */
+  function remoteTracks() {
+    return known
+      .filter((each) => each.connectionState !== "closed")
+      .flatMap((connection) => {
+        const named = new Map();
+        for (const section of (connection.remoteDescription?.sdp ?? "").split(/^m=/m).slice(1)) {
+          const mid = /^a=mid:(\S+)/m.exec(section)?.[1];
+          const [, stream, sid] = /^a=msid:(\S+) (\S+)/m.exec(section) ?? [];
+          if (mid && sid) named.set(mid, { sid, owner: stream.split("|")[0] });
+        }
+        return connection.getTransceivers().flatMap(({ mid, receiver }) => {
+          const name = named.get(mid);
+          return name ? [{ ...name, track: receiver.track.id, kind: receiver.track.kind }] : [];
+        });
+      });
+  }
+
   window.__connections = {
+    remoteTracks,
     onNew: (listener) => listeners.push(listener),
     outbound: () => stats("outbound-rtp"),
     inbound: () => stats("inbound-rtp"),
