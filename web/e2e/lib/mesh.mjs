@@ -1,5 +1,6 @@
 /** Three nodes an ocean apart on this machine: the emulated links, the nodes with their configurations, and their feeds. */
 import { randomBytes } from "node:crypto";
+import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -37,6 +38,8 @@ const delayOf = (from, to) => DELAYS_MS[`${from} ${to}`] ?? DELAYS_MS[`${to} ${f
  */
 export async function startMesh({ results, capture = false }) {
   const folder = await mkdtemp(join(tmpdir(), "causeway-e2e-"));
+  // Also when a test process ends before it can clean up.
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   const programs = [];
   const stop = async () => {
     await Promise.all(programs.map((program) => program.stop()));
