@@ -34,5 +34,5 @@ export default defineConfig({
   },
   // The development server answers /m/<room> like a node does and passes joins on to a local node.
   server: { host: "127.0.0.1", port: 5173, proxy: { "/api": "http://127.0.0.1:7880" } },
-  test: { include: ["tests/unit/**/*.test.ts"], environment: "node", silent: "passed-only" },
+  test: { include: ["tests/unit/**/*.test.ts"], environment: "node", silent: "passed-only", testTimeout: 60_000 },
 } as Parameters<typeof defineConfig>[0]);

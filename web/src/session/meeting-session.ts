@@ -4,11 +4,12 @@
  * are not the connection's and stay. The choice of node is `model/rejoin`; this module only carries it out.
  */
 import type { EndReason, LinkState } from "../model/connection";
-import type { ChatMessage, Fact } from "../model/meeting";
+import type { Fact } from "../model/meeting";
 import { GIVE_UP_AFTER_MS, httpOrigin, nextNode, nextRound, pauseBeforeRoundMs, type RejoinPlan, startPlan, withDead } from "../model/rejoin";
 import { JoinError, type JoinRequest } from "./join-api";
 import type { Person } from "../model/person";
 import { type LocalMedia, localPictures } from "./local-media";
+import { Outbox } from "./outbox";
 import type { FactListener, Grant, Line, LineFactory, LineListener, Session } from "./port";
 
 /** Longest wait for an answer to a join request at the start, and while rejoining, where the next node is waiting. */
@@ -47,8 +48,7 @@ export class MeetingSession implements Session {
   private moving = false;
   private left = false;
   private wake: () => void = () => {};
-  private readonly waitingChat: { id: string; text: string }[] = [];
-  private chatSerial = 0;
+  private readonly outbox: Outbox;
   private readonly unsubscribe: () => void;
 
   constructor(
@@ -58,6 +58,7 @@ export class MeetingSession implements Session {
     private readonly tell: FactListener,
     private readonly ports: SessionPorts,
   ) {
+    this.outbox = new Outbox(name, tell);
     const stopMedia = media.subscribe(() => {
       this.sayPeople();
       void this.line?.publish(media);
@@ -87,12 +88,8 @@ export class MeetingSession implements Session {
   }
 
   sendChat(text: string): void {
-    const id = `own-${++this.chatSerial}`;
-    const me = { from: "", name: this.name, self: true };
-    const message: ChatMessage = { ...me, id, text, atMs: this.ports.nowMs(), delivery: "pending" };
-    this.say({ type: "chat", message });
-    this.waitingChat.push({ id, text });
-    void this.flushChat();
+    this.outbox.add(text, this.ports.nowMs());
+    void this.outbox.flush(this.carrier());
   }
 
   retryNow(): void {
@@ -143,7 +140,7 @@ export class MeetingSession implements Session {
   private up(grant: Grant, movedFrom: string | null): void {
     this.downSinceMs = null;
     this.setLink({ kind: "up", node: grant.node, region: grant.region, movedFrom });
-    void this.flushChat();
+    void this.outbox.flush(this.carrier());
   }
 
   private listenerFor(line: () => Line): LineListener {
@@ -157,6 +154,7 @@ export class MeetingSession implements Session {
       speakers: (identities) => current() && this.say({ type: "speakers", identities, nowMs: this.ports.nowMs() }),
       chat: (message) => current() && this.say({ type: "chat", message }),
       soundBlocked: (blocked) => current() && this.say({ type: "sound-blocked", blocked }),
+      silent: () => current() && this.link.kind === "up" && void this.suspect(),
       troubled: (failures) => current() && this.troubled(failures),
       restored: () => current() && this.grant && !this.moving && this.up(this.grant, null),
       closed: (final) => current() && this.lineClosed(final),
@@ -173,6 +171,18 @@ export class MeetingSession implements Session {
       return;
     }
     void this.probe(this.grant);
+  }
+
+  /** Nothing comes although the connection looks whole. Only a node that does not answer is left. */
+  private async suspect(): Promise<void> {
+    const { grant } = this;
+    if (this.probing || !grant) return;
+    this.probing = true;
+    const answers = await this.ports.nodeAnswers(httpOrigin(grant.url), PROBE_TIMEOUT_MS);
+    this.probing = false;
+    if (answers || this.moving || this.grant !== grant || this.left || this.link.kind === "ended") return;
+    this.down(null, false);
+    void this.move();
   }
 
   private async probe(grant: Grant): Promise<void> {
@@ -264,26 +274,6 @@ export class MeetingSession implements Session {
     this.setLink({ kind: "down", node: this.grant?.node ?? "", sinceMs, through, nodeReachable });
   }
 
-  private async flushChat(): Promise<void> {
-    const line = this.line;
-    while (line && this.line === line && this.link.kind === "up" && this.waitingChat.length > 0) {
-      const next = this.waitingChat.shift();
-      if (!next) return;
-      try {
-        await line.sendChat(next.text);
-        this.say({ type: "chat-sent", id: next.id });
-      } catch (error) {
-        if (this.line !== line || this.link.kind !== "up") {
-          // The connection broke under it: the next one takes it.
-          this.waitingChat.unshift(next);
-          return;
-        }
-        console.warn("a chat message was not sent", error);
-        this.say({ type: "chat-failed", id: next.id });
-      }
-    }
-  }
-
   private finish(reason: EndReason): void {
     if (this.left) return;
     this.left = true;
@@ -296,6 +286,11 @@ export class MeetingSession implements Session {
   private setLink(link: LinkState): void {
     this.link = link;
     this.say({ type: "link", link });
+  }
+
+  /** Answers the line that can carry something now, each time it is asked. */
+  private carrier(): () => Line | null {
+    return () => (this.link.kind === "up" ? this.line : null);
   }
 
   private sayPeople(): void {

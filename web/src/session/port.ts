@@ -44,6 +44,8 @@ export interface LineListener {
   soundBlocked(blocked: boolean): void;
   /** The node is not heard any more; the line tries to resume by itself. `failures` counts its failed attempts so far. */
   troubled(failures: number): void;
+  /** What others send has stopped coming although it should come: the node may be dead without having said so. */
+  silent(): void;
   /** The line is whole again after `troubled`. */
   restored(): void;
   /** The line is dead. `final` says that the meeting is over for us, not merely this connection. */

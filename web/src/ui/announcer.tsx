@@ -33,7 +33,7 @@ export function Announcer({ meeting, stage }: { meeting: Meeting; stage: Stage }
         {spoken}
       </p>
       {visible && (
-        <div class="toast" data-testid="toast" aria-hidden="true">
+        <div class="toast" data-long={isFault(visible)} data-testid="toast" aria-hidden="true">
           {sentence(visible)}
         </div>
       )}

@@ -105,6 +105,21 @@ export const nodeTests = [
     }),
   ],
   [
+    "a node without power is replaced within five seconds although no connection was closed",
+    withNodes([["fra", "Frankfurt"], ["sin", "Singapore"]], async ({ page, nodes: [fra] }) => {
+      await page.goto(`${fra.origin}/m/oak?name=Ann&autojoin=1`);
+      await playing(page, "bea");
+      await page.waitForTimeout(2500);
+      const cutMs = Date.now();
+      await fra.fallSilent();
+      await page.waitForSelector(`${id("connection-state")}[data-state=connected][data-node=sin]`);
+      await playing(page, "bea");
+      const tookMs = Date.now() - cutMs;
+      assert.ok(tookMs < 5000, `took ${tookMs} ms`);
+      console.log(`     rejoined and decoding after ${tookMs} ms`);
+    }),
+  ],
+  [
     "a connection that breaks while its node lives is made anew there, with what was published",
     withNodes([["fra", "Frankfurt"], ["sin", "Singapore"]], async ({ page, nodes: [fra, sin] }) => {
       await page.goto(`${fra.origin}/m/oak?name=Ann&autojoin=1`);

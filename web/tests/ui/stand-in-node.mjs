@@ -69,6 +69,14 @@ export class StandInNode {
     await this.page?.evaluate((name) => globalThis.standIn?.[name]?.close(), this.name);
   }
 
+  /** Ends the node as a power cut does: nobody is told, nothing comes any more. */
+  async fallSilent() {
+    this.alive = false;
+    this.server.closeAllConnections();
+    this.server.close();
+    await this.page.evaluate((name) => globalThis.standIn[name].pc.getSenders().map((sender) => sender.replaceTrack(null)), this.name);
+  }
+
   answer(request, response) {
     const cors = { "access-control-allow-origin": "*", "access-control-allow-headers": "content-type" };
     const url = new URL(request.url, this.origin);

@@ -199,6 +199,14 @@ describe("a node that dies", () => {
     expect(world.joins.at(-1)?.request.previousToken).toBeUndefined();
   });
 
+  it("is noticed by its silence, even if no connection was closed", async () => {
+    const world = await connected();
+    world.alive.delete("fra");
+    world.line.listener.silent();
+    await settle();
+    expect(world.link).toMatchObject({ kind: "up", node: "sin", movedFrom: "fra" });
+  });
+
   it("is not mourned by a line that belongs to the past", async () => {
     const world = await connected();
     const old = world.line;
@@ -221,6 +229,13 @@ describe("a node that still answers", () => {
     world.line.listener.restored();
     expect(world.link).toMatchObject({ kind: "up", node: "fra", movedFrom: null });
     expect(world.joins).toHaveLength(1);
+  });
+
+  it("may be silent, for people may be", async () => {
+    const world = await connected();
+    world.line.listener.silent();
+    await settle();
+    expect(world.links).toHaveLength(1);
   });
 
   it("is left after three failures", async () => {

@@ -20,6 +20,7 @@ import type { Person, Picture, VideoFeed } from "../../model/person";
 import type { LocalMedia } from "../local-media";
 import type { Grant, Line, LineListener } from "../port";
 import { Publisher } from "./publisher";
+import { watchSilence } from "./silence";
 
 /** Topic of chat in text streams, as the component libraries and agents of other clients use it. */
 const CHAT_TOPIC = "lk.chat";
@@ -40,6 +41,7 @@ export class LivekitLine implements Line {
   private readonly publisher: Publisher;
   private readonly feeds = new WeakMap<object, VideoFeed>();
   private readonly sounds = new Map<string, HTMLMediaElement>();
+  private stopWatching: () => void = () => {};
   private snapshotDue = false;
   private closed = false;
   private failures = 0;
@@ -67,6 +69,8 @@ export class LivekitLine implements Line {
       peerConnectionTimeout: timeoutMs,
     });
     this.report();
+    this.stopWatching = watchSilence(this.room, () => this.closed || this.listener.silent());
+    if (this.closed) this.stopWatching();
   }
 
   publish(media: LocalMedia): Promise<void> {
@@ -90,6 +94,7 @@ export class LivekitLine implements Line {
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    this.stopWatching();
     for (const element of this.sounds.values()) element.remove();
     this.sounds.clear();
     this.room.removeAllListeners();
