@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// How long an assignment counts as load: until the node's own report surely contains it.
 const RESERVATION_LIFETIME: Duration = Duration::from_secs(5);

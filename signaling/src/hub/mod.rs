@@ -229,9 +229,14 @@ impl Hub {
         };
         let before = session.deadline();
         let local = rooms.entry(session.room().clone()).or_default();
-        for record in others.iter().chain([participant]) {
-            local.room.upsert(record);
-        }
+        // The facts about these may come later and are old news then, so whoever is here already is told now.
+        let news: Vec<ParticipantRecord> = others
+            .iter()
+            .chain([participant])
+            .filter(|record| local.room.upsert(record))
+            .cloned()
+            .collect();
+        let name = session.room().clone();
         let around = Around {
             site,
             room: &local.room,
@@ -239,6 +244,11 @@ impl Hub {
         };
         session.opened(participant, others, around, random.as_mut(), out);
         self.settle(id, before);
+        for record in news {
+            let mut to = self.audience(&name, Some(&record));
+            to.retain(|member| *member != id);
+            send(to, Reply::Update(vec![record]), out);
+        }
     }
 
     fn data_received(&self, id: SessionId, reliable: bool, payload: &[u8], out: &mut Vec<Effect>) {

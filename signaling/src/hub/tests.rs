@@ -41,6 +41,16 @@ fn a_change_of_a_room_reaches_all_its_sessions_and_no_other() {
 }
 
 #[test]
+fn whoever_comes_is_told_to_those_who_are_there_exactly_once() {
+    let mut bench = Bench::new();
+    bench.join(1, newcomer("ada"));
+    let (bob, effects) = bench.join(2, newcomer("bob"));
+    assert_eq!(replies(&effects, 1), [&Reply::Update(vec![bob.clone()])]);
+    assert_eq!(replies(&effects, 2).len(), 1);
+    assert!(changed(&mut bench, upserted(&bob)).is_empty());
+}
+
+#[test]
 fn a_leaver_is_announced_once_with_the_cause() {
     let mut bench = Bench::new();
     bench.join_among(1, newcomer("ada"), vec![participant("PA_x", "carl")]);

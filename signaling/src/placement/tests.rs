@@ -1,1 +1,158 @@
+use super::*;
+use crate::config::GeoOverrides;
+use crate::limits::Limits;
+use crate::mesh_view::RoomHost;
+use geo::locate::{DefaultReason, Precision, Source};
+use geo::point::GeoPoint;
+use geo::policy::Policy;
 
+pub(crate) fn config() -> SignalingConfig {
+    SignalingConfig {
+        node: "fra".to_owned(),
+        region: "Frankfurt".to_owned(),
+        point: GeoPoint::new(50.1, 8.7).unwrap(),
+        public_url: "http://127.0.0.1:7880".to_owned(),
+        software: "causeway".to_owned(),
+        keys: BTreeMap::from([(
+            "devkey".to_owned(),
+            "a secret of at least 32 bytes, for tests".to_owned(),
+        )]),
+        anonymous_join: true,
+        token_ttl: SignalingConfig::TOKEN_TTL,
+        trusted_proxies: vec!["127.0.0.1/32".parse().unwrap()],
+        overrides: GeoOverrides {
+            query_parameter: Some("pretend".to_owned()),
+            header: None,
+        },
+        policy: Policy::default(),
+        node_capacity: 100,
+        limits: Limits::default(),
+    }
+}
+
+pub(crate) fn mesh() -> MeshView {
+    let node = |name: &str, region: &str, latitude, longitude, port| NodeView {
+        name: name.to_owned(),
+        id: NodeId::of(name),
+        region: region.to_owned(),
+        point: GeoPoint::new(latitude, longitude).unwrap(),
+        public_url: format!("http://127.0.0.1:{port}"),
+        state: NodeState::Up,
+        load: 0.0,
+        participants: 0,
+    };
+    MeshView {
+        nodes: vec![
+            node("fra", "Frankfurt", 50.1, 8.7, 7880),
+            node("sin", "Singapore", 1.35, 103.8, 7980),
+            node("syd", "Sydney", -33.9, 151.2, 8080),
+        ],
+        ..MeshView::default()
+    }
+}
+
+fn at(anchor: Anchor) -> Place {
+    Place {
+        anchor,
+        country: None,
+        city: None,
+        precision: Precision::Default,
+        source: Source::Default(DefaultReason::Unknown),
+    }
+}
+
+fn order(place: Place, mesh: &MeshView, exclude: &[&str]) -> Vec<String> {
+    let room = RoomName::from("standup");
+    let exclude: BTreeSet<String> = exclude.iter().map(|name| (*name).to_owned()).collect();
+    let question = Question {
+        place,
+        room: &room,
+        exclude: &exclude,
+    };
+    let ranking = Placement::default()
+        .assign(&question, mesh, &config(), Instant::now())
+        .unwrap();
+    ranking.ordered.into_iter().map(|node| node.name).collect()
+}
+
+#[test]
+fn the_nearest_node_comes_first_and_excluded_ones_not_at_all() {
+    let melbourne = at(Anchor::Point(GeoPoint::new(-37.8, 144.9).unwrap()));
+    assert_eq!(order(melbourne.clone(), &mesh(), &[]), ["syd", "sin", "fra"]);
+    assert_eq!(order(melbourne, &mesh(), &["syd"]), ["sin", "fra"]);
+}
+
+#[test]
+fn somebody_of_whom_nothing_is_known_stays_where_they_came() {
+    assert_eq!(order(at(Anchor::Nowhere), &mesh(), &[])[0], "fra");
+}
+
+#[test]
+fn a_node_that_is_down_or_draining_takes_nobody() {
+    let mut mesh = mesh();
+    mesh.nodes[2].state = NodeState::Suspect;
+    mesh.nodes[1].state = NodeState::Draining;
+    let melbourne = at(Anchor::Point(GeoPoint::new(-37.8, 144.9).unwrap()));
+    assert_eq!(order(melbourne, &mesh, &[]), ["fra"]);
+}
+
+#[test]
+fn the_node_itself_is_known_before_the_mesh_is() {
+    assert_eq!(order(at(Anchor::Nowhere), &MeshView::default(), &[]), ["fra"]);
+}
+
+#[test]
+fn the_rest_of_the_room_and_measured_links_are_in_the_reasons() {
+    let mut mesh = mesh();
+    let (fra, sin) = (NodeId::of("fra"), NodeId::of("sin"));
+    mesh.rooms.insert(
+        "standup".to_owned(),
+        vec![RoomHost {
+            node: sin,
+            participants: 3,
+        }],
+    );
+    mesh.rtt_ms.insert((fra, sin), 160.0);
+    let room = RoomName::from("standup");
+    let exclude = BTreeSet::new();
+    let question = Question {
+        place: at(Anchor::Nowhere),
+        room: &room,
+        exclude: &exclude,
+    };
+    let ranking = Placement::default()
+        .assign(&question, &mesh, &config(), Instant::now())
+        .unwrap();
+    let reasons: Vec<String> = ranking
+        .ordered
+        .iter()
+        .flat_map(geo::rank::Ranked::sentences)
+        .collect();
+    assert!(reasons.iter().any(|reason| reason.contains("160")), "{reasons:?}");
+}
+
+#[test]
+fn a_crowd_is_spread_before_the_nodes_report_it() {
+    let mut placement = Placement::default();
+    let room = RoomName::from("standup");
+    let exclude = BTreeSet::new();
+    let now = Instant::now();
+    let mut assigned: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..150 {
+        let question = Question {
+            place: at(Anchor::Nowhere),
+            room: &room,
+            exclude: &exclude,
+        };
+        let ranking = placement.assign(&question, &mesh(), &config(), now).unwrap();
+        *assigned.entry(ranking.best().name.clone()).or_default() += 1;
+    }
+    assert!(assigned["fra"] < 100 && assigned.len() > 1, "{assigned:?}");
+}
+
+#[test]
+fn urls_for_sdks_are_made_of_urls_for_browsers() {
+    assert_eq!(websocket_url("http://127.0.0.1:7880"), "ws://127.0.0.1:7880");
+    assert_eq!(websocket_url("https://meet.example/"), "wss://meet.example");
+    assert_eq!(websocket_url("wss://meet.example"), "wss://meet.example");
+}
