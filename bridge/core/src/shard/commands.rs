@@ -80,15 +80,15 @@ impl ShardCore {
         self.mux.remove(slot);
         let member = self.members.remove(slot as usize);
         self.talkative.retain(|other| *other != slot);
+        if let Some(room) = self.rooms.get_mut(member.room as usize) {
+            room.members.retain(|other| *other != slot);
+            room.speakers.forget(&member.participant);
+        }
         for downlink in &member.downlinks {
             self.remove_leg(now, slot, &downlink.track);
         }
         for track in &member.uplinks {
             self.remove_track(now, *track);
-        }
-        if let Some(room) = self.rooms.get_mut(member.room as usize) {
-            room.members.retain(|other| *other != slot);
-            room.speakers.forget(&member.participant);
         }
     }
 

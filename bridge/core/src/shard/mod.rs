@@ -11,6 +11,10 @@ pub mod io;
 pub mod limits;
 mod negotiate;
 mod relayed;
+#[cfg(any(test, feature = "sim"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 mod tick;
 mod tracks;
 mod transmit;

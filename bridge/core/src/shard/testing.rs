@@ -1,0 +1,222 @@
+//! A client of a shard without a network: offers, keys, packets. For simulations, benchmarks and tests.
+//!
+//! Negotiation, SRTP and everything behind them are the real ones; only ICE and DTLS are replaced by keys both sides
+//! know beforehand ([`ShardCore::install_keys`]), so that a run is fast and the same every time.
+
+use super::ShardCore;
+use crate::rtc::SrtpProfile;
+use crate::rtc::testing::{OfferBuilder, PeerSrtp, RtpFields, extension, payload_type, rtp_packet};
+use relay_proto::id::{SessionId, TrackSid};
+use relay_proto::room::MediaKind;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Profile of all simulated clients.
+const PROFILE: SrtpProfile = SrtpProfile::Aes128Gcm;
+/// Keying material of [`PROFILE`]: two keys of 16 bytes, two salts of 12.
+const KEYING_BYTES: usize = 56;
+
+impl ShardCore {
+    /// Connects a session as if ICE and DTLS had succeeded from `remote`; false where there is no such session.
+    pub fn install_keys(&mut self, now: Instant, client: &SimClient) -> bool {
+        let Some(&slot) = self.session_slots.get(&client.session) else {
+            return false;
+        };
+        let rtc = &mut self.members[slot as usize].rtc;
+        rtc.install_keys(now, client.address, PROFILE, &client.keying);
+        self.events_of(now, slot);
+        true
+    }
+}
+
+/// What a client has received of one track.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Packets, each counted once.
+    pub packets: u64,
+    /// The newest payload.
+    pub payload: Vec<u8>,
+    /// When it came.
+    pub at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Sending {
+    cid: String,
+    mid: usize,
+    kind: MediaKind,
+    /// Next sequence number and time per stream; several with simulcast.
+    streams: Vec<(u32, u32)>,
+    rids: Vec<String>,
+}
+
+/// A client without a network.
+#[derive(Debug)]
+pub struct SimClient {
+    /// Its session.
+    pub session: SessionId,
+    /// Where it seems to be.
+    pub address: SocketAddr,
+    /// What it has received, by track.
+    pub heard: BTreeMap<TrackSid, Heard>,
+    keying: [u8; KEYING_BYTES],
+    srtp: PeerSrtp,
+    offer: OfferBuilder,
+    sections: usize,
+    sending: Vec<Sending>,
+    /// SSRC of the node -> track, from the last answer.
+    receiving: BTreeMap<u32, TrackSid>,
+}
+
+impl SimClient {
+    /// A client that offers three sections of each kind to receive on, as real ones do.
+    #[must_use]
+    pub fn new(session: SessionId, address: SocketAddr) -> Self {
+        let mut keying = [0; KEYING_BYTES];
+        for (at, byte) in keying.iter_mut().enumerate() {
+            *byte = (session.serial as usize * 31 + session.entry.0 as usize + at * 7) as u8;
+        }
+        Self {
+            session,
+            address,
+            heard: BTreeMap::new(),
+            keying,
+            srtp: PeerSrtp::new(PROFILE, &keying),
+            offer: OfferBuilder::first_join(),
+            sections: 7,
+            sending: Vec::new(),
+            receiving: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a sound track to the next offer.
+    pub fn publish_audio(&mut self, cid: &str) {
+        self.offer.send_audio(cid);
+        self.add_sending(cid, MediaKind::Audio, &[]);
+    }
+
+    /// Adds a video track to the next offer, with these simulcast streams (none: no simulcast).
+    pub fn publish_video(&mut self, cid: &str, rids: &[&str]) {
+        self.offer.send_video(cid, rids);
+        self.add_sending(cid, MediaKind::Video, rids);
+    }
+
+    fn add_sending(&mut self, cid: &str, kind: MediaKind, rids: &[&str]) {
+        self.sending.push(Sending {
+            cid: cid.to_owned(),
+            mid: self.sections,
+            kind,
+            streams: vec![(100, 0); rids.len().max(1)],
+            rids: rids.iter().map(|rid| (*rid).to_owned()).collect(),
+        });
+        self.sections += 1;
+    }
+
+    /// Takes a track out of the next offer.
+    pub fn unpublish(&mut self, cid: &str) {
+        if let Some(at) = self.sending.iter().position(|sending| sending.cid == cid) {
+            self.offer.stop(self.sending.remove(at).mid);
+        }
+    }
+
+    /// Adds receiving sections to the next offer.
+    pub fn add_sections(&mut self, audios: u32, videos: u32) {
+        self.offer
+            .receive_audio(audios as usize)
+            .receive_video(videos as usize);
+        self.sections += (audios + videos) as usize;
+    }
+
+    /// The next offer.
+    #[must_use]
+    pub fn offer(&mut self) -> String {
+        self.offer.build()
+    }
+
+    /// Reads an answer: which stream is which track.
+    pub fn answered(&mut self, sdp: &str, sections: &[(String, TrackSid)]) {
+        let by_mid: BTreeMap<&str, &TrackSid> = sections
+            .iter()
+            .map(|(mid, track)| (mid.as_str(), track))
+            .collect();
+        self.receiving.clear();
+        for section in sdp.split("\r\nm=").skip(1) {
+            let mid = section.lines().find_map(|line| line.strip_prefix("a=mid:"));
+            let ssrc = section.lines().find_map(|line| line.strip_prefix("a=ssrc:"));
+            let ssrc = ssrc.and_then(|line| line.split(' ').next()?.parse().ok());
+            if let (Some(track), Some(ssrc)) = (mid.and_then(|mid| by_mid.get(mid)), ssrc) {
+                self.receiving.insert(ssrc, (*track).clone());
+            }
+        }
+    }
+
+    /// Tracks the last answer gives it.
+    pub fn receives(&self) -> impl Iterator<Item = &TrackSid> {
+        self.receiving.values()
+    }
+
+    /// The next packet of a track's stream, sealed; `payload` follows what makes it a packet of its codec. None for
+    /// an unknown track.
+    pub fn packet(&mut self, cid: &str, stream: usize, keyframe: bool, payload: &[u8]) -> Option<Vec<u8>> {
+        let at = self.sending.iter().position(|sending| sending.cid == cid)?;
+        let sending = &mut self.sending[at];
+        let (seq, time) = sending.streams.get_mut(stream)?;
+        let (step, payload_type) = match sending.kind {
+            MediaKind::Audio => (960, payload_type::OPUS),
+            MediaKind::Video => (3_000, payload_type::VP8),
+        };
+        let fields = RtpFields {
+            payload_type,
+            marker: true,
+            seq: *seq as u16,
+            time: *time,
+            ssrc: 1_000 + (at * 10 + stream) as u32,
+        };
+        let rollovers = *seq >> 16;
+        *seq += 1;
+        *time = time.wrapping_add(step);
+        let mid = sending.mid.to_string();
+        let mut extensions = vec![(extension::MID, mid.as_bytes())];
+        match sending.kind {
+            MediaKind::Audio => extensions.push((extension::AUDIO_LEVEL, &[0x80 | 20])),
+            MediaKind::Video => extensions.extend(
+                sending
+                    .rids
+                    .get(stream)
+                    .map(|rid| (extension::RID, rid.as_bytes())),
+            ),
+        }
+        let mut body = Vec::new();
+        if sending.kind == MediaKind::Video {
+            // A VP8 payload descriptor (start of a frame) and the first byte of the frame.
+            body.extend_from_slice(&[0x10, u8::from(!keyframe)]);
+        }
+        body.extend_from_slice(payload);
+        let packet = rtp_packet(fields, &extensions, &body);
+        Some(self.srtp.seal_rtp(packet, rollovers))
+    }
+
+    /// Takes a datagram from the node; false where it is no authentic media of a known track.
+    pub fn receive(&mut self, now: Instant, datagram: &mut [u8]) -> bool {
+        let Some(packet) = self.srtp.open_rtp(now, datagram) else {
+            return false;
+        };
+        let Some(track) = self.receiving.get(&packet.ssrc) else {
+            return false;
+        };
+        let prefix = if packet.payload_type == payload_type::VP8 {
+            2
+        } else {
+            0
+        };
+        let payload = packet.payload.get(prefix..).unwrap_or_default().to_vec();
+        let heard = self.heard.entry(track.clone()).or_default();
+        *heard = Heard {
+            packets: heard.packets + 1,
+            payload,
+            at: Some(now),
+        };
+        true
+    }
+}
