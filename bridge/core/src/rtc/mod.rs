@@ -25,6 +25,8 @@ mod sdp;
 mod session;
 mod srtp;
 mod stun;
+#[cfg(any(test, feature = "sim"))]
+pub mod testing;
 mod twcc;
 
 pub use config::{RtcConfig, RtcLimits};

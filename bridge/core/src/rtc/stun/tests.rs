@@ -19,11 +19,11 @@ fn the_sample_request_of_rfc_5769_is_authentic() {
 #[test]
 fn every_flipped_bit_of_a_request_is_noticed() {
     let password = "VOkJxbRl1RmTxUk/WvJxBt";
-    for bit in 0..SAMPLE_REQUEST.len() * 8 {
+    // The last attribute is the fingerprint: not covered by the integrity, and optional.
+    for bit in 0..(SAMPLE_REQUEST.len() - 8) * 8 {
         let mut flipped = SAMPLE_REQUEST.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let accepted = BindingRequest::parse(&flipped).is_some_and(|request| request.is_authentic(password));
-        // The padding behind the username is covered by neither length nor meaning, but by the integrity.
         assert!(!accepted, "bit {bit}");
     }
 }
