@@ -19,7 +19,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 demo: ## three nodes with real ocean delays on this machine; prints the links to open
-	@$(NEED) build web
+	@$(NEED) build web demo
 	@$(MAKE) web
 	$(CARGO) build --package bridge --package loadtest
 	@TARGET_DIR=$(TARGET_DIR) infra/demo/run.sh
@@ -95,6 +95,8 @@ check-lint:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 check-docs:
+	@$(NEED) build web
+	@$(MAKE) web
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 
 check-web:
@@ -105,9 +107,10 @@ check-fuzz:
 	$(CARGO) run --package relay-proto --example fuzz_decoders -- --seconds $(FUZZ_SECONDS)
 
 check-config:
+	@$(NEED) build web
+	@$(MAKE) web
 	$(CARGO) build --package bridge
-	@for config in infra/node.toml infra/demo/fra.toml infra/demo/sin.toml infra/demo/syd.toml; do \
-		$(TARGET_DIR)/debug/causeway check-config --config $$config >/dev/null; echo "$$config: good"; done
+	infra/ci/config.sh $(TARGET_DIR)/debug/causeway
 
 check-unit:
 	@$(NEED) systemd

@@ -3,7 +3,8 @@
 #
 #   build     C compiler and Rust          web      Node and the npm packages of web/
 #   browser   Chromium                     sdk      a Python environment with the SDK under test
-#   systemd   systemd-analyze              all      everything above
+#   demo      curl                         systemd  systemd-analyze
+#   all       everything above
 #
 # Idempotent and quick when nothing is missing. Debian packages are installed as root only; otherwise one sentence
 # says what to run. Rust itself is never installed behind your back.
@@ -40,7 +41,6 @@ need_build() {
     have cc || debian gcc libc6-dev
     have make || debian make
     have git || debian git
-    have curl || debian curl ca-certificates
     have cargo || stop "missing: Rust. Install rustup from https://rustup.rs, then open a new shell"
     local wanted found
     wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -50,12 +50,16 @@ need_build() {
         rustup component add rustfmt clippy || stop "missing: rustfmt and clippy"
 }
 
+need_demo() {
+    have curl || debian curl
+}
+
 need_web() {
-    have node && have npm || debian nodejs npm
+    # Debian 12 packages Node 18, which the build tools refuse, so it is not installed from there.
+    have node && have npm || stop "missing: Node $NODE_NEEDED or newer with npm. See https://nodejs.org"
     local found
     found=$(node --version)
-    at_least "${found#v}" "$NODE_NEEDED" ||
-        stop "Node $found is older than $NODE_NEEDED. Install Node 20 or newer from https://nodejs.org"
+    at_least "${found#v}" "$NODE_NEEDED" || stop "Node $found is older than $NODE_NEEDED. See https://nodejs.org"
     # npm writes this file last, so it is newer than the lock only after a complete installation.
     local done=web/node_modules/.package-lock.json
     if [ ! -f "$done" ] || [ web/package-lock.json -nt "$done" ]; then
@@ -90,11 +94,11 @@ need_systemd() {
     have systemd-analyze || debian systemd
 }
 
-[ $# -gt 0 ] || stop "what for? build, web, browser, sdk, systemd or all"
+[ $# -gt 0 ] || stop "what for? build, web, browser, sdk, demo, systemd or all"
 for need in "$@"; do
     case $need in
-    build | web | browser | sdk | systemd) "need_$need" ;;
-    all) for each in build web browser sdk systemd; do "need_$each"; done ;;
+    build | web | browser | sdk | demo | systemd) "need_$need" ;;
+    all) for each in build web browser sdk demo systemd; do "need_$each"; done ;;
     *) stop "unknown need: $need" ;;
     esac
 done
