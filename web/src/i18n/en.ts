@@ -31,6 +31,7 @@ export const en = {
   "prejoin.level.heard": "Your microphone works.",
   "prejoin.name": "Your name",
   "prejoin.name.needed": "Type a name, so that the others know who came.",
+  "prejoin.guest": "Guest",
   "prejoin.mic": "Microphone",
   "prejoin.camera": "Camera",
   "prejoin.device.default": "Browser's default",

@@ -44,7 +44,7 @@ export function MeetingPage({ room }: { room: string }) {
     document.title = `${room} · ${t("app.name")}`;
     const ready = media.open();
     void heavyParts().catch(() => {});
-    if (auto) void ready.then(() => join(query.get("name") || prefs.value.name || t("app.name")));
+    if (auto) void ready.then(() => join(query.get("name") || prefs.value.name || t("prejoin.guest")));
     return () => media.close();
   }, [media]);
 

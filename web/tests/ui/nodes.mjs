@@ -76,6 +76,43 @@ export const nodeTests = [
     }),
   ],
   [
+    "chat is read in each of the forms other clients write it",
+    withNodes([["fra", "Frankfurt"]], async ({ page, nodes: [fra] }) => {
+      await page.goto(`${fra.origin}/m/oak?name=Ann&autojoin=1`);
+      await page.waitForFunction(() => globalThis.standIn?.fra._reliable?.readyState === "open");
+      const utf8 = (text) => new TextEncoder().encode(text);
+      const timestamp = BigInt(Date.now());
+      await fra.send({ case: "streamHeader", value: { streamId: "s1", topic: "lk.chat", timestamp, mimeType: "text/plain", totalLength: 8n, contentHeader: { case: "textHeader", value: {} } } });
+      await fra.send({ case: "streamChunk", value: { streamId: "s1", chunkIndex: 0n, content: utf8("streamed") } });
+      await fra.send({ case: "streamTrailer", value: { streamId: "s1" } });
+      await fra.send({ case: "chatMessage", value: { id: "c1", timestamp, message: "packed" } });
+      await fra.send({ case: "user", value: { topic: "lk-chat-topic", payload: utf8(JSON.stringify({ id: "u1", timestamp: Number(timestamp), message: "plain" })) } });
+      await fra.send({ case: "user", value: { topic: "lk-chat-topic", payload: utf8("{broken") } });
+      await page.waitForFunction(() => document.querySelector("#toggle-chat .control-count")?.textContent === "3");
+      await page.click(id("toggle-chat"));
+      const read = await page.$$eval(id("chat-message"), (all) => all.map((one) => [one.dataset.from, one.dataset.identity, one.querySelector(".chat-text").textContent]));
+      assert.deepEqual(read, [["Bea", "bea", "streamed"], ["Bea", "bea", "packed"], ["Bea", "bea", "plain"]]);
+      assert.equal(await page.$eval("#toggle-chat .control-count", (badge) => badge.textContent).catch(() => ""), "");
+    }),
+  ],
+  [
+    "a shared screen is published, shown large, withdrawn, and can be shared again",
+    withNodes([["fra", "Frankfurt"]], async ({ page, nodes: [fra] }) => {
+      await page.goto(`${fra.origin}/m/oak?name=Ann&autojoin=1`);
+      await playing(page, "bea");
+      for (const round of [1, 2]) {
+        const before = fra.cids.length;
+        await page.click(id("toggle-share"));
+        const screen = `${id("tile")}[data-source=screen][data-self=true]`;
+        await page.waitForSelector(`${screen}[data-place=large][data-picture]`);
+        for (let i = 0; i < 100 && fra.cids.length === before; i++) await page.waitForTimeout(50);
+        assert.ok(fra.cids.length > before, `published in round ${round}`);
+        await page.click(id("toggle-share"));
+        await page.waitForSelector(screen, { state: "detached" });
+      }
+    }),
+  ],
+  [
     "a killed node is replaced by another within five seconds, with the same tracks and the same chat",
     withNodes([["fra", "Frankfurt"], ["sin", "Singapore"]], async ({ page, nodes: [fra, sin] }) => {
       await page.goto(`${fra.origin}/m/oak?pretend=203.0.113.9&name=Ann&autojoin=1`);

@@ -142,6 +142,13 @@ export class StandInNode {
     send("answer", { type: "answer", sdp, id: offer.id, midToTrackId: mid === null ? {} : { [mid]: BEAS_TRACK } });
   }
 
+  /** Sends a data packet to the page, as if from Bea. */
+  async send(value) {
+    const packet = new DataPacket({ participantIdentity: BEA.identity, participantSid: BEA.sid, value });
+    const bytes = [...packet.toBinary()];
+    await this.page.evaluate(({ name, bytes }) => globalThis.standIn[name]._reliable.send(Uint8Array.from(bytes)), { name: this.name, bytes });
+  }
+
   /** Data packets that have arrived here, decoded. */
   async received() {
     const raw = await this.page.evaluate((name) => globalThis.standIn[name].packets, this.name);
@@ -168,6 +175,7 @@ async function mediaSide({ name, session, sdp, sid }) {
     node = nodes[name] = { session, pc, packets: [], close: () => pc.close() };
     pc.ondatachannel = ({ channel }) => {
       channel.binaryType = "arraybuffer";
+      node[channel.label] = channel;
       channel.onmessage = ({ data }) => node.packets.push([...new Uint8Array(data)]);
     };
   }
