@@ -11,7 +11,7 @@ mod tests;
 /// Limits of signalling. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest frame a client may send.
+    /// Largest frame a client may send. (A request line is limited to 65,534 bytes by the HTTP library.)
     pub frame_bytes: usize,
     /// Largest join request after decompression.
     pub join_request_bytes: usize,
@@ -47,7 +47,7 @@ pub struct Limits {
     pub sessions_per_address: usize,
     /// Sessions of the node.
     pub sessions: usize,
-    /// Sessions of the node that are not open yet.
+    /// Connections of the node that are not established yet.
     pub pending_sessions: usize,
     /// Body of a join API call.
     pub join_body_bytes: usize,
@@ -136,12 +136,12 @@ pub enum Crowded {
     /// The node has too many sessions.
     #[error("this node is full; join again to be sent to another one")]
     Node,
-    /// Too many sessions are being opened.
+    /// Too many connections are being established.
     #[error("too many people are joining at this moment; try again in a few seconds")]
     Pending,
 }
 
-/// Counts the sessions per address and those not open yet.
+/// Counts the sessions per address, and the connections not established yet.
 #[derive(Debug, Default)]
 pub struct Admission {
     by_address: BTreeMap<IpAddr, usize>,
@@ -171,7 +171,7 @@ impl Admission {
         Ok(())
     }
 
-    /// Notes that a counted session is open.
+    /// Notes that the connection of a counted session is established.
     pub const fn opened(&mut self) {
         self.pending = self.pending.saturating_sub(1);
     }

@@ -59,8 +59,6 @@ impl FactsTask {
         loop {
             let deadline = self.hub.next_deadline();
             tokio::select! {
-                // Facts first: the bridge must never wait for us while we wait for it.
-                biased;
                 fact = facts.recv() => match fact {
                     Some(fact) => self.happened(fact),
                     None => break,

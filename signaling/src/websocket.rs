@@ -60,17 +60,22 @@ async fn read(
     while let Some(received) = stream.next().await {
         let input = match received {
             Ok(Message::Binary(frame)) => match decode_request(&frame) {
-                Ok(request) => Input::Requested { id, request },
-                Err(_) => Input::Malformed { id },
+                Ok(request) => Some(Input::Requested { id, request }),
+                Err(_) => Some(Input::Malformed { id }),
             },
-            Ok(Message::Text(_)) => Input::Malformed { id },
+            Ok(Message::Text(_)) => Some(Input::Malformed { id }),
             // The WebSocket library answers pings; what counts as a sign of life are requests.
-            Ok(Message::Ping(_) | Message::Pong(_)) => continue,
+            Ok(Message::Ping(_) | Message::Pong(_)) => None,
             Ok(Message::Close(_)) => return None,
             Err(error) => return fault_of(&error),
         };
         let flooded = !bucket.take(Instant::now());
-        let input = if flooded { Input::Flooded { id } } else { input };
+        let input = if flooded {
+            Some(Input::Flooded { id })
+        } else {
+            input
+        };
+        let Some(input) = input else { continue };
         if inputs.send(input).await.is_err() {
             return None;
         }

@@ -12,7 +12,7 @@ impl Session {
     /// The answer to an offer.
     pub fn offer_answered(&mut self, answer: Answer, out: &mut Vec<Effect>) {
         if self.is_live() {
-            self.offers_open = self.offers_open.saturating_sub(1);
+            self.offer_open = false;
             self.answered_once = true;
             self.rejected_in_a_row = 0;
             self.tell(Reply::Answer(answer), out);
@@ -22,7 +22,7 @@ impl Session {
     /// An offer cannot be used. Without media the session is worth nothing; with it, it goes on as it was.
     pub fn offer_unusable(&mut self, offer_id: u32, reason: &str, site: &Site, out: &mut Vec<Effect>) {
         if self.is_live() {
-            self.offers_open = self.offers_open.saturating_sub(1);
+            self.offer_open = false;
             self.offer_rejected(offer_id, reason, site, out);
         }
     }
@@ -57,7 +57,7 @@ impl Session {
     pub(super) fn send_due_sections(&mut self, now: Now, out: &mut Vec<Effect>) {
         let due = self
             .sections
-            .filter(|pending| self.offers_open == 0 && pending.due <= now.monotonic);
+            .filter(|pending| !self.offer_open && pending.due <= now.monotonic);
         if let Some(PendingSections { audios, videos, .. }) = due {
             self.sections = None;
             self.tell(Reply::SectionsRequired { audios, videos }, out);

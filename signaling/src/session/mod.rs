@@ -104,8 +104,8 @@ pub struct Session {
     phase: Phase,
     heard_at: Instant,
     sections: Option<PendingSections>,
-    /// Offers without an answer.
-    offers_open: u32,
+    /// Whether an offer waits for its answer.
+    offer_open: bool,
     answered_once: bool,
     rejected_in_a_row: u32,
     malformed: u32,
@@ -154,7 +154,7 @@ impl Session {
                 // While an offer waits for its answer the requirement waits too: the answer may use what is there.
                 let sections = self
                     .sections
-                    .filter(|_| self.offers_open == 0)
+                    .filter(|_| !self.offer_open)
                     .map(|pending| pending.due);
                 Some(sections.map_or(idle, |due| due.min(idle)))
             }

@@ -39,7 +39,7 @@ impl Session {
             permission: participant.permission.clone(),
             heard_at: now.monotonic,
             sections: None,
-            offers_open: 0,
+            offer_open: false,
             answered_once: false,
             rejected_in_a_row: 0,
             malformed: 0,

@@ -84,7 +84,7 @@ impl Session {
             self.offer_rejected(offer.id, "the session description is too large", site, out);
             return;
         }
-        self.offers_open = self.offers_open.saturating_add(1);
+        self.offer_open = true;
         self.command(
             SessionCommand::ApplyOffer {
                 session: self.id,
