@@ -1,7 +1,8 @@
 //! The shell of a Causeway node: sockets, QUIC, configuration, command line and metrics, composed around the pure
 //! core.
 //!
-//! Nothing here decides about rooms, tracks or layers. [`link`] joins nodes, [`media`] runs the shards.
+//! Nothing here decides about rooms, tracks or layers. [`config`] is what the operator says; [`link`] joins nodes. [`shard`] runs the media threads.
 
+pub mod config;
 pub mod link;
-pub mod media;
+pub mod shard;
