@@ -36,6 +36,14 @@ impl MeshCore {
         }
     }
 
+    /// Tells an origin everything we want of it in all rooms, on a link that is new to it.
+    pub(super) fn resend_all_demands(&mut self, origin: NodeId) {
+        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
+        for room in rooms {
+            self.resend_demands(&room, origin);
+        }
+    }
+
     /// Tells an origin everything we want of it, withdrawals included: it may have missed some on an old link.
     pub(super) fn resend_demands(&mut self, name: &RoomName, origin: NodeId) {
         let Some(link) = self.link_of(origin) else {

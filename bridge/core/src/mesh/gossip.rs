@@ -148,9 +148,16 @@ impl MeshCore {
         }
     }
 
-    /// A peer asks for what it lacks.
-    pub(super) fn on_digest(&mut self, link: LinkId, from: NodeId, digest: &[DigestEntry]) {
-        let rows = self.rows.newer_than(digest, from);
+    /// A peer asks for what it lacks. On a link that we have not selected yet the answer waits until we have:
+    /// only from then on does the peer get every later row there.
+    pub(super) fn on_digest(&mut self, link: LinkId, from: NodeId, digest: Vec<DigestEntry>) {
+        if self.link_of(from) != Some(link) {
+            if let Some(link) = self.links.get_mut(&link) {
+                link.early_digest = Some(digest);
+            }
+            return;
+        }
+        let rows = self.rows.newer_than(&digest, from);
         let mut chunk = Vec::new();
         let mut bytes = 0;
         for row in rows {
@@ -166,9 +173,7 @@ impl MeshCore {
         if !chunk.is_empty() {
             self.out.control(link, ControlMessage::Rows(chunk));
         }
-        if let Some(peer) = self.peers.get_mut(&from)
-            && peer.state.link() == Some(link)
-        {
+        if let Some(peer) = self.peers.get_mut(&from) {
             peer.has_our_rows = true;
         }
     }
@@ -177,18 +182,21 @@ impl MeshCore {
     pub(super) fn on_rows(&mut self, now: Instant, from: NodeId, rows: Vec<Row>) {
         let mut news = Vec::new();
         let mut own = None::<RowVersion>;
+        let mut paths_changed = false;
         for row in rows {
             if row.owner == from {
                 own = own.max(Some(row.version));
             }
+            let worked = self.link_works(&row);
             if self.take_row(row.clone()) {
+                paths_changed |= self.link_works(&row) != worked;
                 news.push(row);
             }
         }
         if let Some(version) = own {
             self.rows.claim(from, version);
         }
-        if news.iter().any(|row| matches!(row.key, RowKey::Link(_))) || !self.all_alive(&news) {
+        if paths_changed || news.iter().any(|row| !self.alive.contains(&row.owner)) {
             self.on_topology_changed(now);
         }
         news.retain(|row| self.alive.contains(&row.owner));
@@ -202,8 +210,12 @@ impl MeshCore {
         });
     }
 
-    fn all_alive(&self, rows: &[Row]) -> bool {
-        rows.iter().all(|row| self.alive.contains(&row.owner))
+    /// What the held version of a row says of its link, where it is about one.
+    fn link_works(&self, row: &Row) -> Option<bool> {
+        match row.key {
+            RowKey::Link(peer) => self.rows.link_is_up(row.owner, peer),
+            RowKey::Node | RowKey::Host(_) => None,
+        }
     }
 
     /// Stores a row; answers whether it is news.
@@ -282,6 +294,9 @@ impl MeshCore {
 
     /// Drops everything known of a dead node.
     pub(super) fn bury(&mut self, node: NodeId, cause: LeaveCause) {
+        if let (Some(peer), Some(facts)) = (self.peers.get_mut(&node), self.rows.node(node)) {
+            peer.last_facts = Some(facts.clone());
+        }
         self.rows.forget(node);
         self.forget_reader(node);
         self.drop_origin_everywhere(node, cause);

@@ -1,22 +1,20 @@
-//! Connections: hello, refusals, duplicates, goodbye. One peer may have several links for a moment; one is selected.
+//! Connections: up, messages, goodbye, down. One peer may have several links for a moment; one is selected.
 //!
 //! ```text
 //! Greeting --hello accepted--> Established --we retire the spare--> Retiring --peer's goodbye or grace--> (closed)
 //! ```
-//! Of two links the node with the smaller id decides alone, so that both sides never retire different ones: it
-//! keeps the one it dialled itself. The other side follows its goodbye. A retiring link is still read for data
-//! messages and media, so that nothing in flight is lost.
 
 use super::detector::Detector;
 use super::io::{CloseCause, LinkDirection, LinkId, MeshOutput};
-use super::peer::{Peer, PeerEvent, PeerState};
+use super::peer::PeerEvent;
 use super::route::Route;
 use super::{MeshCore, view::LinkState};
 use crate::shard::io::ShardCommand;
 use relay_proto::control::{ControlMessage, GoodbyeCause, Hello};
 use relay_proto::id::NodeId;
 use relay_proto::room::{LeaveCause, RoomEvent};
-use relay_proto::version::{Features, agree};
+use relay_proto::row::DigestEntry;
+use relay_proto::version::Features;
 use std::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -42,12 +40,8 @@ pub(super) struct Link {
     max_datagram_bytes: usize,
     /// Whether the peer has ever sent a digest on it, the first message on a link it has selected.
     digest_seen: bool,
-}
-
-/// Who says hello with what, checked.
-enum Greeting {
-    Welcome,
-    Refused(GoodbyeCause, CloseCause),
+    /// A digest that came before we selected the link; answered then.
+    pub(super) early_digest: Option<Vec<DigestEntry>>,
 }
 
 impl MeshCore {
@@ -85,6 +79,7 @@ impl MeshCore {
             next_ping: now,
             max_datagram_bytes: SAFE_DATAGRAM_BYTES,
             digest_seen: false,
+            early_digest: None,
         };
         self.links.insert(id, link);
     }
@@ -109,7 +104,7 @@ impl MeshCore {
             return;
         }
         match message {
-            ControlMessage::RowDigest(digest) => self.on_digest(id, from, &digest),
+            ControlMessage::RowDigest(digest) => self.on_digest(id, from, digest),
             ControlMessage::Rows(rows) => self.on_rows(now, from, rows),
             ControlMessage::Room(message) => self.on_room_message(from, message),
             ControlMessage::Demand { room, epoch, tracks } => self.on_demand(from, &room, epoch, &tracks),
@@ -148,163 +143,6 @@ impl MeshCore {
         }
     }
 
-    fn on_hello(&mut self, now: Instant, id: LinkId, hello: &Hello) {
-        let node = NodeId::of(hello.name.as_str());
-        match self.greet(node, hello) {
-            Greeting::Refused(goodbye, cause) => {
-                self.counters.links_refused += 1;
-                self.out.goodbye(id, goodbye);
-                self.out.close(id, cause);
-                self.links.remove(&id);
-            }
-            Greeting::Welcome => self.on_welcome(now, id, node, hello),
-        }
-    }
-
-    fn greet(&mut self, node: NodeId, hello: &Hello) -> Greeting {
-        let ours = self.config.versions;
-        let theirs = (hello.newest_version, hello.oldest_version);
-        if agree(ours, theirs).is_none() {
-            warn!(
-                peer = %hello.name, software = %hello.software,
-                our_newest = ours.0, our_oldest = ours.1, their_newest = theirs.0, their_oldest = theirs.1,
-                "peer refused: no protocol version is spoken by both; upgrade the older side"
-            );
-            return refused(GoodbyeCause::VersionMismatch);
-        }
-        if node == self.us {
-            let itself = hello.name == self.config.name && hello.incarnation == self.incarnation;
-            if itself {
-                warn!(name = %hello.name, "the node has connected to itself; take its own address off the peer list");
-                return Greeting::Refused(GoodbyeCause::NameTaken, CloseCause::SelfConnection);
-            }
-            warn!(peer = %hello.name, ours = %self.config.name, "peer refused: it bears our name or id; rename one node");
-            return refused(GoodbyeCause::NameTaken);
-        }
-        if let Some(holder) = self.holder_of(node)
-            && holder != hello.name.as_str()
-        {
-            warn!(peer = %hello.name, holder, "peer refused: its id is that of another name; rename one node");
-            return refused(GoodbyeCause::NameTaken);
-        }
-        let linked = self.peers.get(&node).filter(|peer| peer.state.link().is_some());
-        if linked.is_some_and(|peer| peer.incarnation > hello.incarnation) {
-            warn!(peer = %hello.name, "peer refused: a node of that name that started later is linked; rename one node");
-            return refused(GoodbyeCause::NameTaken);
-        }
-        if !self.peers.contains_key(&node) && !self.make_room_for_a_peer() {
-            warn!(peer = %hello.name, "peer refused: limits.max_nodes is reached");
-            return Greeting::Refused(GoodbyeCause::ProtocolViolation, CloseCause::LimitReached);
-        }
-        Greeting::Welcome
-    }
-
-    /// The name under which a live node of that id is known.
-    fn holder_of(&self, node: NodeId) -> Option<&str> {
-        let linked = self.peers.get(&node).filter(|peer| peer.state.link().is_some());
-        linked
-            .map(|peer| peer.name.as_str())
-            .or_else(|| self.rows.node(node).map(|facts| facts.name.as_str()))
-    }
-
-    /// Forgets a dead peer where there are too many.
-    fn make_room_for_a_peer(&mut self) -> bool {
-        if self.peers.len() + 1 < self.config.limits.max_nodes {
-            return true;
-        }
-        let alive = &self.alive;
-        let dead = self
-            .peers
-            .iter()
-            .find(|(node, peer)| peer.state.link().is_none() && !alive.contains(node))
-            .map(|(node, _)| *node);
-        let Some(dead) = dead else {
-            return false;
-        };
-        self.peers.remove(&dead);
-        self.departed.remove(&dead);
-        self.forget_link_row(dead);
-        true
-    }
-
-    fn on_welcome(&mut self, now: Instant, id: LinkId, node: NodeId, hello: &Hello) {
-        let known = self.peers.get(&node).map(|peer| peer.incarnation);
-        let row = self.rows.incarnation(node);
-        if known.into_iter().chain(row).any(|held| held != hello.incarnation) {
-            self.on_peer_restarted(now, node);
-        }
-        self.departed.remove(&node);
-        let peer = self.peers.entry(node).or_insert_with(|| Peer {
-            name: hello.name.clone(),
-            incarnation: hello.incarnation,
-            features: Features::default(),
-            state: PeerState::Connecting,
-            speaks_on: None,
-            has_our_rows: false,
-        });
-        peer.name = hello.name.clone();
-        peer.incarnation = hello.incarnation;
-        peer.features = Features::OURS.common(hello.features);
-        if let Some(link) = self.links.get_mut(&id) {
-            link.phase = LinkPhase::Established {
-                peer: node,
-                peer_left: false,
-            };
-            link.detector = Detector::new(self.config.timing, now);
-            link.next_ping = now;
-        }
-        info!(peer = %hello.name, software = %hello.software, link = id.0, "peer has said hello");
-        self.place_link(now, node, id);
-    }
-
-    /// Drops whatever is known of a peer's former process; its new one is at the door.
-    fn on_peer_restarted(&mut self, now: Instant, node: NodeId) {
-        info!(peer = %node, "peer has restarted");
-        for id in self.links_to(node) {
-            self.links.remove(&id);
-            self.out.close(id, CloseCause::PeerRestarted);
-        }
-        self.deselect(now, node);
-        self.alive.remove(&node);
-        self.bury(node, LeaveCause::NodeLost);
-    }
-
-    /// Decides between the selected link of a peer and one that has just said hello.
-    fn place_link(&mut self, now: Instant, node: NodeId, new: LinkId) {
-        let Some(current) = self.peers.get(&node).and_then(|peer| peer.state.link()) else {
-            self.select(now, node, new);
-            return;
-        };
-        let take_new = self.prefers(node, current, new);
-        if take_new {
-            self.select(now, node, new);
-        }
-        if self.us < node {
-            self.retire(now, if take_new { current } else { new });
-        }
-    }
-
-    fn prefers(&self, node: NodeId, current: LinkId, new: LinkId) -> bool {
-        let (Some(old_link), Some(new_link)) = (self.links.get(&current), self.links.get(&new)) else {
-            return true;
-        };
-        let ailing = self
-            .peers
-            .get(&node)
-            .is_some_and(|peer| peer.state.kind() == LinkState::Suspect);
-        let left = matches!(old_link.phase, LinkPhase::Established { peer_left: true, .. });
-        if ailing || left {
-            return true;
-        }
-        let by_smaller = |link: &Link| (link.direction == LinkDirection::Dialled) == (self.us < node);
-        match (by_smaller(old_link), by_smaller(new_link)) {
-            (true, false) => false,
-            (false, true) => true,
-            // A node that dials again has lost its old link, so the one that was dialled takes the newest.
-            _ => new_link.direction == LinkDirection::Accepted,
-        }
-    }
-
     /// Uses `id` for `node` from now on and tells everything anew on it.
     pub(super) fn select(&mut self, now: Instant, node: NodeId, id: LinkId) {
         let Some(peer) = self.peers.get_mut(&node) else {
@@ -326,40 +164,9 @@ impl MeshCore {
             .control(id, ControlMessage::RowDigest(self.rows.digest()));
         self.on_topology_changed(now);
         self.tell_all_rooms(node);
-    }
-
-    /// Says goodbye on a spare link and reads it a little longer.
-    fn retire(&mut self, now: Instant, id: LinkId) {
-        let until = now + self.config.timing.retire_grace;
-        let Some(link) = self.links.get_mut(&id) else {
-            return;
-        };
-        let LinkPhase::Established { peer, peer_left } = link.phase else {
-            return;
-        };
-        debug!(peer = %peer, link = id.0, "spare link retired");
-        self.out.goodbye(id, GoodbyeCause::DuplicateLink);
-        link.phase = LinkPhase::Retiring { peer, until };
-        if peer_left {
-            self.links.remove(&id);
-            self.out
-                .close(id, CloseCause::WeLeft(GoodbyeCause::DuplicateLink));
-        }
-        self.follow_speech(peer);
-    }
-
-    /// After a link has gone, the peer speaks on the selected one.
-    fn follow_speech(&mut self, node: NodeId) {
-        let links = &self.links;
-        let Some(peer) = self.peers.get_mut(&node) else {
-            return;
-        };
-        let still_read = peer
-            .speaks_on
-            .and_then(|id| links.get(&id))
-            .is_some_and(|link| matches!(link.phase, LinkPhase::Established { .. }));
-        if !still_read {
-            peer.speaks_on = peer.state.link();
+        self.resend_all_demands(node);
+        if let Some(digest) = self.links.get_mut(&id).and_then(|link| link.early_digest.take()) {
+            self.on_digest(id, node, digest);
         }
     }
 
@@ -387,33 +194,6 @@ impl MeshCore {
                 self.drop_link(now, id, CloseCause::PeerLeft(cause));
             }
         }
-    }
-
-    /// The peer has retired a link: move to another one and answer, or stay until there is one.
-    fn leave_spare(&mut self, now: Instant, node: NodeId, id: LinkId) {
-        let selected = self.peers.get(&node).and_then(|peer| peer.state.link());
-        if selected == Some(id) {
-            let Some(other) = self.best_other_link(node, id) else {
-                return;
-            };
-            self.select(now, node, other);
-        }
-        self.retire(now, id);
-    }
-
-    fn best_other_link(&self, node: NodeId, but: LinkId) -> Option<LinkId> {
-        self.links
-            .iter()
-            .rev()
-            .find(|(id, link)| {
-                **id != but
-                    && link.phase
-                        == LinkPhase::Established {
-                            peer: node,
-                            peer_left: false,
-                        }
-            })
-            .map(|(id, _)| *id)
     }
 
     fn on_peer_stopping(&mut self, now: Instant, node: NodeId) {
@@ -464,7 +244,7 @@ impl MeshCore {
     }
 
     /// A peer is without a link.
-    fn deselect(&mut self, now: Instant, node: NodeId) {
+    pub(super) fn deselect(&mut self, now: Instant, node: NodeId) {
         let Some(peer) = self.peers.get_mut(&node) else {
             return;
         };
@@ -486,7 +266,7 @@ impl MeshCore {
         self.on_topology_changed(now);
     }
 
-    fn links_to(&self, node: NodeId) -> Vec<LinkId> {
+    pub(super) fn links_to(&self, node: NodeId) -> Vec<LinkId> {
         let leads_there = |link: &Link| match link.phase {
             LinkPhase::Established { peer, .. } | LinkPhase::Retiring { peer, .. } => peer == node,
             LinkPhase::Greeting { .. } => false,
@@ -541,8 +321,4 @@ impl MeshCore {
             self.out.close(id, CloseCause::WeLeft(GoodbyeCause::Stopping));
         }
     }
-}
-
-const fn refused(cause: GoodbyeCause) -> Greeting {
-    Greeting::Refused(cause, CloseCause::WeLeft(cause))
 }

@@ -153,21 +153,25 @@ impl MeshCore {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        let (LinkPhase::Established { peer, .. } | LinkPhase::Retiring { peer, .. }) = link.phase else {
-            return;
+        let peer = match link.phase {
+            LinkPhase::Established { peer, .. } | LinkPhase::Retiring { peer, .. } => Some(peer),
+            // Probes may overtake the hello; without an echo the peer would take a slow hello for silence.
+            LinkPhase::Greeting { .. } => None,
         };
         match Header::decode(datagram) {
-            Ok((header, body)) if header.origin == peer && header.kind == Kind::Ping => {
+            Ok((header, body))
+                if peer.is_none_or(|peer| header.origin == peer) && header.kind == Kind::Ping =>
+            {
                 if let Ok(stamp) = <[u8; STAMP_BYTES]>::try_from(body) {
                     let bytes = encode_probe(Kind::Pong, us, header.seq.0, stamp);
                     self.out.push(MeshOutput::SendDatagram { link: id, bytes });
                     return;
                 }
             }
-            Ok((header, _)) if header.origin == peer && header.kind == Kind::Pong => {
+            Ok((header, _)) if peer == Some(header.origin) && header.kind == Kind::Pong => {
                 link.detector.on_echo(now, header.seq.0);
                 if link.detector.verdict(now) == Verdict::Alive {
-                    self.step_selected(peer, id, PeerEvent::EchoHeard);
+                    self.step_selected(header.origin, id, PeerEvent::EchoHeard);
                 }
                 return;
             }

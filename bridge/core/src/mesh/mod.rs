@@ -6,7 +6,8 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `link`, `peer`, `detector`, `liveness` | connections, hello, duplicates; the life of a peer; its pulse |
+//! | `link`, `hello`, `spare` | connections; who may come in; two links of one pair |
+//! | `peer`, `detector`, `liveness` | the life of a peer; its pulse; what is due when |
 //! | `rows`, `gossip`, `route` | replicated facts; who gets them; who is alive, and the way there |
 //! | `room`, `roster`, `epoch` | one conference; everybody in it; its epoch and key |
 //! | `session`, `publish`, `fact` | commands of signalling; tracks; facts of shards |
@@ -22,6 +23,7 @@ mod detector;
 mod epoch;
 mod fact;
 mod gossip;
+mod hello;
 pub mod io;
 mod link;
 mod liveness;
@@ -33,6 +35,7 @@ mod roster;
 mod route;
 mod rows;
 mod session;
+mod spare;
 mod stream;
 #[cfg(any(test, feature = "sim"))]
 pub mod testing;
@@ -205,3 +208,6 @@ impl MeshCore {
         self.next_deadline()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,12 @@ impl Outbox {
         self.push(MeshOutput::ToShard { shard, command });
     }
 
+    /// Drops what waits for a shard that is no more.
+    pub(super) fn forget_shard(&mut self, lost: ShardId) {
+        self.0
+            .retain(|output| !matches!(output, MeshOutput::ToShard { shard, .. } if *shard == lost));
+    }
+
     pub(super) fn route_track(&mut self, origin: NodeId, track: TrackAlias, shard: Option<ShardId>) {
         self.push(MeshOutput::RouteTrack { origin, track, shard });
     }

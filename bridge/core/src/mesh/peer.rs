@@ -13,6 +13,7 @@
 use super::io::LinkId;
 use super::view::LinkState;
 use relay_proto::id::NodeName;
+use relay_proto::row::NodeFacts;
 use relay_proto::version::Features;
 
 /// Where a peer is in its life.
@@ -75,6 +76,8 @@ pub(super) struct Peer {
     pub(super) state: PeerState,
     /// The link on which the peer speaks to us; what arrives on another one is out of order.
     pub(super) speaks_on: Option<LinkId>,
+    /// What it said of itself before it died, for people.
+    pub(super) last_facts: Option<NodeFacts>,
     /// Whether it has our rows and may be sent deltas.
     pub(super) has_our_rows: bool,
 }

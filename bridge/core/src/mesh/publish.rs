@@ -204,7 +204,9 @@ impl MeshCore {
         let mut gone = announced.map(|track| track.alias);
         self.change_record(session, |record| {
             let at = record.tracks.iter().position(|known| known.sid == sid);
-            gone = gone.or(at.map(|at| record.tracks.remove(at).alias));
+            if let Some(at) = at {
+                gone = Some(record.tracks.remove(at).alias);
+            }
             at.is_some()
         });
         let Some(alias) = gone else {

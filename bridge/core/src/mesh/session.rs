@@ -50,7 +50,7 @@ impl MeshCore {
                 offer_id,
                 sdp,
             } => {
-                self.to_shard_of(
+                self.pass_to_shard(
                     session,
                     ShardCommand::ApplyOffer {
                         session,
@@ -66,7 +66,7 @@ impl MeshCore {
                 tracks,
                 wanted,
             } => {
-                self.to_shard_of(
+                self.pass_to_shard(
                     session,
                     ShardCommand::SetSubscription {
                         session,
@@ -80,7 +80,7 @@ impl MeshCore {
                 tracks,
                 wish,
             } => {
-                self.to_shard_of(
+                self.pass_to_shard(
                     session,
                     ShardCommand::SetTrackWish {
                         session,
@@ -143,7 +143,7 @@ impl MeshCore {
         self.out.fact(SessionFact::SessionEnded { session, cause });
     }
 
-    fn to_shard_of(&mut self, session: SessionId, command: ShardCommand) {
+    fn pass_to_shard(&mut self, session: SessionId, command: ShardCommand) {
         match self.room_of(session) {
             Some(room) => {
                 let shard = room.shard;
@@ -187,8 +187,6 @@ impl MeshCore {
         self.open_room(now, &open.room, shard);
         let joined_at = self.joining_time(&open.room, &open.participant, unix_now);
         self.close_doubles(&open.room, &open.participant);
-        // The room may have closed with the last of the doubles.
-        self.open_room(now, &open.room, shard);
         self.add_member(open, joined_at);
     }
 
@@ -256,7 +254,7 @@ impl MeshCore {
     fn close_doubles(&mut self, room: &RoomName, who: &ParticipantRecord) {
         let doubles = self.local_sessions_as(room, who, None);
         for session in doubles {
-            self.end_session(session, LeaveCause::DuplicateIdentity, None);
+            self.leave_room(session, LeaveCause::DuplicateIdentity, None);
         }
     }
 
@@ -363,6 +361,15 @@ impl MeshCore {
         cause: LeaveCause,
         ended_by_shard: Option<EndCause>,
     ) {
+        let room = self.sessions.get(&session).cloned();
+        self.leave_room(session, cause, ended_by_shard);
+        if let Some(room) = room {
+            self.close_room_if_empty(&room);
+        }
+    }
+
+    /// Ends a session and leaves its room open, even where it was the last.
+    fn leave_room(&mut self, session: SessionId, cause: LeaveCause, ended_by_shard: Option<EndCause>) {
         let Some(name) = self.sessions.remove(&session) else {
             return;
         };
@@ -397,7 +404,6 @@ impl MeshCore {
             .map(|room| room.roster.remove(&member.sid, cause))
             .unwrap_or_default();
         self.show(&name, changes);
-        self.close_room_if_empty(&name);
     }
 
     fn take_member(&mut self, name: &RoomName, session: SessionId) -> Option<(Member, ShardId)> {
@@ -451,6 +457,7 @@ impl MeshCore {
             let end = EndCause::Left(LeaveCause::ConnectionLost);
             self.end_session(session, LeaveCause::ConnectionLost, Some(end));
         }
+        self.out.forget_shard(shard);
     }
 
     /// The peers' link in use.

@@ -115,16 +115,15 @@ impl MeshCore {
         let Some(room) = self.rooms.get(name) else {
             return;
         };
-        match self.rows.host_epoch(owner, name) {
-            Some(epoch) if room.readers.get(&owner) == Some(&epoch) => {}
-            Some(_) => {
-                self.withdraw_demands(name, owner);
-                self.tell_room(name, owner);
-            }
-            None => {
-                self.forget_reader_of(name, owner);
-                self.drop_origin(name, owner, LeaveCause::ClientLeft);
-            }
+        let heard = room.origins.get(&owner).map(|origin| origin.epoch);
+        let told = room.readers.get(&owner).copied();
+        let hosted = self.rows.host_epoch(owner, name);
+        if heard.is_some_and(|heard| hosted.is_none_or(|hosted| heard < hosted)) {
+            self.drop_origin(name, owner, LeaveCause::ClientLeft);
+        }
+        if told != hosted {
+            self.forget_reader_of(name, owner);
+            self.tell_room(name, owner);
         }
     }
 

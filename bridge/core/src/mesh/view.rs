@@ -63,7 +63,7 @@ pub struct LinkView {
 pub struct NodeView {
     /// Which.
     pub id: NodeId,
-    /// What it says of itself; none before its row has arrived.
+    /// What it says of itself, or last said; none before its row has arrived.
     pub facts: Option<NodeFacts>,
     /// Whether a live path leads to it (always true for this node). Dead nodes stay listed while peers of ours.
     pub alive: bool,
@@ -165,7 +165,11 @@ impl MeshCore {
         let known: BTreeSet<NodeId> = self.rows.owners().chain(self.peers.keys().copied()).collect();
         let view = |id: NodeId| NodeView {
             id,
-            facts: self.rows.node(id).cloned(),
+            facts: self
+                .rows
+                .node(id)
+                .or_else(|| self.peers.get(&id)?.last_facts.as_ref())
+                .cloned(),
             alive: id == self.us || self.alive.contains(&id),
             link: (id != self.us).then(|| {
                 self.peers

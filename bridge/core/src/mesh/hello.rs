@@ -1,0 +1,147 @@
+//! The first message of a link: who may come in, and who is sent away with a clear reason.
+
+use super::MeshCore;
+use super::detector::Detector;
+use super::io::{CloseCause, LinkId};
+use super::link::LinkPhase;
+use super::peer::{Peer, PeerState};
+use relay_proto::control::{GoodbyeCause, Hello};
+use relay_proto::id::NodeId;
+use relay_proto::room::LeaveCause;
+use relay_proto::version::{Features, agree};
+use std::time::Instant;
+use tracing::{info, warn};
+
+/// Who says hello with what, checked.
+enum Greeting {
+    Welcome,
+    Refused(GoodbyeCause, CloseCause),
+}
+
+impl MeshCore {
+    pub(super) fn on_hello(&mut self, now: Instant, id: LinkId, hello: &Hello) {
+        let node = NodeId::of(hello.name.as_str());
+        match self.greet(node, hello) {
+            Greeting::Refused(goodbye, cause) => {
+                self.counters.links_refused += 1;
+                self.out.goodbye(id, goodbye);
+                self.out.close(id, cause);
+                self.links.remove(&id);
+            }
+            Greeting::Welcome => self.on_welcome(now, id, node, hello),
+        }
+    }
+
+    fn greet(&mut self, node: NodeId, hello: &Hello) -> Greeting {
+        let ours = self.config.versions;
+        let theirs = (hello.newest_version, hello.oldest_version);
+        if agree(ours, theirs).is_none() {
+            warn!(
+                peer = %hello.name, software = %hello.software,
+                our_newest = ours.0, our_oldest = ours.1, their_newest = theirs.0, their_oldest = theirs.1,
+                "peer refused: no protocol version is spoken by both; upgrade the older side"
+            );
+            return refused(GoodbyeCause::VersionMismatch);
+        }
+        if node == self.us {
+            let itself = hello.name == self.config.name && hello.incarnation == self.incarnation;
+            if itself {
+                warn!(name = %hello.name, "the node has connected to itself; take its own address off the peer list");
+                return Greeting::Refused(GoodbyeCause::NameTaken, CloseCause::SelfConnection);
+            }
+            warn!(peer = %hello.name, ours = %self.config.name, "peer refused: it bears our name or id; rename one node");
+            return refused(GoodbyeCause::NameTaken);
+        }
+        if let Some(holder) = self.holder_of(node)
+            && holder != hello.name.as_str()
+        {
+            warn!(peer = %hello.name, holder, "peer refused: its id is that of another name; rename one node");
+            return refused(GoodbyeCause::NameTaken);
+        }
+        let linked = self.peers.get(&node).filter(|peer| peer.state.link().is_some());
+        if linked.is_some_and(|peer| peer.incarnation > hello.incarnation) {
+            warn!(peer = %hello.name, "peer refused: a node of that name that started later is linked; rename one node");
+            return refused(GoodbyeCause::NameTaken);
+        }
+        if !self.peers.contains_key(&node) && !self.make_room_for_a_peer() {
+            warn!(peer = %hello.name, "peer refused: limits.max_nodes is reached");
+            return Greeting::Refused(GoodbyeCause::ProtocolViolation, CloseCause::LimitReached);
+        }
+        Greeting::Welcome
+    }
+
+    /// The name under which a live node of that id is known.
+    fn holder_of(&self, node: NodeId) -> Option<&str> {
+        let linked = self.peers.get(&node).filter(|peer| peer.state.link().is_some());
+        linked
+            .map(|peer| peer.name.as_str())
+            .or_else(|| self.rows.node(node).map(|facts| facts.name.as_str()))
+    }
+
+    /// Forgets a dead peer where there are too many.
+    fn make_room_for_a_peer(&mut self) -> bool {
+        if self.peers.len() + 1 < self.config.limits.max_nodes {
+            return true;
+        }
+        let alive = &self.alive;
+        let dead = self
+            .peers
+            .iter()
+            .find(|(node, peer)| peer.state.link().is_none() && !alive.contains(node))
+            .map(|(node, _)| *node);
+        let Some(dead) = dead else {
+            return false;
+        };
+        self.peers.remove(&dead);
+        self.departed.remove(&dead);
+        self.forget_link_row(dead);
+        true
+    }
+
+    fn on_welcome(&mut self, now: Instant, id: LinkId, node: NodeId, hello: &Hello) {
+        let known = self.peers.get(&node).map(|peer| peer.incarnation);
+        let row = self.rows.incarnation(node);
+        if known.into_iter().chain(row).any(|held| held != hello.incarnation) {
+            self.on_peer_restarted(now, node);
+        }
+        self.departed.remove(&node);
+        let peer = self.peers.entry(node).or_insert_with(|| Peer {
+            name: hello.name.clone(),
+            incarnation: hello.incarnation,
+            features: Features::default(),
+            state: PeerState::Connecting,
+            speaks_on: None,
+            last_facts: None,
+            has_our_rows: false,
+        });
+        peer.name = hello.name.clone();
+        peer.incarnation = hello.incarnation;
+        peer.features = Features::OURS.common(hello.features);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.phase = LinkPhase::Established {
+                peer: node,
+                peer_left: false,
+            };
+            link.detector = Detector::new(self.config.timing, now);
+            link.next_ping = now;
+        }
+        info!(peer = %hello.name, software = %hello.software, link = id.0, "peer has said hello");
+        self.place_link(now, node, id);
+    }
+
+    /// Drops whatever is known of a peer's former process; its new one is at the door.
+    fn on_peer_restarted(&mut self, now: Instant, node: NodeId) {
+        info!(peer = %node, "peer has restarted");
+        for id in self.links_to(node) {
+            self.links.remove(&id);
+            self.out.close(id, CloseCause::PeerRestarted);
+        }
+        self.deselect(now, node);
+        self.alive.remove(&node);
+        self.bury(node, LeaveCause::NodeLost);
+    }
+}
+
+const fn refused(cause: GoodbyeCause) -> Greeting {
+    Greeting::Refused(cause, CloseCause::WeLeft(cause))
+}

@@ -1,0 +1,249 @@
+//! Shards that answer every command at once and check that commands come in an order a shard can live with.
+
+use super::net::ShardPort;
+use crate::shard::io::{ShardCommand, ShardFact, ShardId};
+use relay_proto::id::{Epoch, LayerSet, NodeId, RoomName, SessionId, TrackAlias, TrackSid};
+use relay_proto::room::{Codec, MediaKind, TrackRecord};
+use relay_proto::session::EndCause;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+#[derive(Debug)]
+struct FakeRoom {
+    shard: ShardId,
+    sessions: BTreeSet<SessionId>,
+    origins: BTreeMap<NodeId, Epoch>,
+    remote: BTreeMap<(NodeId, TrackAlias), TrackRecord>,
+}
+
+/// All shards of one node. Sessions connect and tracks bind at once; every remote track is wanted in its lowest layer.
+#[derive(Debug, Default)]
+pub struct FakeShards {
+    rooms: BTreeMap<RoomName, FakeRoom>,
+    sessions: BTreeMap<SessionId, RoomName>,
+    local: BTreeMap<TrackSid, (SessionId, TrackAlias)>,
+    facts: VecDeque<(ShardId, ShardFact)>,
+    /// What peers want of local tracks.
+    pub demands: BTreeMap<(NodeId, TrackAlias), LayerSet>,
+    /// What went to data channels, in order.
+    pub data: Vec<(SessionId, Vec<u8>)>,
+    /// The ways media takes.
+    pub routes: BTreeMap<NodeId, usize>,
+}
+
+/// What the fake viewers want of every remote track.
+const WANTED: LayerSet = LayerSet(1);
+
+impl FakeShards {
+    /// The remote tracks of a room.
+    #[must_use]
+    pub fn remote_tracks(&self, room: &RoomName) -> BTreeSet<(NodeId, TrackAlias)> {
+        self.rooms
+            .get(room)
+            .map(|room| room.remote.keys().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// The record of a remote track.
+    #[must_use]
+    pub fn remote_track(&self, room: &RoomName, origin: NodeId, track: TrackAlias) -> Option<&TrackRecord> {
+        self.rooms.get(room)?.remote.get(&(origin, track))
+    }
+
+    /// The shard of a room.
+    #[must_use]
+    pub fn shard_of(&self, room: &RoomName) -> Option<ShardId> {
+        self.rooms.get(room).map(|room| room.shard)
+    }
+
+    /// The alias of a local track.
+    #[must_use]
+    pub fn alias(&self, track: &TrackSid) -> Option<TrackAlias> {
+        self.local.get(track).map(|(_, alias)| *alias)
+    }
+
+    /// Lets a bound track's section go away.
+    pub fn unbind(&mut self, track: &TrackSid) {
+        let Some((session, alias)) = self.local.remove(track) else {
+            return;
+        };
+        self.demands.retain(|(_, wanted), _| *wanted != alias);
+        let shard = self.rooms[&self.sessions[&session]].shard;
+        self.facts.push_back((
+            shard,
+            ShardFact::TrackUnbound {
+                session,
+                track: track.clone(),
+            },
+        ));
+    }
+
+    /// Lets a shard end a session by itself; it minds a later command to close it.
+    pub fn end_session(&mut self, session: SessionId, cause: EndCause) {
+        let Some(shard) = self.sessions.get(&session).map(|room| self.rooms[room].shard) else {
+            return;
+        };
+        self.close_session(shard, session);
+        self.facts
+            .push_back((shard, ShardFact::SessionEnded { session, cause }));
+    }
+
+    fn room(&mut self, shard: ShardId, name: &RoomName) -> &mut FakeRoom {
+        let room = self
+            .rooms
+            .get_mut(name)
+            .expect("a command names a room that is not open");
+        assert_eq!(room.shard, shard, "a room's command goes to another shard");
+        room
+    }
+
+    fn open_session(&mut self, shard: ShardId, session: SessionId, room: &RoomName) {
+        assert!(
+            self.room(shard, room).sessions.insert(session),
+            "session opened twice"
+        );
+        self.sessions.insert(session, room.clone());
+        self.facts
+            .push_back((shard, ShardFact::TransportConnected { session }));
+    }
+
+    fn close_session(&mut self, shard: ShardId, session: SessionId) {
+        let room = self
+            .sessions
+            .remove(&session)
+            .expect("an unknown session is closed");
+        self.room(shard, &room).sessions.remove(&session);
+        let gone: BTreeSet<TrackAlias> = self
+            .local
+            .values()
+            .filter(|(owner, _)| *owner == session)
+            .map(|(_, alias)| *alias)
+            .collect();
+        self.local.retain(|_, (owner, _)| *owner != session);
+        self.demands.retain(|(_, alias), _| !gone.contains(alias));
+    }
+
+    fn upsert_remote(&mut self, shard: ShardId, name: &RoomName, origin: NodeId, track: TrackRecord) {
+        assert!(track.codec.is_some(), "a remote track without codec");
+        let alias = track.alias;
+        let room = self.room(shard, name);
+        assert!(
+            room.origins.contains_key(&origin),
+            "a track of an origin that is not joined"
+        );
+        if room.remote.insert((origin, alias), track).is_none() {
+            let fact = ShardFact::DemandChanged {
+                room: name.clone(),
+                origin,
+                track: alias,
+                layers: WANTED,
+            };
+            self.facts.push_back((shard, fact));
+        }
+    }
+
+    fn drop_origin(&mut self, shard: ShardId, name: &RoomName, origin: NodeId) {
+        let room = self.room(shard, name);
+        assert!(
+            room.origins.remove(&origin).is_some(),
+            "an origin is dropped that is not joined"
+        );
+        room.remote.retain(|(node, _), _| *node != origin);
+    }
+
+    fn join_origin(&mut self, shard: ShardId, name: &RoomName, origin: NodeId, epoch: Epoch) {
+        let room = self.room(shard, name);
+        let old = room.origins.insert(origin, epoch);
+        assert!(
+            old.is_none_or(|old| old < epoch),
+            "an origin joins with an epoch that is not newer"
+        );
+        room.remote.retain(|(node, _), _| *node != origin);
+    }
+
+    fn set_demand(&mut self, peer: NodeId, track: TrackAlias, layers: LayerSet) {
+        assert!(
+            self.local.values().any(|(_, alias)| *alias == track),
+            "demand for a track that is not local"
+        );
+        if layers.is_empty() {
+            self.demands.remove(&(peer, track));
+        } else {
+            self.demands.insert((peer, track), layers);
+        }
+    }
+}
+
+impl ShardPort for FakeShards {
+    fn handle_command(&mut self, _now: Instant, shard: ShardId, command: ShardCommand) {
+        match command {
+            ShardCommand::OpenRoom { room, .. } => {
+                let open = FakeRoom {
+                    shard,
+                    sessions: BTreeSet::new(),
+                    origins: BTreeMap::new(),
+                    remote: BTreeMap::new(),
+                };
+                assert!(self.rooms.insert(room, open).is_none(), "room opened twice");
+            }
+            ShardCommand::CloseRoom { room } => {
+                let closed = self.rooms.remove(&room).expect("an unknown room is closed");
+                assert!(closed.sessions.is_empty(), "a room is closed with sessions in it");
+                assert!(closed.origins.is_empty(), "a room is closed with origins in it");
+            }
+            ShardCommand::OpenSession { session, room, .. } => self.open_session(shard, session, &room),
+            ShardCommand::CloseSession { session } => self.close_session(shard, session),
+            ShardCommand::AnnounceTrack { session, track } => {
+                let record = track.record;
+                let codec = match record.kind {
+                    MediaKind::Audio => Codec::Opus,
+                    MediaKind::Video => Codec::Vp8,
+                };
+                let simulcast = record.kind == MediaKind::Video;
+                self.local.insert(record.sid.clone(), (session, record.alias));
+                let fact = ShardFact::TrackBound {
+                    session,
+                    track: record.sid,
+                    codec,
+                    simulcast,
+                };
+                self.facts.push_back((shard, fact));
+            }
+            ShardCommand::SendData { session, payload, .. } => self.data.push((session, payload.to_vec())),
+            ShardCommand::JoinOrigin {
+                room, origin, epoch, ..
+            } => {
+                self.join_origin(shard, &room, origin, epoch);
+            }
+            ShardCommand::DropOrigin { room, origin } => self.drop_origin(shard, &room, origin),
+            ShardCommand::UpsertRemoteTrack {
+                room, origin, track, ..
+            } => {
+                self.upsert_remote(shard, &room, origin, *track);
+            }
+            ShardCommand::RemoveRemoteTrack { room, origin, track } => {
+                let gone = self.room(shard, &room).remote.remove(&(origin, track));
+                assert!(gone.is_some(), "an unknown remote track is removed");
+            }
+            ShardCommand::SetPeerDemand { peer, track, layers } => self.set_demand(peer, track, layers),
+            ShardCommand::SetRoute {
+                node,
+                via,
+                max_datagram_bytes,
+            } => {
+                match via {
+                    Some(_) => self.routes.insert(node, max_datagram_bytes),
+                    None => self.routes.remove(&node),
+                };
+            }
+            ShardCommand::ApplyOffer { .. }
+            | ShardCommand::SetTrackMuted { .. }
+            | ShardCommand::SetSubscription { .. }
+            | ShardCommand::SetTrackWish { .. } => {}
+        }
+    }
+
+    fn poll_fact(&mut self) -> Option<(ShardId, ShardFact)> {
+        self.facts.pop_front()
+    }
+}

@@ -1,0 +1,103 @@
+use super::super::config::MeshTiming;
+use super::super::detector::{Detector, Verdict};
+use super::{beginning, ms};
+use std::time::Duration;
+
+#[test]
+fn silence_makes_a_link_suspect_and_then_dead() {
+    let start = beginning();
+    let mut detector = Detector::new(MeshTiming::default(), start);
+    let number = detector.on_ping_sent(start);
+    detector.on_echo(start + ms(80), number);
+    let heard = start + ms(80);
+    assert_eq!(detector.verdict(heard + ms(349)), Verdict::Alive);
+    assert_eq!(detector.verdict(heard + ms(350)), Verdict::Suspect);
+    assert_eq!(detector.verdict(heard + ms(749)), Verdict::Suspect);
+    assert_eq!(detector.verdict(heard + ms(750)), Verdict::Dead);
+    assert_eq!(detector.next_verdict_at(heard), Some(heard + ms(350)));
+    assert_eq!(detector.next_verdict_at(heard + ms(350)), Some(heard + ms(750)));
+    assert_eq!(detector.next_verdict_at(heard + ms(750)), None);
+}
+
+#[test]
+fn a_link_of_330_ms_round_trip_is_dead_within_a_second_of_the_kill() {
+    let start = beginning();
+    let mut detector = Detector::new(MeshTiming::default(), start);
+    let (rtt, killed) = (ms(330), start + ms(5_000));
+    let mut dead_at = None;
+    let mut echoes = Vec::new();
+    for step in 0..7_000 {
+        let now = start + ms(step);
+        if step % 100 == 0 {
+            let number = detector.on_ping_sent(now);
+            if now + rtt / 2 < killed {
+                echoes.push((now + rtt, number));
+            }
+        }
+        echoes.retain(|(at, number)| {
+            if *at <= now {
+                detector.on_echo(now, *number);
+            }
+            *at > now
+        });
+        if detector.verdict(now) == Verdict::Dead {
+            dead_at = dead_at.or(Some(now));
+        }
+    }
+    let took = dead_at.expect("the link is dead at the end") - killed;
+    assert!(took < Duration::from_secs(1), "took {took:?}");
+}
+
+#[test]
+fn round_trip_jitter_and_loss_follow_the_echoes() {
+    let start = beginning();
+    let mut detector = Detector::new(MeshTiming::default(), start);
+    for n in 0..200_u64 {
+        let sent = start + ms(n * 100);
+        let number = detector.on_ping_sent(sent);
+        if n % 4 != 0 {
+            detector.on_echo(sent + ms(40 + n % 2 * 2), number);
+        }
+    }
+    let rtt = detector.smoothed_rtt().unwrap();
+    assert!((ms(40)..=ms(42)).contains(&rtt), "{rtt:?}");
+    assert_eq!(detector.min_rtt(), Some(ms(40)));
+    assert!(
+        detector.jitter() > ms(0) && detector.jitter() < ms(2),
+        "{:?}",
+        detector.jitter()
+    );
+    let loss = detector.loss().0;
+    assert!(
+        (150_000..350_000).contains(&loss),
+        "{loss} ppm for a quarter lost"
+    );
+}
+
+#[test]
+fn an_echo_that_answers_no_ping_of_ours_proves_nothing() {
+    let start = beginning();
+    let mut detector = Detector::new(MeshTiming::default(), start);
+    let number = detector.on_ping_sent(start);
+    detector.on_echo(start + ms(10), number);
+    for late in 1..100 {
+        detector.on_echo(start + ms(late * 10), number);
+        detector.on_echo(start + ms(late * 10), 4_000_000);
+    }
+    assert_eq!(detector.verdict(start + ms(1_000)), Verdict::Dead);
+}
+
+#[test]
+fn unanswered_pings_take_bounded_memory() {
+    let start = beginning();
+    let timing = MeshTiming {
+        down_after_missed: 1_000_000,
+        ..MeshTiming::default()
+    };
+    let mut detector = Detector::new(timing, start);
+    for n in 0..10_000 {
+        detector.on_ping_sent(start + ms(n));
+    }
+    assert!(format!("{detector:?}").len() < 10_000);
+    assert!(detector.loss().0 > 900_000);
+}
