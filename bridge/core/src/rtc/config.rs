@@ -50,7 +50,7 @@ pub struct RtcLimits {
 impl Default for RtcLimits {
     fn default() -> Self {
         Self {
-            max_sdp_bytes: 512 * 1024,
+            max_sdp_bytes: relay_proto::limit::MAX_SDP_BYTES,
             max_sections: 512,
             max_codecs_per_section: 128,
             max_extensions_per_section: 32,

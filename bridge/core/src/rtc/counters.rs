@@ -9,8 +9,8 @@ pub struct RtcCounters {
     pub stun_refused: u64,
     /// DTLS from an address that has not passed a check.
     pub dtls_unvalidated: u64,
-    /// DTLS datagrams over the handshake's byte budget.
-    pub dtls_over_budget: u64,
+    /// DTLS datagrams that are not made of whole records, or over the handshake's budget.
+    pub dtls_refused: u64,
     /// SRTP or SRTCP before keys are installed.
     pub before_keys: u64,
     /// SRTP or SRTCP whose tag is wrong.

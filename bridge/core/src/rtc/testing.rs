@@ -53,8 +53,16 @@ pub fn certificate() -> Certificate {
 
 #[derive(Clone, Debug)]
 enum Media {
-    Receive { video: bool, inactive: bool },
-    Send { video: bool, cid: String, rids: Vec<String>, prefer_h264: bool },
+    Receive {
+        video: bool,
+        inactive: bool,
+    },
+    Send {
+        video: bool,
+        cid: String,
+        rids: Vec<String>,
+        prefer_h264: bool,
+    },
     Data,
 }
 
@@ -98,14 +106,20 @@ impl OfferBuilder {
 
     /// Adds sections to receive sound on.
     pub fn receive_audio(&mut self, count: usize) -> &mut Self {
-        let media = Media::Receive { video: false, inactive: false };
+        let media = Media::Receive {
+            video: false,
+            inactive: false,
+        };
         self.sections.extend(std::iter::repeat_n(media, count));
         self
     }
 
     /// Adds sections to receive pictures on.
     pub fn receive_video(&mut self, count: usize) -> &mut Self {
-        let media = Media::Receive { video: true, inactive: false };
+        let media = Media::Receive {
+            video: true,
+            inactive: false,
+        };
         self.sections.extend(std::iter::repeat_n(media, count));
         self
     }
@@ -118,7 +132,12 @@ impl OfferBuilder {
 
     /// Adds a section that sends a sound track.
     pub fn send_audio(&mut self, cid: &str) -> &mut Self {
-        let media = Media::Send { video: false, cid: cid.to_owned(), rids: Vec::new(), prefer_h264: false };
+        let media = Media::Send {
+            video: false,
+            cid: cid.to_owned(),
+            rids: Vec::new(),
+            prefer_h264: false,
+        };
         self.sections.push(media);
         self
     }
@@ -126,13 +145,23 @@ impl OfferBuilder {
     /// Adds a section that sends a video track, VP8 first, with these simulcast streams (none: no simulcast).
     pub fn send_video(&mut self, cid: &str, rids: &[&str]) -> &mut Self {
         let rids = rids.iter().map(|rid| (*rid).to_owned()).collect();
-        self.sections.push(Media::Send { video: true, cid: cid.to_owned(), rids, prefer_h264: false });
+        self.sections.push(Media::Send {
+            video: true,
+            cid: cid.to_owned(),
+            rids,
+            prefer_h264: false,
+        });
         self
     }
 
     /// Adds a section that sends a video track, H.264 first.
     pub fn send_h264(&mut self, cid: &str) -> &mut Self {
-        let media = Media::Send { video: true, cid: cid.to_owned(), rids: Vec::new(), prefer_h264: true };
+        let media = Media::Send {
+            video: true,
+            cid: cid.to_owned(),
+            rids: Vec::new(),
+            prefer_h264: true,
+        };
         self.sections.push(media);
         self
     }
@@ -143,7 +172,10 @@ impl OfferBuilder {
             Media::Receive { video, .. } | Media::Send { video, .. } => *video,
             Media::Data => return self,
         };
-        self.sections[mid] = Media::Receive { video, inactive: true };
+        self.sections[mid] = Media::Receive {
+            video,
+            inactive: true,
+        };
         self
     }
 
@@ -165,7 +197,10 @@ impl OfferBuilder {
     pub fn build(&mut self) -> String {
         self.version += 1;
         let mids: Vec<String> = (0..self.sections.len()).map(|mid| mid.to_string()).collect();
-        let mut out = format!("v=0\r\no=- 4611731400430051336 {} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", self.version);
+        let mut out = format!(
+            "v=0\r\no=- 4611731400430051336 {} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n",
+            self.version
+        );
         line(&mut out, &format!("a=group:BUNDLE {}", mids.join(" ")));
         line(&mut out, "a=extmap-allow-mixed");
         line(&mut out, "a=msid-semantic: WMS");
@@ -179,7 +214,9 @@ impl OfferBuilder {
         let (video, prefer_h264) = match media {
             Media::Data => return self.data_section(out, mid),
             Media::Receive { video, .. } => (*video, false),
-            Media::Send { video, prefer_h264, .. } => (*video, *prefer_h264),
+            Media::Send {
+                video, prefer_h264, ..
+            } => (*video, *prefer_h264),
         };
         line(out, media_line(video, prefer_h264));
         line(out, "c=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0");
@@ -206,15 +243,27 @@ impl OfferBuilder {
     }
 
     fn data_section(&self, out: &mut String, mid: usize) {
-        line(out, "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0");
+        line(
+            out,
+            "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0",
+        );
         self.transport(out, mid);
         line(out, "a=sctp-port:5000\r\na=max-message-size:262144");
     }
 
     fn transport(&self, out: &mut String, mid: usize) {
-        line(out, &format!("a=ice-ufrag:{}\r\na=ice-pwd:{}", self.ufrag, self.password));
+        line(
+            out,
+            &format!("a=ice-ufrag:{}\r\na=ice-pwd:{}", self.ufrag, self.password),
+        );
         line(out, "a=ice-options:trickle");
-        line(out, &format!("a=fingerprint:sha-256 {}\r\na=setup:actpass\r\na=mid:{mid}", self.fingerprint));
+        line(
+            out,
+            &format!(
+                "a=fingerprint:sha-256 {}\r\na=setup:actpass\r\na=mid:{mid}",
+                self.fingerprint
+            ),
+        );
     }
 }
 
@@ -307,7 +356,8 @@ impl PeerSrtp {
     /// If `keying_material` has not the profile's length.
     #[must_use]
     pub fn new(profile: SrtpProfile, keying_material: &[u8]) -> Self {
-        let (client, server) = split_keying_material(profile, keying_material).expect("keying material's length");
+        let (client, server) =
+            split_keying_material(profile, keying_material).expect("keying material's length");
         Self {
             sealer: SrtpSealer::new(profile, client),
             rtcp_sealer: SrtcpSealer::new(profile, client),
@@ -325,7 +375,9 @@ impl PeerSrtp {
         let len = packet.len();
         packet.resize(len + self.sealer.tag_bytes(), 0);
         let index = u64::from(rollovers) << 16 | u64::from(header.seq);
-        let sealed = self.sealer.seal_rtp(&mut packet, header.len, len, header.ssrc, index);
+        let sealed = self
+            .sealer
+            .seal_rtp(&mut packet, header.len, len, header.ssrc, index);
         packet.truncate(sealed);
         packet
     }
@@ -333,7 +385,10 @@ impl PeerSrtp {
     /// Opens an RTP packet of the node in place; none if it is not authentic or a replay.
     pub fn open_rtp<'p>(&mut self, now: Instant, packet: &'p mut [u8]) -> Option<PeerRtp<'p>> {
         let header = RtpHeader::parse(packet)?;
-        let len = self.opener.open_rtp(now, packet, header.len, header.ssrc, header.seq).ok()?;
+        let len = self
+            .opener
+            .open_rtp(now, packet, header.len, header.ssrc, header.seq)
+            .ok()?;
         let end = header.payload_end(packet, len)?;
         let extensions = header.extensions(packet).collect();
         Some(PeerRtp {
@@ -445,7 +500,10 @@ pub fn rtp_packet(fields: RtpFields, extensions: &[(u8, &[u8])], payload: &[u8])
         packet[0] |= 0x10;
         let mut block = Vec::new();
         for (id, data) in extensions {
-            assert!((1..=14).contains(id) && (1..=16).contains(&data.len()), "a one-byte extension");
+            assert!(
+                (1..=14).contains(id) && (1..=16).contains(&data.len()),
+                "a one-byte extension"
+            );
             block.push(id << 4 | (data.len() - 1) as u8);
             block.extend_from_slice(data);
         }

@@ -2,8 +2,15 @@ use super::*;
 use crate::rtc::testing::{RtpFields, extension, rtp_packet};
 
 fn simulcast(mid: &str, track: &str) -> UplinkSection {
-    let rids = ["q", "h", "f"].into_iter().zip(0..).map(|(rid, layer)| (rid.to_owned(), Layer(layer))).collect();
-    UplinkSection { rids, ..plain(mid, track, 96, Some(97)) }
+    let rids = ["q", "h", "f"]
+        .into_iter()
+        .zip(0..)
+        .map(|(rid, layer)| (rid.to_owned(), Layer(layer)))
+        .collect();
+    UplinkSection {
+        rids,
+        ..plain(mid, track, 96, Some(97))
+    }
 }
 
 fn plain(mid: &str, track: &str, pt: u8, rtx_pt: Option<u8>) -> UplinkSection {
@@ -34,12 +41,25 @@ const IDS: ExtensionIds = ExtensionIds {
     abs_send_time: None,
 };
 
-fn route(demux: &mut Demux, ssrc: u32, payload_type: u8, extensions: &[(u8, &[u8])]) -> Option<(usize, u8, bool)> {
-    let fields = RtpFields { payload_type, marker: false, seq: 1, time: 1, ssrc };
+fn route(
+    demux: &mut Demux,
+    ssrc: u32,
+    payload_type: u8,
+    extensions: &[(u8, &[u8])],
+) -> Option<(usize, u8, bool)> {
+    let fields = RtpFields {
+        payload_type,
+        marker: false,
+        seq: 1,
+        time: 1,
+        ssrc,
+    };
     let packet = rtp_packet(fields, extensions, b"x");
     let header = RtpHeader::parse(&packet).unwrap();
     let tags = Tags::read(header.extensions(&packet), &IDS);
-    demux.route(&header, &tags).map(|route| (route.section, route.layer.0, route.rtx))
+    demux
+        .route(&header, &tags)
+        .map(|route| (route.section, route.layer.0, route.rtx))
 }
 
 const MID: u8 = extension::MID;
@@ -49,9 +69,15 @@ const REPAIRED: u8 = extension::REPAIRED_RID;
 #[test]
 fn mid_with_rid_or_repaired_rid_binds_an_ssrc_for_good() {
     let mut demux = demux(vec![simulcast("7", "TR_a"), simulcast("8", "TR_b")]);
-    assert_eq!(route(&mut demux, 1, 96, &[(MID, b"8"), (RID, b"h")]), Some((1, 1, false)));
+    assert_eq!(
+        route(&mut demux, 1, 96, &[(MID, b"8"), (RID, b"h")]),
+        Some((1, 1, false))
+    );
     assert_eq!(route(&mut demux, 1, 96, &[]), Some((1, 1, false)));
-    assert_eq!(route(&mut demux, 2, 97, &[(MID, b"8"), (REPAIRED, b"h")]), Some((1, 1, true)));
+    assert_eq!(
+        route(&mut demux, 2, 97, &[(MID, b"8"), (REPAIRED, b"h")]),
+        Some((1, 1, true))
+    );
     assert_eq!(route(&mut demux, 2, 97, &[]), Some((1, 1, true)));
     assert_eq!(demux.media_ssrc(1, Layer(1)), Some(1));
     assert_eq!(demux.media_ssrc(1, Layer(0)), None);
@@ -71,7 +97,11 @@ fn mid_alone_declared_ssrcs_and_unique_payload_types_find_plain_sections() {
     let mut section = plain("9", "TR_c", 96, Some(97));
     section.declared = vec![50];
     section.repaired_by = vec![(50, 51)];
-    let mut demux = demux(vec![section, plain("10", "TR_d", 96, Some(97)), plain("11", "TR_e", 108, None)]);
+    let mut demux = demux(vec![
+        section,
+        plain("10", "TR_d", 96, Some(97)),
+        plain("11", "TR_e", 108, None),
+    ]);
     assert_eq!(route(&mut demux, 1, 97, &[(MID, b"10")]), Some((1, 0, true)));
     assert_eq!(route(&mut demux, 50, 96, &[]), Some((0, 0, false)));
     assert_eq!(route(&mut demux, 51, 97, &[]), Some((0, 0, true)));

@@ -5,6 +5,7 @@
 
 use super::certificate::{Certificate, Fingerprint};
 use super::client_hello::{Choice, HelloReader};
+use super::framing::is_whole;
 use super::{DtlsEndpoint, DtlsOutput};
 use crate::rtc::srtp::SrtpProfile;
 use dimpl::{Dtls, Output};
@@ -122,6 +123,9 @@ impl DimplServer {
 
 impl DtlsEndpoint for DimplServer {
     fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> bool {
+        if !is_whole(datagram) {
+            return false;
+        }
         if !self.connected {
             if self.handshake_datagrams >= MAX_HANDSHAKE_DATAGRAMS {
                 return false;

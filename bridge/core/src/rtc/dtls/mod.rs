@@ -7,6 +7,7 @@
 mod certificate;
 mod client_hello;
 mod dimpl;
+mod framing;
 
 pub use certificate::{Certificate, CertificateError, Fingerprint};
 pub(crate) use dimpl::DimplServer;
@@ -33,7 +34,8 @@ pub(crate) enum DtlsOutput {
 
 /// A DTLS connection without sockets, clock or addresses.
 pub(crate) trait DtlsEndpoint {
-    /// Takes one datagram. False if it was dropped because the budget before the handshake's end is used up.
+    /// Takes one datagram. False if it was dropped: not made of whole records, or the budget before the handshake's
+    /// end is used up.
     fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> bool;
     /// Retransmits what is due.
     fn handle_timeout(&mut self, now: Instant);

@@ -15,8 +15,15 @@ fn the_first_offer_of_a_real_client_is_read() {
     assert_eq!(offer.sections.len(), 7);
     let kinds: Vec<_> = offer.sections.iter().map(|section| section.kind).collect();
     let (audio, video) = (SectionKind::Audio, SectionKind::Video);
-    assert_eq!(kinds, [audio, audio, audio, video, video, video, SectionKind::Data]);
-    assert!(offer.sections[..6].iter().all(|section| section.receives && !section.sends && !section.rejected));
+    assert_eq!(
+        kinds,
+        [audio, audio, audio, video, video, video, SectionKind::Data]
+    );
+    assert!(
+        offer.sections[..6]
+            .iter()
+            .all(|section| section.receives && !section.sends && !section.rejected)
+    );
     assert_eq!(offer.sections[6].max_message_bytes, 262_144);
     assert!(offer.allow_mixed);
     let ids = offer.extensions();
@@ -31,14 +38,26 @@ fn codecs_are_matched_in_the_clients_order_with_their_rtx() {
     builder.send_audio("a").send_video("b", &[]).send_h264("c");
     let offer = parse(&builder.build()).unwrap();
     let opus = &offer.sections[0].matched()[0];
-    assert_eq!((opus.codec, opus.pt, opus.rtx_pt), (Codec::Opus, payload_type::OPUS, None));
+    assert_eq!(
+        (opus.codec, opus.pt, opus.rtx_pt),
+        (Codec::Opus, payload_type::OPUS, None)
+    );
     assert_eq!(opus.format, "minptime=10;useinbandfec=1;usedtx=1");
     assert_eq!(opus.feedback, ["transport-cc"]);
     let video = offer.sections[1].matched();
-    assert_eq!(video.iter().map(|matched| matched.codec).collect::<Vec<_>>(), [Codec::Vp8, Codec::H264]);
-    assert_eq!((video[0].pt, video[0].rtx_pt), (payload_type::VP8, Some(payload_type::VP8_RTX)));
+    assert_eq!(
+        video.iter().map(|matched| matched.codec).collect::<Vec<_>>(),
+        [Codec::Vp8, Codec::H264]
+    );
+    assert_eq!(
+        (video[0].pt, video[0].rtx_pt),
+        (payload_type::VP8, Some(payload_type::VP8_RTX))
+    );
     // Of 42001f (first) and 42e01f, the constrained profile.
-    assert_eq!((video[1].pt, video[1].rtx_pt), (payload_type::H264, Some(payload_type::H264_RTX)));
+    assert_eq!(
+        (video[1].pt, video[1].rtx_pt),
+        (payload_type::H264, Some(payload_type::H264_RTX))
+    );
     assert_eq!(video[0].feedback, ["transport-cc", "ccm fir", "nack", "nack pli"]);
     assert_eq!(offer.sections[2].matched()[0].codec, Codec::H264);
 }
@@ -49,16 +68,27 @@ fn stereo_is_copied_and_keeps_silence_unsuppressed() {
     let text = builder.send_audio("a").build();
     let stereo = text.replace("useinbandfec=1", "useinbandfec=1;stereo=1;sprop-stereo=1");
     let offer = parse(&stereo).unwrap();
-    assert_eq!(offer.sections[0].matched()[0].format, "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1");
+    assert_eq!(
+        offer.sections[0].matched()[0].format,
+        "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"
+    );
 }
 
 #[test]
 fn h264_without_packetization_mode_one_or_baseline_is_left_out() {
     let mut builder = OfferBuilder::new();
     let text = builder.send_h264("c").build();
-    for (from, to) in [("packetization-mode=1", "packetization-mode=0"), ("profile-level-id=42", "profile-level-id=64")] {
+    for (from, to) in [
+        ("packetization-mode=1", "packetization-mode=0"),
+        ("profile-level-id=42", "profile-level-id=64"),
+    ] {
         let offer = parse(&text.replace(from, to)).unwrap();
-        assert!(offer.sections[0].matched().iter().all(|matched| matched.codec != Codec::H264));
+        assert!(
+            offer.sections[0]
+                .matched()
+                .iter()
+                .all(|matched| matched.codec != Codec::H264)
+        );
     }
 }
 
@@ -72,7 +102,10 @@ fn msid_simulcast_and_ssrcs_are_read() {
     );
     let section = &parse(&text).unwrap().sections[0];
     assert_eq!(section.rids, ["q", "h", "f"]);
-    assert_eq!((section.ssrcs.as_slice(), section.repaired_by.as_slice()), (&[10][..], &[(10, 11)][..]));
+    assert_eq!(
+        (section.ssrcs.as_slice(), section.repaired_by.as_slice()),
+        (&[10][..], &[(10, 11)][..])
+    );
     for token in ["stream-of-cid-1", "cid-1", "s", "t"] {
         assert!(section.msid.iter().any(|known| known == token));
     }
@@ -97,12 +130,27 @@ fn unusable_offers_say_what_is_wrong() {
 
 #[test]
 fn limits_hold() {
-    let limits = RtcLimits { max_sections: 6, ..RtcLimits::default() };
+    let limits = RtcLimits {
+        max_sections: 6,
+        ..RtcLimits::default()
+    };
     let good = OfferBuilder::first_join().build();
-    assert_eq!(Offer::parse(&good, &limits).unwrap_err(), NegotiationError::TooLarge("sections"));
-    let limits = RtcLimits { max_sdp_bytes: good.len() - 1, ..RtcLimits::default() };
-    assert_eq!(Offer::parse(&good, &limits).unwrap_err(), NegotiationError::TooLarge("bytes"));
-    let limits = RtcLimits { max_codecs_per_section: 1, ..RtcLimits::default() };
+    assert_eq!(
+        Offer::parse(&good, &limits).unwrap_err(),
+        NegotiationError::TooLarge("sections")
+    );
+    let limits = RtcLimits {
+        max_sdp_bytes: good.len() - 1,
+        ..RtcLimits::default()
+    };
+    assert_eq!(
+        Offer::parse(&good, &limits).unwrap_err(),
+        NegotiationError::TooLarge("bytes")
+    );
+    let limits = RtcLimits {
+        max_codecs_per_section: 1,
+        ..RtcLimits::default()
+    };
     let offer = Offer::parse(&good, &limits).unwrap();
     assert!(offer.sections.iter().all(|section| section.codecs.len() <= 1));
 }

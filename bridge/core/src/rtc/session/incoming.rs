@@ -52,7 +52,7 @@ impl Session {
             return;
         }
         if !self.dtls.handle_datagram(now, bytes) {
-            self.counters.dtls_over_budget += 1;
+            self.counters.dtls_refused += 1;
         }
         self.pump(now, Some(from));
     }

@@ -43,12 +43,23 @@ impl World {
     fn new(peer: Peer, now: Instant, loss_percent: u32, seed: u8) -> Self {
         let session = Session::new(config(), [seed; 32], now);
         let dice = SeededRandom::new(&[seed; 32]);
-        Self { now, session, peer, flying: VecDeque::new(), loss_percent, dice, events: Vec::new() }
+        Self {
+            now,
+            session,
+            peer,
+            flying: VecDeque::new(),
+            loss_percent,
+            dice,
+            events: Vec::new(),
+        }
     }
 
     fn negotiate(&mut self, announced: &[Announced<'_>], wanted: &[Wanted<'_>]) -> Negotiated {
         let offer = self.peer.offer.build();
-        let negotiated = self.session.negotiate(self.now, &offer, announced, wanted).unwrap();
+        let negotiated = self
+            .session
+            .negotiate(self.now, &offer, announced, wanted)
+            .unwrap();
         self.peer.adopt_answer(&negotiated.answer);
         negotiated
     }
@@ -63,7 +74,9 @@ impl World {
     fn step(&mut self) {
         self.now += Duration::from_millis(1);
         while self.flying.front().is_some_and(|(at, ..)| *at <= self.now) {
-            let Some((_, from, mut datagram)) = self.flying.pop_front() else { return };
+            let Some((_, from, mut datagram)) = self.flying.pop_front() else {
+                return;
+            };
             match from {
                 Some(from) => {
                     let received = self.session.handle_datagram(self.now, from, &mut datagram);
@@ -103,7 +116,11 @@ impl World {
     }
 
     fn connect(&mut self) {
-        assert!(self.run(Duration::from_secs(9), |world| world.both_connected()), "{:?}", self.events);
+        assert!(
+            self.run(Duration::from_secs(9), |world| world.both_connected()),
+            "{:?}",
+            self.events
+        );
     }
 
     fn both_connected(&self) -> bool {

@@ -39,8 +39,15 @@ impl GcmCipher {
     /// A cipher from session keys, as the vectors of RFC 7714 give them.
     #[cfg(test)]
     pub(super) fn from_session_keys(key: &[u8], salt: &[u8]) -> Self {
-        let algorithm = if key.len() == 32 { &AES_256_GCM } else { &AES_128_GCM };
-        Self { key: LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap()), salt: salt.try_into().unwrap() }
+        let algorithm = if key.len() == 32 {
+            &AES_256_GCM
+        } else {
+            &AES_128_GCM
+        };
+        Self {
+            key: LessSafeKey::new(UnboundKey::new(algorithm, key).unwrap()),
+            salt: salt.try_into().unwrap(),
+        }
     }
 
     /// RFC 7714 section 8.1: zero, SSRC, rollover counter and sequence number, mixed with the salt.

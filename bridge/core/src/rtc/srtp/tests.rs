@@ -9,26 +9,44 @@ use rtc_srtp::crypto::providers::RingProvider;
 use rtc_srtp::protection_profile::ProtectionProfile;
 use std::time::{Duration, Instant};
 
-const PROFILES: [SrtpProfile; 3] = [SrtpProfile::Aes128Gcm, SrtpProfile::Aes256Gcm, SrtpProfile::Aes128CmSha1_80];
+const PROFILES: [SrtpProfile; 3] = [
+    SrtpProfile::Aes128Gcm,
+    SrtpProfile::Aes256Gcm,
+    SrtpProfile::Aes128CmSha1_80,
+];
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
-    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }
 
 fn material(profile: SrtpProfile) -> Vec<u8> {
-    (0..profile.keying_material_bytes()).map(|at| (at * 7 + 3) as u8).collect()
+    (0..profile.keying_material_bytes())
+        .map(|at| (at * 7 + 3) as u8)
+        .collect()
 }
 
 /// An opener for what the client of `material` sends, and that client.
 fn pair(profile: SrtpProfile, max_ssrcs: usize) -> (SrtpOpener, PeerSrtp) {
     let material = material(profile);
     let (client, _) = split_keying_material(profile, &material).unwrap();
-    (SrtpOpener::new(profile, client, max_ssrcs), PeerSrtp::new(profile, &material))
+    (
+        SrtpOpener::new(profile, client, max_ssrcs),
+        PeerSrtp::new(profile, &material),
+    )
 }
 
 fn packet(ssrc: u32, seq: u16) -> Vec<u8> {
-    let fields = RtpFields { payload_type: 96, marker: false, seq, time: 1, ssrc };
+    let fields = RtpFields {
+        payload_type: 96,
+        marker: false,
+        seq,
+        time: 1,
+        ssrc,
+    };
     rtp_packet(fields, &[(1, &[1]), (4, b"mid")], b"twenty bytes payload")
 }
 
@@ -63,7 +81,10 @@ fn rtp_is_sealed_as_in_rfc_7714() {
         packet.resize(plain.len() + 16, 0);
         let len = cipher.seal_rtp(&mut packet, 12, plain.len(), 0x5501_a0b2, 0xf17b);
         assert_eq!(packet[..len], bytes(expected));
-        assert_eq!(cipher.open_rtp(&mut packet, 12, 0x5501_a0b2, 0xf17b), Some(plain.len()));
+        assert_eq!(
+            cipher.open_rtp(&mut packet, 12, 0x5501_a0b2, 0xf17b),
+            Some(plain.len())
+        );
         assert_eq!(packet[..plain.len()], plain);
     }
 }
@@ -86,14 +107,23 @@ fn rtcp_is_sealed_as_in_rfc_7714() {
 #[test]
 fn session_keys_are_derived_as_in_rfc_3711() {
     use super::kdf::{Protocol, Purpose, session_key};
-    let (key, salt) = (bytes("E1F97A0D3E018BE0D64FA32C06DE4139"), bytes("0EC675AD498AFEEBB6960B3AABE6"));
-    let master = Master { key: &key, salt: &salt };
+    let (key, salt) = (
+        bytes("E1F97A0D3E018BE0D64FA32C06DE4139"),
+        bytes("0EC675AD498AFEEBB6960B3AABE6"),
+    );
+    let master = Master {
+        key: &key,
+        salt: &salt,
+    };
     let encryption: [u8; 16] = session_key(master, Protocol::Rtp, Purpose::Encryption);
     assert_eq!(encryption.to_vec(), bytes("C61E7A93744F39EE10734AFE3FF7A087"));
     let salt: [u8; 14] = session_key(master, Protocol::Rtp, Purpose::Salt);
     assert_eq!(salt.to_vec(), bytes("30CBBC08863D8C85D49DB34A9AE1"));
     let authentication: [u8; 20] = session_key(master, Protocol::Rtp, Purpose::Authentication);
-    assert_eq!(authentication.to_vec(), bytes("CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4"));
+    assert_eq!(
+        authentication.to_vec(),
+        bytes("CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4")
+    );
 }
 
 fn reference(profile: SrtpProfile, client: bool) -> Context {
@@ -139,7 +169,10 @@ fn a_packet_opens_once() {
     let now = Instant::now();
     for profile in PROFILES {
         let (mut opener, mut peer) = pair(profile, 4);
-        let sealed: Vec<_> = [5, 3, 4, 2000].iter().map(|seq| peer.seal_rtp(packet(1, *seq), 0)).collect();
+        let sealed: Vec<_> = [5, 3, 4, 2000]
+            .iter()
+            .map(|seq| peer.seal_rtp(packet(1, *seq), 0))
+            .collect();
         for sealed in &sealed {
             assert!(open(&mut opener, now, sealed).is_ok());
             assert_eq!(open(&mut opener, now, sealed), Err(OpenError::Replayed));
@@ -147,7 +180,10 @@ fn a_packet_opens_once() {
         assert_eq!(open(&mut opener, now, &sealed[0]), Err(OpenError::Replayed));
         let report = peer.seal_rtcp(PeerSrtp::pli(3));
         assert!(opener.open_rtcp(now, &mut report.clone()).is_ok());
-        assert_eq!(opener.open_rtcp(now, &mut report.clone()), Err(OpenError::Replayed));
+        assert_eq!(
+            opener.open_rtcp(now, &mut report.clone()),
+            Err(OpenError::Replayed)
+        );
     }
 }
 
@@ -170,7 +206,11 @@ fn every_flipped_bit_is_noticed_and_leaves_no_state() {
         for bit in 0..report.len() * 8 {
             let mut flipped = report.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(opener.open_rtcp(now, &mut flipped), Err(OpenError::Forged), "bit {bit}");
+            assert_eq!(
+                opener.open_rtcp(now, &mut flipped),
+                Err(OpenError::Forged),
+                "bit {bit}"
+            );
         }
         assert_eq!(opener.remembered(), 0);
         assert!(open(&mut opener, now, &sealed).is_ok());
@@ -184,11 +224,17 @@ fn authentic_ssrcs_are_bounded_and_only_silent_ones_give_way() {
     for ssrc in 1..=3 {
         assert!(open(&mut opener, now, &peer.seal_rtp(packet(ssrc, 1), 0)).is_ok());
     }
-    assert_eq!(open(&mut opener, now, &peer.seal_rtp(packet(4, 1), 0)), Err(OpenError::TooManySsrcs));
+    assert_eq!(
+        open(&mut opener, now, &peer.seal_rtp(packet(4, 1), 0)),
+        Err(OpenError::TooManySsrcs)
+    );
     let later = now + Duration::from_secs(6);
     assert!(open(&mut opener, later, &peer.seal_rtp(packet(1, 2), 0)).is_ok());
     assert!(open(&mut opener, later, &peer.seal_rtp(packet(5, 1), 0)).is_ok());
-    assert_eq!(open(&mut opener, later, &peer.seal_rtp(packet(1, 2), 0)), Err(OpenError::Replayed));
+    assert_eq!(
+        open(&mut opener, later, &peer.seal_rtp(packet(1, 2), 0)),
+        Err(OpenError::Replayed)
+    );
     assert_eq!(opener.remembered(), 3);
 }
 
@@ -200,7 +246,10 @@ fn short_packets_are_refused() {
         for len in 0..40 {
             assert!(opener.open_rtcp(now, &mut vec![0x81; len]).is_err());
             if len >= 12 {
-                assert_eq!(opener.open_rtp(now, &mut vec![0x80; len], 12, 1, 1), Err(OpenError::Forged));
+                assert_eq!(
+                    opener.open_rtp(now, &mut vec![0x80; len], 12, 1, 1),
+                    Err(OpenError::Forged)
+                );
             }
         }
     }

@@ -6,7 +6,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[test]
 fn a_client_connects_and_talks_over_both_data_channels() {
     let mut world = world(Peer::new(Flavour::Both), 0, 1);
-    world.session.send_data(world.now, true, Bytes::from_static(b"early")).unwrap();
+    world
+        .session
+        .send_data(world.now, true, Bytes::from_static(b"early"))
+        .unwrap();
     let begin = world.now;
     world.connect();
     // One round trip for the check, two for DTLS 1.3 without a cookie, and timer granularity.
@@ -15,11 +18,21 @@ fn a_client_connects_and_talks_over_both_data_channels() {
     assert_eq!(world.session.poll_new_addr(), Some(world.peer.addr));
     world.peer.send_data(0, b"reliable from client");
     world.peer.send_data(2, b"lossy from client");
-    world.session.send_data(world.now, false, Bytes::from_static(b"lossy from node")).unwrap();
-    world.session.send_data(world.now, true, Bytes::from(vec![7; 60_000])).unwrap();
-    assert!(world.run(PATIENCE, |world| world.peer.messages.len() == 3 && world.events.len() == 3));
+    world
+        .session
+        .send_data(world.now, false, Bytes::from_static(b"lossy from node"))
+        .unwrap();
+    world
+        .session
+        .send_data(world.now, true, Bytes::from(vec![7; 60_000]))
+        .unwrap();
+    assert!(world.run(PATIENCE, |world| world.peer.messages.len() == 3
+        && world.events.len() == 3));
     assert_eq!(world.events[0], RtcEvent::Connected);
-    let data = |reliable, payload: &[u8]| RtcEvent::Data { reliable, payload: payload.to_vec() };
+    let data = |reliable, payload: &[u8]| RtcEvent::Data {
+        reliable,
+        payload: payload.to_vec(),
+    };
     assert!(world.events.contains(&data(true, b"reliable from client")));
     assert!(world.events.contains(&data(false, b"lossy from client")));
     assert!(world.peer.messages.contains(&b"early".to_vec()));
@@ -52,7 +65,12 @@ fn at_twenty_percent_loss_every_client_connects_and_its_messages_arrive_in_order
             data.collect()
         };
         let all = world.run(Duration::from_secs(60), |world| received(world).len() == 5);
-        assert!(all, "seed {seed}: {:?} {:?}", received(&world), world.session.counters());
+        assert!(
+            all,
+            "seed {seed}: {:?} {:?}",
+            received(&world),
+            world.session.counters()
+        );
         assert_eq!(received(&world), vec![0, 1, 2, 3, 4]);
     }
 }
@@ -101,9 +119,19 @@ fn a_rebound_client_is_followed_whether_or_not_it_nominates_again() {
         let begin = world.now;
         assert!(world.run(PATIENCE, |world| world.session.remote_addr() == Some(rebound)));
         assert!(world.now - begin < Duration::from_secs(2));
-        assert_eq!(world.events.iter().filter(|event| **event == RtcEvent::RemoteMoved).count(), 1);
+        assert_eq!(
+            world
+                .events
+                .iter()
+                .filter(|event| **event == RtcEvent::RemoteMoved)
+                .count(),
+            1
+        );
         world.peer.send_data(0, b"still here");
-        assert!(world.run(PATIENCE, |world| matches!(world.events.last(), Some(RtcEvent::Data { .. }))));
+        assert!(world.run(PATIENCE, |world| matches!(
+            world.events.last(),
+            Some(RtcEvent::Data { .. })
+        )));
     }
 }
 
@@ -119,9 +147,19 @@ fn an_ice_restart_changes_credentials_and_leaves_dtls_alone() {
     world.peer.rebind("203.0.113.5:7000");
     let moved = world.peer.addr;
     assert!(world.run(PATIENCE, |world| world.session.remote_addr() == Some(moved)));
-    world.session.send_data(world.now, true, Bytes::from_static(b"after")).unwrap();
+    world
+        .session
+        .send_data(world.now, true, Bytes::from_static(b"after"))
+        .unwrap();
     assert!(world.run(PATIENCE, |world| world.peer.messages == [b"after"]));
-    assert_eq!(world.events.iter().filter(|event| matches!(event, RtcEvent::Connected)).count(), 1);
+    assert_eq!(
+        world
+            .events
+            .iter()
+            .filter(|event| matches!(event, RtcEvent::Connected))
+            .count(),
+        1
+    );
     world.peer.offer.fingerprint(&["00"; 32].join(":"));
     let offer = world.peer.offer.build();
     assert!(matches!(

@@ -7,7 +7,8 @@ use dimpl::{Config, Dtls, Output};
 use rtc_datachannel::message::Message;
 use rtc_datachannel::message::message_channel_open::{ChannelType, DataChannelOpen};
 use rtc_sctp::{
-    Association, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Payload, PayloadProtocolIdentifier as Ppi,
+    Association, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Payload,
+    PayloadProtocolIdentifier as Ppi,
 };
 use rtc_shared::marshal::Marshal;
 
@@ -65,7 +66,11 @@ impl Peer {
         let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
         let mut offer = OfferBuilder::first_join();
         offer.fingerprint(&certificate.fingerprint_str());
-        let mtu = if matches!(flavour, Flavour::Fragmented) { 150 } else { 1200 };
+        let mtu = if matches!(flavour, Flavour::Fragmented) {
+            150
+        } else {
+            1200
+        };
         // As browsers do: the first repeat after 50 ms.
         let config = Config::builder()
             .mtu(mtu)
@@ -137,7 +142,15 @@ impl Peer {
     }
 
     pub(super) fn note_received_by_session(&mut self, received: &crate::rtc::io::Received<'_>) {
-        if let crate::rtc::io::Received::Rtp(RtpIn { track, layer, seq, retransmitted, payload, .. }) = received {
+        if let crate::rtc::io::Received::Rtp(RtpIn {
+            track,
+            layer,
+            seq,
+            retransmitted,
+            payload,
+            ..
+        }) = received
+        {
             self.received_by_session.push(Received {
                 track: *track,
                 layer: layer.0,
@@ -153,12 +166,24 @@ impl Peer {
         if self.checks && !self.remote_ufrag.is_empty() && self.next_check <= now {
             let since = *self.started.get_or_insert(now);
             let once = self.transactions == 0;
-            let nominate = if self.nominates_always { now - since >= NOMINATES_AFTER } else { once };
+            let nominate = if self.nominates_always {
+                now - since >= NOMINATES_AFTER
+            } else {
+                once
+            };
             self.transactions += 1;
-            let check =
-                connectivity_check(self.transactions, &self.remote_ufrag, &self.remote_password, nominate);
+            let check = connectivity_check(
+                self.transactions,
+                &self.remote_ufrag,
+                &self.remote_password,
+                nominate,
+            );
             self.outbox.push_back(check);
-            let interval = if self.answered && now - since > NOMINATES_AFTER { 500 } else { 50 };
+            let interval = if self.answered && now - since > NOMINATES_AFTER {
+                500
+            } else {
+                50
+            };
             self.next_check = now + Duration::from_millis(interval);
         }
         if self.answered {
@@ -180,7 +205,8 @@ impl Peer {
             _ => {
                 self.rtcp_packets += 1;
                 let srtp = self.srtp.as_mut().expect("keys before media");
-                self.rtcp.extend(srtp.open_rtcp(now, &mut datagram).expect("authentic"));
+                self.rtcp
+                    .extend(srtp.open_rtcp(now, &mut datagram).expect("authentic"));
             }
         }
     }
@@ -204,7 +230,8 @@ impl Peer {
 
     fn handle_sctp(&mut self, packet: Bytes) {
         let from = "127.0.0.1:5000".parse().unwrap();
-        if let Some((_, DatagramEvent::AssociationEvent(event))) = self.sctp.handle(self.now, from, None, packet)
+        if let Some((_, DatagramEvent::AssociationEvent(event))) =
+            self.sctp.handle(self.now, from, None, packet)
             && let Some(association) = &mut self.association
         {
             association.handle_event(event);
@@ -218,7 +245,10 @@ impl Peer {
         let now = self.now;
         let association = self.association.get_or_insert_with(|| {
             let config = ClientConfig::default();
-            self.sctp.connect(now, config, "127.0.0.1:5000".parse().unwrap()).unwrap().1
+            self.sctp
+                .connect(now, config, "127.0.0.1:5000".parse().unwrap())
+                .unwrap()
+                .1
         });
         if association.poll_timeout().is_some_and(|at| at <= now) {
             association.handle_timeout(now);
@@ -228,10 +258,20 @@ impl Peer {
             if !self.opened {
                 self.opened = true;
                 open_channel(association, now, 0, "_reliable", ChannelType::Reliable);
-                open_channel(association, now, 2, "_lossy", ChannelType::PartialReliableRexmitUnordered);
+                open_channel(
+                    association,
+                    now,
+                    2,
+                    "_lossy",
+                    ChannelType::PartialReliableRexmitUnordered,
+                );
             }
             for (stream, data) in self.to_send.drain(..) {
-                association.stream(stream).unwrap().write_with_ppi(now, &data, Ppi::Binary).unwrap();
+                association
+                    .stream(stream)
+                    .unwrap()
+                    .write_with_ppi(now, &data, Ppi::Binary)
+                    .unwrap();
             }
             for id in [0, 2] {
                 while let Ok(Some(chunks)) = association.stream(id).unwrap().read_sctp() {
@@ -252,7 +292,13 @@ impl Peer {
     }
 }
 
-fn open_channel(association: &mut Association, now: Instant, id: u16, label: &str, channel_type: ChannelType) {
+fn open_channel(
+    association: &mut Association,
+    now: Instant,
+    id: u16,
+    label: &str,
+    channel_type: ChannelType,
+) {
     let mut stream = association.open_stream(id, Ppi::Binary).unwrap();
     let open = Message::DataChannelOpen(DataChannelOpen {
         channel_type,
@@ -261,5 +307,7 @@ fn open_channel(association: &mut Association, now: Instant, id: u16, label: &st
         label: label.as_bytes().to_vec(),
         protocol: Vec::new(),
     });
-    stream.write_sctp(now, &open.marshal().unwrap().freeze(), Ppi::Dcep).unwrap();
+    stream
+        .write_sctp(now, &open.marshal().unwrap().freeze(), Ppi::Dcep)
+        .unwrap();
 }
