@@ -182,7 +182,8 @@ pub fn inspect(token: &str, keys: &BTreeMap<String, String>, now_s: u64) -> Resu
     let claims =
         jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(secret.as_bytes()), &pinned())
             .map_err(|error| match error.kind() {
-                ErrorKind::InvalidSignature => TokenError::Forged,
+                // Header and claims have been read by then: what is not base64 is the signature.
+                ErrorKind::InvalidSignature | ErrorKind::Base64(_) => TokenError::Forged,
                 ErrorKind::InvalidAlgorithm
                 | ErrorKind::MissingAlgorithm
                 | ErrorKind::UnsupportedAlgorithm => TokenError::Algorithm,

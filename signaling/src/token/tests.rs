@@ -51,6 +51,9 @@ fn every_cause_is_an_error_of_its_own() {
     assert_eq!(admitted("nonsense"), Err(TokenError::Malformed));
     assert_eq!(admitted("a.b.c"), Err(TokenError::Malformed));
     assert_eq!(admit(&good, &other_secret, NOW_S), Err(TokenError::Forged));
+    let (unsigned, _) = good.rsplit_once('.').unwrap();
+    assert_eq!(admitted(&format!("{unsigned}.")), Err(TokenError::Forged));
+    assert_eq!(admitted(&format!("{unsigned}.!!!")), Err(TokenError::Forged));
     assert_eq!(admit(&good, &other_key, NOW_S), Err(TokenError::UnknownKey));
     assert_eq!(admit(&good, &keys(), NOW_S + 60), Err(TokenError::Expired));
     assert_eq!(
