@@ -4,5 +4,6 @@
 //! Nothing here decides about rooms, tracks or layers. [`config`] is what the operator says; [`link`] joins nodes. [`shard`] runs the media threads.
 
 pub mod config;
+pub mod control;
 pub mod link;
 pub mod shard;

@@ -8,6 +8,7 @@ use super::endpoint::LinkEndpoint;
 use super::event::CloseReason;
 use super::transport::SMALLEST_MTU;
 use bridge_core::mesh::io::LinkDirection;
+use relay_proto::control::GoodbyeCause;
 use relay_proto::id::NodeId;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -37,6 +38,12 @@ pub enum DialState {
     Linked,
     /// The last attempt failed, with the reason.
     Failing(String),
+}
+
+/// What to do after an attempt that did not fail.
+enum Outcome {
+    Again,
+    OwnAddress,
 }
 
 /// Keeps calling one peer.
@@ -78,7 +85,14 @@ impl Dialer {
                 return;
             }
             match self.attempt().await {
-                Ok(()) => {}
+                Ok(Outcome::Again) => {}
+                Ok(Outcome::OwnAddress) => {
+                    tracing::warn!(
+                        peer = self.peer_address,
+                        "mesh.peers lists this node itself; not dialled again"
+                    );
+                    return;
+                }
                 Err(reason) => self.note_failure(reason),
             }
             self.rest().await;
@@ -98,7 +112,7 @@ impl Dialer {
         Ok(())
     }
 
-    async fn attempt(&mut self) -> Result<(), String> {
+    async fn attempt(&mut self) -> Result<Outcome, String> {
         let mut last = "the name has no address".to_owned();
         for address in self.resolve().await? {
             match self.endpoint.dial(address, self.known_mtu).await {
@@ -125,16 +139,30 @@ impl Dialer {
         Err(last)
     }
 
-    /// A link that got as far as a hello has shown that the peer is reachable; one that did not is a failure.
-    fn judge(&mut self, reason: &CloseReason, knew_peer: bool) -> Result<(), String> {
-        if !knew_peer {
-            return Err(reason.to_string());
+    /// A link that got as far as a hello, and was not refused for it, has shown that the peer is there.
+    fn judge(&mut self, reason: &CloseReason, knew_peer: bool) -> Result<Outcome, String> {
+        use GoodbyeCause::{NameTaken, ProtocolViolation, VersionMismatch};
+        match reason {
+            CloseReason::OwnAddress => return Ok(Outcome::OwnAddress),
+            CloseReason::Ours(VersionMismatch) | CloseReason::Peers(VersionMismatch) => {
+                return Err(
+                    "refused: the two nodes speak no common protocol version; upgrade the older one".into(),
+                );
+            }
+            CloseReason::Ours(NameTaken) | CloseReason::Peers(NameTaken) => {
+                return Err("refused: two nodes of the mesh have the same node.name".into());
+            }
+            CloseReason::Peers(ProtocolViolation) | CloseReason::Protocol(_) => {
+                return Err(reason.to_string());
+            }
+            _ if !knew_peer => return Err(reason.to_string()),
+            _ => {}
         }
         if *self.state.borrow() != DialState::Connecting {
             tracing::info!(peer = self.peer_address, "peer reached");
         }
         self.state.send_replace(DialState::Connecting);
-        Ok(())
+        Ok(Outcome::Again)
     }
 
     async fn resolve(&self) -> Result<Vec<SocketAddr>, String> {

@@ -76,6 +76,9 @@ pub enum CloseReason {
     /// The peer broke the protocol.
     #[error("the peer broke the protocol: {0}")]
     Protocol(String),
+    /// The address leads back to this very node.
+    #[error("the address is this node's own")]
+    OwnAddress,
     /// The connection is gone.
     #[error("{0}")]
     Lost(String),
@@ -87,7 +90,7 @@ impl CloseReason {
         match self {
             Self::Ours(cause) | Self::Peers(cause) => *cause,
             Self::ControlOverflow | Self::Protocol(_) => GoodbyeCause::ProtocolViolation,
-            Self::Lost(_) => GoodbyeCause::Stopping,
+            Self::OwnAddress | Self::Lost(_) => GoodbyeCause::Stopping,
         }
     }
 }

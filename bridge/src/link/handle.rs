@@ -8,6 +8,7 @@ use bridge_core::mesh::io::{LinkDirection, LinkId};
 use bytes::Bytes;
 use quinn::Connection;
 use relay_proto::control::{ControlMessage, GoodbyeCause};
+use relay_proto::id::{NodeId, TrackAlias};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -115,6 +116,20 @@ impl LinkHandle {
     pub fn close(&self, cause: GoodbyeCause) {
         if self.0.control.try_send(Outgoing::Close(cause)).is_err() {
             self.0.close_now(CloseReason::Ours(cause));
+        }
+    }
+
+    /// Closes the link at once, whatever is queued.
+    pub fn abort(&self, reason: CloseReason) {
+        self.0.close_now(reason);
+    }
+
+    /// Forgets the counters of a track that has ended, so that they cannot pile up.
+    pub fn forget_track(&self, origin: NodeId, track: TrackAlias) {
+        for traffic in [&self.0.sent, &self.0.received] {
+            lock(traffic)
+                .streams
+                .retain(|key, _| (key.origin, key.track) != (origin, track));
         }
     }
 

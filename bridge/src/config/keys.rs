@@ -1,0 +1,187 @@
+//! Every key there is.
+
+use super::limits::LIMITS;
+use super::nearest::nearest;
+
+/// What a key holds, as raw TOML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A string; also addresses, durations and sizes, which carry their unit.
+    Text,
+    /// A string that is never printed.
+    Secret,
+    /// A number with or without a fraction.
+    Number,
+    /// Whole and not negative.
+    Count,
+    /// `true` or `false`.
+    Switch,
+    /// A list of strings; in flags and variables separated by commas.
+    List,
+    /// Names with strings; in flags and variables `name=value`, separated by commas.
+    Map,
+    /// A map whose values are never printed.
+    SecretMap,
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Full name, `section.key`.
+    pub path: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// One line for `--help`.
+    pub help: &'static str,
+}
+
+const fn key(path: &'static str, kind: Kind, help: &'static str) -> Key {
+    Key { path, kind, help }
+}
+
+/// All keys but the limits, by section.
+const KEYS: &[Key] = &[
+    key("node.name", Kind::Text, "name of this node, unique in the mesh"),
+    key("node.region", Kind::Text, "label of the place, shown to people"),
+    key("node.latitude", Kind::Number, "degrees, -90 to 90"),
+    key("node.longitude", Kind::Number, "degrees, -180 to 180"),
+    key(
+        "node.data_dir",
+        Kind::Text,
+        "folder for small files that outlive the process",
+    ),
+    key(
+        "node.capacity",
+        Kind::Count,
+        "participants this node is meant for",
+    ),
+    key(
+        "http.listen",
+        Kind::Text,
+        "TCP address for web client, signalling and operators",
+    ),
+    key("http.public_url", Kind::Text, "base URL as clients see it"),
+    key("http.tls.cert", Kind::Text, "PEM file with the certificate chain"),
+    key("http.tls.key", Kind::Text, "PEM file with the key"),
+    key(
+        "http.trusted_proxies",
+        Kind::List,
+        "networks whose X-Forwarded-For is believed",
+    ),
+    key(
+        "media.udp_listen",
+        Kind::Text,
+        "UDP address of the first media thread; others take the next ports",
+    ),
+    key("media.advertise", Kind::List, "IP addresses clients are told"),
+    key(
+        "media.shards",
+        Kind::Count,
+        "media threads; by default one per core, at most 8",
+    ),
+    key(
+        "mesh.listen",
+        Kind::Text,
+        "UDP address for links; without it the node stands alone",
+    ),
+    key("mesh.secret", Kind::Secret, "shared by all nodes of the mesh"),
+    key("mesh.tls.cert", Kind::Text, "PEM file, instead of mesh.secret"),
+    key("mesh.tls.key", Kind::Text, "PEM file, instead of mesh.secret"),
+    key("mesh.tls.ca", Kind::Text, "PEM file, instead of mesh.secret"),
+    key("mesh.peers", Kind::List, "host:port of every other node"),
+    key(
+        "mesh.initial_rate",
+        Kind::Text,
+        "what a link is taken to carry before anything is known",
+    ),
+    key("mesh.max_rate", Kind::Text, "most one link may take"),
+    key(
+        "mesh.initial_mtu",
+        Kind::Count,
+        "UDP payload every path is known to take, 1200 to 1452 bytes",
+    ),
+    key(
+        "geo.databases",
+        Kind::List,
+        "MMDB files, finest first; the embedded one stands behind them",
+    ),
+    key(
+        "geo.default_region",
+        Kind::Text,
+        "where addresses are taken to be that nothing is known about",
+    ),
+    key(
+        "geo.overrides.networks",
+        Kind::Map,
+        "network = \"node:N\", \"region:R\" or \"latitude,longitude\"",
+    ),
+    key(
+        "geo.overrides.query_parameter",
+        Kind::Text,
+        "join parameter that stands for the client's address",
+    ),
+    key(
+        "geo.overrides.header",
+        Kind::Text,
+        "request header that stands for the client's address",
+    ),
+    key(
+        "auth.keys",
+        Kind::SecretMap,
+        "API key = secret; the same on all nodes",
+    ),
+    key(
+        "auth.anonymous_join",
+        Kind::Switch,
+        "whether a meeting link is enough to join",
+    ),
+    key(
+        "auth.token_ttl",
+        Kind::Text,
+        "validity of tokens given to people without one",
+    ),
+    key(
+        "log.level",
+        Kind::Text,
+        "error, warn, info, debug, trace, or by module",
+    ),
+    key("log.format", Kind::Text, "text or json"),
+    key("metrics.listen", Kind::Text, "own TCP address for /metrics"),
+];
+
+/// Every key, limits included.
+pub fn all() -> impl Iterator<Item = Key> {
+    KEYS.iter().copied().chain(
+        LIMITS
+            .iter()
+            .map(|limit| key(limit.path, limit.kind(), limit.help)),
+    )
+}
+
+/// The key called `path`.
+#[must_use]
+pub fn find(path: &str) -> Option<Key> {
+    all().find(|key| key.path == path)
+}
+
+/// Whether `path` is a table on the way to a key.
+#[must_use]
+pub fn is_section(path: &str) -> bool {
+    all().any(|key| {
+        key.path
+            .strip_prefix(path)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+/// The environment variable of a key: `mesh.tls.ca` is `CAUSEWAY_MESH_TLS_CA`.
+#[must_use]
+pub fn variable(path: &str) -> String {
+    format!("CAUSEWAY_{}", path.replace('.', "_").to_uppercase())
+}
+
+/// The valid name nearest to a wrong one.
+#[must_use]
+pub fn suggestion(wrong: &str) -> Option<&'static str> {
+    nearest(wrong, all().map(|key| key.path))
+}

@@ -1,0 +1,227 @@
+use super::*;
+use std::path::Path;
+
+const GOOD: &str = r#"
+[node]
+name = "fra"
+region = "Frankfurt"
+latitude = 50.11
+longitude = 8.68
+[http]
+listen = "127.0.0.1:7880"
+[media]
+udp_listen = "127.0.0.1:7882"
+shards = 2
+[mesh]
+listen = "127.0.0.1:7890"
+secret = "a secret of sufficient length"
+peers = ["127.0.0.1:17001"]
+[geo.overrides]
+query_parameter = "pretend"
+networks = { "10.1.0.0/16" = "region:Frankfurt", "10.2.0.0/16" = "1.3,103.8" }
+[auth.keys]
+demo = "a secret of an API key"
+[limits]
+frame_bytes = "1MiB"
+sessions = 77
+"#;
+
+fn read(text: &str) -> Result<(Config, String), ConfigErrors> {
+    let mut layers = Layers::default();
+    layers.add_file(Path::new("node.toml"), text);
+    parse(layers, 2).map(|(config, effective)| (config, show(&effective)))
+}
+
+fn errors(text: &str) -> String {
+    read(text).map(|_| ()).unwrap_err().to_string()
+}
+
+/// `GOOD` with one line put in place of another.
+fn with(old: &str, new: &str) -> String {
+    assert!(GOOD.contains(old), "{old}");
+    GOOD.replace(old, new)
+}
+
+#[test]
+fn a_good_file_is_read_whole() {
+    let (config, _) = read(GOOD).unwrap();
+    assert_eq!(config.node.name.as_str(), "fra");
+    assert_eq!(config.http.public_url, "http://127.0.0.1:7880");
+    assert_eq!(config.media.advertise, ["127.0.0.1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(config.mesh.unwrap().peers, ["127.0.0.1:17001"]);
+    assert_eq!(config.geo.networks.len(), 2);
+    assert_eq!(config.limits.signaling.frame_bytes, 1 << 20);
+    assert_eq!(
+        (config.limits.signaling.sessions, config.limits.mesh.max_sessions),
+        (77, 77)
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_key_and_a_way_out() {
+    let table: &[(&str, &str, &str)] = &[
+        (
+            "region = \"Frankfurt\"",
+            "regoin = \"Frankfurt\"",
+            "unknown key node.regoin; did you mean node.region?",
+        ),
+        ("[http]", "[htpp]", "unknown key htpp"),
+        ("name = \"fra\"", "name = \"Fra!\"", "node.name: \"Fra!\""),
+        ("latitude = 50.11", "latitude = 95.0", "node.latitude"),
+        ("latitude = 50.11", "", "both needed"),
+        (
+            "listen = \"127.0.0.1:7880\"",
+            "listen = \"7880\"",
+            "http.listen: \"7880\"",
+        ),
+        (
+            "listen = \"127.0.0.1:7880\"",
+            "listen = \"0.0.0.0:7880\"",
+            "http.tls.cert",
+        ),
+        (
+            "udp_listen = \"127.0.0.1:7882\"",
+            "udp_listen = \"0.0.0.0:7882\"",
+            "media.advertise: needed",
+        ),
+        ("shards = 2", "shards = 0", "media.shards"),
+        (
+            "shards = 2",
+            "shards = \"two\"",
+            "expected a whole number, found string",
+        ),
+        ("shards = 2", "tcp_listen = \"x\"", "unknown key media.tcp_listen"),
+        (
+            "secret = \"a secret of sufficient length\"",
+            "secret = \"short\"",
+            "mesh.secret: 5 bytes",
+        ),
+        (
+            "secret = \"a secret of sufficient length\"",
+            "",
+            "mesh.secret: needed",
+        ),
+        (
+            "peers = [\"127.0.0.1:17001\"]",
+            "peers = [\"nowhere\"]",
+            "\"nowhere\" is not host:port",
+        ),
+        (
+            "peers = [\"127.0.0.1:17001\"]",
+            "initial_mtu = 9000",
+            "1200 to 1452",
+        ),
+        (
+            "peers = [\"127.0.0.1:17001\"]",
+            "tls = { cert = \"a\" }",
+            "mesh.tls needs cert, key and ca",
+        ),
+        ("10.1.0.0/16", "10.1.0.0/99", "geo.overrides.networks"),
+        ("1.3,103.8", "somewhere", "\"node:NAME\""),
+        (
+            "demo = \"a secret of an API key\"",
+            "demo = \"short\"",
+            "key \"demo\" has 5 bytes",
+        ),
+        ("demo = \"a secret of an API key\"", "", "at least one API key"),
+        (
+            "frame_bytes = \"1MiB\"",
+            "frame_bytes = \"1MB\"",
+            "B, KiB, MiB, GiB",
+        ),
+        ("sessions = 77", "sessions = 0", "limits.sessions"),
+        ("[node]", "node = 3\n[log]", "node is a section"),
+        ("[node]", "[node", "node.toml: "),
+    ];
+    for (old, new, part) in table {
+        let text = errors(&with(old, new));
+        assert!(text.contains(part), "{new}: expected {part:?} in\n{text}");
+    }
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_with_its_origin() {
+    let text = errors(&with("name = \"fra\"", "name = \"X\"").replace("1MiB", "1"));
+    assert!(
+        text.contains("node.name") && text.contains("limits.frame_bytes"),
+        "{text}"
+    );
+    assert!(text.contains("(node.toml)"), "{text}");
+}
+
+#[test]
+fn a_flag_stands_over_a_variable_and_a_variable_over_the_file() {
+    let mut layers = Layers::default();
+    layers.add_file(Path::new("node.toml"), GOOD);
+    let variables = [
+        ("CAUSEWAY_NODE_REGION", "Hessen"),
+        ("CAUSEWAY_NODE_NAME", "main"),
+        ("HOME", "/root"),
+    ];
+    layers.add_environment(
+        variables
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into())),
+    );
+    layers.add_flag("node.name", "flagged");
+    layers.add_flag("mesh.peers", "a:1, b:2");
+    layers.add_flag("auth.keys", "one=a secret of an API key");
+    let (config, _) = parse(layers, 2).unwrap();
+    assert_eq!(
+        (config.node.name.as_str(), config.node.region.as_str()),
+        ("flagged", "Hessen")
+    );
+    assert_eq!(config.mesh.unwrap().peers, ["a:1", "b:2"]);
+    assert_eq!(config.auth.keys.len(), 1);
+}
+
+#[test]
+fn an_unknown_variable_of_a_section_is_refused() {
+    let mut layers = Layers::default();
+    layers.add_file(Path::new("node.toml"), GOOD);
+    layers.add_environment([("CAUSEWAY_MESH_LISEN".to_owned(), "x".to_owned())].into_iter());
+    let text = parse(layers, 2).unwrap_err().to_string();
+    assert!(
+        text.contains("CAUSEWAY_MESH_LISEN; did you mean CAUSEWAY_MESH_LISTEN?"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_effective_configuration_shows_defaults_and_no_secret() {
+    let (_, shown) = read(GOOD).unwrap();
+    assert!(
+        shown.contains("shards = 2") && shown.contains("anonymous_join = true"),
+        "{shown}"
+    );
+    assert!(shown.contains("frame_bytes = \"1MiB\""), "{shown}");
+    assert!(!shown.contains("a secret of"), "{shown}");
+    shown.parse::<toml::Table>().unwrap();
+}
+
+#[test]
+fn the_effective_configuration_can_be_read_again() {
+    let (_, shown) = read(GOOD).unwrap();
+    let with_secrets = shown.replace("(secret)", "a secret of sufficient length");
+    let (_, again) = read(&with_secrets).unwrap();
+    assert_eq!(shown, again);
+}
+
+#[test]
+fn plain_http_is_served_to_the_world_only_behind_a_declared_proxy() {
+    let behind = with(
+        "listen = \"127.0.0.1:7880\"",
+        "listen = \"0.0.0.0:7880\"\npublic_url = \"https://meet.example.org/\"\ntrusted_proxies = [\"10.0.0.0/8\"]",
+    );
+    let (config, _) = read(&behind).unwrap();
+    assert_eq!(config.http.public_url, "https://meet.example.org");
+}
+
+#[test]
+fn every_key_has_a_flag_and_a_variable_of_its_own() {
+    let mut variables: Vec<String> = keys::all().map(|key| keys::variable(key.path)).collect();
+    let before = variables.len();
+    variables.sort();
+    variables.dedup();
+    assert_eq!(variables.len(), before);
+}

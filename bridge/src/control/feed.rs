@@ -1,0 +1,212 @@
+//! The operator feed `/api/mesh`: peers, their links and traffic, rooms, nodes.
+
+use super::tracks::TrackNames;
+use super::view::state;
+use crate::link::{LinkHandle, LinkStats};
+use bridge_core::mesh::io::LinkId;
+use bridge_core::mesh::view::{LinkView, MeshView, NodeView};
+use geo::NodeState;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the control task publishes for operators; figures of links are read when somebody asks.
+#[derive(Clone, Debug)]
+pub struct MeshFeed {
+    pub(super) view: MeshView,
+    pub(super) links: BTreeMap<LinkId, LinkHandle>,
+    pub(super) names: TrackNames,
+}
+
+/// The answer of `GET /api/mesh`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MeshStatus {
+    /// Name of the answering node.
+    pub node: String,
+    /// Its region.
+    pub region: String,
+    /// Its software version.
+    pub version: String,
+    /// The nodes it has (had) a link to.
+    pub peers: Vec<PeerStatus>,
+    /// All rooms of the mesh.
+    pub rooms: Vec<RoomStatus>,
+    /// All nodes of the mesh, this one included.
+    pub nodes: Vec<NodeStatus>,
+    /// Entries of `mesh.peers` that are not linked, with the last failure.
+    pub unreached: Vec<UnreachedPeer>,
+}
+
+/// A neighbour, as this node sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Name.
+    pub node: String,
+    /// Region, empty before it has told.
+    pub region: String,
+    /// `up`, `suspect`, `down` or `connecting`.
+    pub state: String,
+    /// Smoothed round trip.
+    pub rtt_ms: Option<f64>,
+    /// Pings without echo, 0 to 1.
+    pub loss: f64,
+    /// What the link in use has sent.
+    pub sent: Amount,
+    /// What the link in use has received.
+    pub received: Amount,
+    /// Datagrams dropped before the link.
+    pub dropped: u64,
+    /// Bits per second the link is taken to carry.
+    pub rate_bps: u64,
+    /// Media datagrams sent, per layer of each track.
+    pub streams: Vec<StreamStatus>,
+}
+
+/// Datagrams and their bytes.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Amount {
+    /// Number.
+    pub datagrams: u64,
+    /// Bytes without QUIC's own.
+    pub bytes: u64,
+}
+
+/// One layer of one track on a link.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StreamStatus {
+    /// Id clients know it by.
+    pub track: String,
+    /// Layer; 0 is the smallest.
+    pub layer: u8,
+    /// Media datagrams.
+    pub datagrams: u64,
+}
+
+/// A room of the mesh.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RoomStatus {
+    /// Name.
+    pub room: String,
+    /// People in it, on all nodes.
+    pub participants: u32,
+}
+
+/// A node of the mesh.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Name.
+    pub node: String,
+    /// Region.
+    pub region: String,
+    /// Where clients reach it.
+    pub url: String,
+    /// `up`, `draining`, `suspect` or `down`.
+    pub state: String,
+    /// People on it.
+    pub participants: u32,
+}
+
+/// A configured peer without a link.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UnreachedPeer {
+    /// `host:port` as configured.
+    pub address: String,
+    /// Why the last attempt failed; empty before the first has.
+    pub reason: String,
+}
+
+impl MeshFeed {
+    /// The feed with the figures of this moment.
+    #[must_use]
+    pub fn status(&self, unreached: Vec<UnreachedPeer>) -> MeshStatus {
+        let us = self
+            .view
+            .nodes
+            .iter()
+            .find(|node| node.id == self.view.us)
+            .and_then(|node| node.facts.as_ref());
+        MeshStatus {
+            node: us.map(|facts| facts.name.to_string()).unwrap_or_default(),
+            region: us.map(|facts| facts.region.clone()).unwrap_or_default(),
+            version: us.map(|facts| facts.software.clone()).unwrap_or_default(),
+            peers: self.view.links.iter().map(|link| self.peer(link)).collect(),
+            rooms: self.rooms(),
+            nodes: self.view.nodes.iter().filter_map(node).collect(),
+            unreached,
+        }
+    }
+
+    /// The view this feed is made of.
+    #[must_use]
+    pub const fn view(&self) -> &MeshView {
+        &self.view
+    }
+
+    /// Links in use, by the name of the peer.
+    pub fn links(&self) -> impl Iterator<Item = (&LinkView, Option<LinkStats>)> {
+        self.view.links.iter().map(|link| (link, self.stats(link)))
+    }
+
+    fn stats(&self, link: &LinkView) -> Option<LinkStats> {
+        link.link
+            .and_then(|id| self.links.get(&id))
+            .map(LinkHandle::stats)
+    }
+
+    fn peer(&self, link: &LinkView) -> PeerStatus {
+        let stats = self.stats(link).unwrap_or_default();
+        let facts = self
+            .view
+            .nodes
+            .iter()
+            .find(|node| node.id == link.peer)
+            .and_then(|node| node.facts.as_ref());
+        let streams = stats.sent.streams.iter().map(|(key, datagrams)| StreamStatus {
+            track: self.names.name(key.origin, key.track),
+            layer: key.layer.0,
+            datagrams: *datagrams,
+        });
+        PeerStatus {
+            node: link.name.to_string(),
+            region: facts.map(|facts| facts.region.clone()).unwrap_or_default(),
+            state: link.state.as_str().to_owned(),
+            rtt_ms: link.rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
+            loss: f64::from(link.loss.0) / 1_000_000.0,
+            sent: Amount {
+                datagrams: stats.sent.datagrams,
+                bytes: stats.sent.bytes,
+            },
+            received: Amount {
+                datagrams: stats.received.datagrams,
+                bytes: stats.received.bytes,
+            },
+            dropped: stats.dropped.total() + stats.oversized,
+            rate_bps: stats.rate_bps,
+            streams: streams.collect(),
+        }
+    }
+
+    fn rooms(&self) -> Vec<RoomStatus> {
+        let room = |room: &bridge_core::mesh::view::RoomView| RoomStatus {
+            room: room.room.to_string(),
+            participants: room.participants.values().sum(),
+        };
+        self.view.rooms.iter().map(room).collect()
+    }
+}
+
+fn node(node: &NodeView) -> Option<NodeStatus> {
+    let facts = node.facts.as_ref()?;
+    let state = match state(node, facts.state) {
+        NodeState::Up => "up",
+        NodeState::Draining => "draining",
+        NodeState::Suspect => "suspect",
+        NodeState::Dead => "down",
+    };
+    Some(NodeStatus {
+        node: facts.name.to_string(),
+        region: facts.region.clone(),
+        url: facts.public_url.clone(),
+        state: state.to_owned(),
+        participants: facts.participants,
+    })
+}

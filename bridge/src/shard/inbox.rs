@@ -1,0 +1,115 @@
+//! How other threads speak to a shard.
+//!
+//! Overflow policy: **commands** wait for room (their sender is the node's control task, and the shard always takes
+//! them); **relayed media** is dropped and counted, newest first, because its repair is cheaper than its delay.
+
+use bridge_core::shard::io::ShardCommand;
+use bytes::Bytes;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use relay_proto::id::NodeId;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::mpsc;
+
+/// Commands that wait for a shard.
+const MAX_COMMANDS: usize = 4_096;
+/// Datagrams of links that wait for a shard: 0.1 s of 80,000 a second.
+const MAX_RELAYED: usize = 8_192;
+
+/// The sending ends; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ShardInbox {
+    commands: mpsc::Sender<ShardCommand>,
+    relayed: mpsc::Sender<(NodeId, Bytes)>,
+    bell: Arc<Bell>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The receiving ends; the shard's own.
+#[derive(Debug)]
+pub struct Receiving {
+    pub(super) commands: mpsc::Receiver<ShardCommand>,
+    pub(super) relayed: mpsc::Receiver<(NodeId, Bytes)>,
+    pub(super) bell: Arc<Bell>,
+}
+
+/// Wakes a shard that sleeps; costs nothing while it is awake.
+#[derive(Debug)]
+pub(super) struct Bell {
+    pub(super) event: EventFd,
+    asleep: AtomicBool,
+}
+
+impl Bell {
+    /// Announces that the shard is about to sleep. Look at the queues once more afterwards.
+    pub(super) fn going_to_sleep(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+    }
+
+    /// The shard is awake; an old ring is taken back.
+    pub(super) fn awake(&self) {
+        if !self.asleep.swap(false, Ordering::SeqCst) {
+            // Somebody rang. The event is non-blocking: nothing to take back is no error.
+            let _ = self.event.read();
+        }
+    }
+
+    fn ring(&self) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            // Writing 1 can only fail where 2^64 - 2 rings wait.
+            let _ = self.event.write(1);
+        }
+    }
+}
+
+/// A shard's inbox, both ends.
+///
+/// # Errors
+/// Where the system refuses an event descriptor.
+pub fn inbox() -> io::Result<(ShardInbox, Receiving)> {
+    let (commands, command_queue) = mpsc::channel(MAX_COMMANDS);
+    let (relayed, relayed_queue) = mpsc::channel(MAX_RELAYED);
+    let event = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+    let bell = Arc::new(Bell {
+        event,
+        asleep: AtomicBool::new(false),
+    });
+    let inbox = ShardInbox {
+        commands,
+        relayed,
+        bell: bell.clone(),
+        dropped: Arc::default(),
+    };
+    Ok((
+        inbox,
+        Receiving {
+            commands: command_queue,
+            relayed: relayed_queue,
+            bell,
+        },
+    ))
+}
+
+impl ShardInbox {
+    /// Queues a command, waiting for room. False where the shard is gone.
+    pub async fn command(&self, command: ShardCommand) -> bool {
+        let queued = self.commands.send(command).await.is_ok();
+        self.bell.ring();
+        queued
+    }
+
+    /// Queues a datagram of a link, or drops and counts it.
+    pub fn relayed(&self, from: NodeId, datagram: Bytes) {
+        if self.relayed.try_send((from, datagram)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        self.bell.ring();
+    }
+
+    /// Datagrams dropped so far because the shard did not keep up.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,114 @@
+//! Which shard a datagram of a link is for, and which link leads to a node. Written by the control task, read by
+//! links and shards.
+
+use super::inbox::ShardInbox;
+use crate::link::lanes::Lane;
+use crate::link::{DatagramSink, LinkHandle};
+use bridge_core::relay::egress::RelayTransmit;
+use bridge_core::shard::io::ShardId;
+use bytes::Bytes;
+use relay_proto::datagram::Header;
+use relay_proto::id::{NodeId, TrackAlias};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+/// First number of the datagram kinds that are feedback: small, and worth more than any packet of media.
+const FIRST_FEEDBACK_KIND: u8 = 2;
+
+/// The shard of each track, by origin and alias.
+#[derive(Debug)]
+pub struct TrackRoutes {
+    shards: Vec<ShardInbox>,
+    routes: RwLock<HashMap<(NodeId, TrackAlias), ShardId>>,
+    unrouted: AtomicU64,
+}
+
+impl TrackRoutes {
+    /// No routes yet, for shards 0 to n in order.
+    #[must_use]
+    pub fn new(shards: Vec<ShardInbox>) -> Self {
+        Self {
+            shards,
+            routes: RwLock::default(),
+            unrouted: AtomicU64::new(0),
+        }
+    }
+
+    /// Routes a track, or forgets it.
+    pub fn set(&self, origin: NodeId, track: TrackAlias, shard: Option<ShardId>) {
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        match shard {
+            Some(shard) => routes.insert((origin, track), shard),
+            None => routes.remove(&(origin, track)),
+        };
+    }
+
+    /// Datagrams dropped because nobody here knows their track (it has just ended, or not begun).
+    #[must_use]
+    pub fn unrouted(&self) -> u64 {
+        self.unrouted.load(Ordering::Relaxed)
+    }
+
+    /// Datagrams dropped because shards did not keep up.
+    #[must_use]
+    pub fn overflowed(&self) -> u64 {
+        self.shards.iter().map(ShardInbox::dropped).sum()
+    }
+}
+
+impl DatagramSink for TrackRoutes {
+    fn deliver(&self, from: NodeId, header: &Header, datagram: Bytes) {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let shard = routes
+            .get(&(header.origin, header.track))
+            .and_then(|id| self.shards.get(usize::from(id.0)));
+        match shard {
+            Some(shard) => shard.relayed(from, datagram),
+            None => {
+                self.unrouted.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// The link in use to each peer.
+#[derive(Clone, Debug, Default)]
+pub struct LinkTable(Arc<RwLock<Arc<BTreeMap<NodeId, LinkHandle>>>>);
+
+impl LinkTable {
+    /// Puts `link` in use for `peer`, or none.
+    pub fn select(&self, peer: NodeId, link: Option<LinkHandle>) {
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let links = Arc::make_mut(&mut table);
+        match link {
+            Some(link) => links.insert(peer, link),
+            None => links.remove(&peer),
+        };
+    }
+
+    /// The table as it stands. Cost: one pointer copy under a lock.
+    #[must_use]
+    pub fn current(&self) -> Arc<BTreeMap<NodeId, LinkHandle>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Hands a datagram of a shard to the link of its next hop; without one it is gone, as on a cut cable.
+pub(super) fn hand_over(links: &BTreeMap<NodeId, LinkHandle>, now: Instant, transmit: RelayTransmit) -> bool {
+    let Some(link) = links.get(&transmit.via) else {
+        return false;
+    };
+    let feedback = transmit
+        .bytes
+        .first()
+        .is_some_and(|byte| byte & 0x0f >= FIRST_FEEDBACK_KIND);
+    let lane = if transmit.audio || feedback {
+        Lane::Audio
+    } else {
+        Lane::Video
+    };
+    link.send_datagram(now, lane, transmit.bytes);
+    true
+}

@@ -1,0 +1,245 @@
+//! The loop of a media thread.
+
+use super::inbox::Receiving;
+use super::routes::{LinkTable, hand_over};
+use super::socket::{BATCH, MediaSocket, SendFailures};
+use bridge_core::shard::ShardCore;
+use bridge_core::shard::counters::ShardCounters;
+use bridge_core::shard::io::{ShardFact, ShardId};
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Commands and relayed datagrams taken between two looks at the socket.
+const INBOX_BATCH: usize = 256;
+/// How soon a fact that found the queue full is offered again. Facts are never dropped: the core keeps them.
+const FACT_RETRY: Duration = Duration::from_millis(2);
+/// How often counters are published.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
+/// Largest send: one GSO batch.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+
+/// What a shard tells the control task.
+#[derive(Debug)]
+pub enum ShardEvent {
+    /// A fact of its core.
+    Fact(ShardId, Box<ShardFact>),
+    /// The thread has ended, by order or by a failure.
+    Ended(ShardId),
+}
+
+/// What a shard has done, for metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShardReport {
+    /// Of its core.
+    pub counters: ShardCounters,
+    /// Of its socket.
+    pub failures: SendFailures,
+    /// Datagrams for nodes without a link.
+    pub unlinked: u64,
+}
+
+/// A running media thread. It ends when every sender of its inbox is gone.
+#[derive(Debug)]
+pub struct ShardThread {
+    report: Arc<Mutex<ShardReport>>,
+    thread: JoinHandle<()>,
+}
+
+impl ShardThread {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// Where the system refuses a thread.
+    pub fn start(
+        shard: ShardId,
+        core: ShardCore,
+        socket: UdpSocket,
+        inbox: Receiving,
+        links: LinkTable,
+        events: mpsc::Sender<ShardEvent>,
+    ) -> io::Result<Self> {
+        let report = Arc::new(Mutex::default());
+        let published = report.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{}", shard.0))
+            .spawn(move || {
+                let _ended = Ended {
+                    shard,
+                    events: events.clone(),
+                };
+                let mut running = Running {
+                    shard,
+                    core,
+                    socket: MediaSocket::new(socket),
+                    inbox,
+                    links,
+                    events,
+                    unsent: None,
+                    send_buffer: Vec::with_capacity(SEND_BUFFER_BYTES),
+                    report: published,
+                    unlinked: 0,
+                    published_at: Instant::now(),
+                };
+                if let Err(error) = running.run() {
+                    tracing::error!(shard = shard.0, %error, "a media thread has failed");
+                }
+            })?;
+        Ok(Self { report, thread })
+    }
+
+    /// What the shard has done, at most a quarter of a second old.
+    #[must_use]
+    pub fn report(&self) -> Arc<Mutex<ShardReport>> {
+        self.report.clone()
+    }
+
+    /// Waits for the end of the thread.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("a media thread has panicked");
+        }
+    }
+}
+
+/// Says so when the thread ends, however it ends.
+struct Ended {
+    shard: ShardId,
+    events: mpsc::Sender<ShardEvent>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Nobody listens where the whole node stops.
+        let _ = self.events.blocking_send(ShardEvent::Ended(self.shard));
+    }
+}
+
+struct Running {
+    shard: ShardId,
+    core: ShardCore,
+    socket: MediaSocket,
+    inbox: Receiving,
+    links: LinkTable,
+    events: mpsc::Sender<ShardEvent>,
+    /// A fact that found the queue full.
+    unsent: Option<Box<ShardFact>>,
+    send_buffer: Vec<u8>,
+    report: Arc<Mutex<ShardReport>>,
+    unlinked: u64,
+    published_at: Instant,
+}
+
+impl Running {
+    fn run(&mut self) -> io::Result<()> {
+        loop {
+            let now = Instant::now();
+            let Some(taken) = self.take_inbox(now) else {
+                return Ok(());
+            };
+            let (core, socket) = (&mut self.core, &mut self.socket);
+            let received = socket.receive(|from, bytes| core.handle_datagram(now, from, bytes))?;
+            if self.core.poll_timeout().is_some_and(|at| at <= now) {
+                self.core.handle_timeout(now);
+            }
+            self.drain(now);
+            self.publish(now);
+            if received < BATCH && taken < INBOX_BATCH {
+                self.sleep()?;
+            }
+        }
+    }
+
+    /// Feeds what other threads have queued; returns how much, or none where all of them are gone.
+    fn take_inbox(&mut self, now: Instant) -> Option<usize> {
+        let mut taken = 0;
+        while taken < INBOX_BATCH {
+            match self.inbox.commands.try_recv() {
+                Ok(command) => self.core.handle_command(now, command),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) => return None,
+            }
+            taken += 1;
+        }
+        while taken < INBOX_BATCH {
+            let Ok((from, datagram)) = self.inbox.relayed.try_recv() else {
+                break;
+            };
+            // The packet's buffer is ours alone once QUIC has let go of it; else it is copied.
+            let mut bytes = datagram
+                .try_into_mut()
+                .unwrap_or_else(|shared| shared.as_ref().into());
+            self.core.handle_relay(now, from, &mut bytes);
+            taken += 1;
+        }
+        Some(taken)
+    }
+
+    fn drain(&mut self, now: Instant) {
+        while let Some(transmit) = self.core.poll_transmit(now, &mut self.send_buffer) {
+            self.socket
+                .send(transmit.to, &self.send_buffer, transmit.segment_bytes);
+        }
+        let mut links = None;
+        while let Some(transmit) = self.core.poll_relay() {
+            let links = links.get_or_insert_with(|| self.links.current());
+            if !hand_over(links, now, transmit) {
+                self.unlinked += 1;
+            }
+        }
+        self.tell_facts();
+    }
+
+    fn tell_facts(&mut self) {
+        while let Some(fact) = self.unsent.take().or_else(|| self.core.poll_fact().map(Box::new)) {
+            match self.events.try_send(ShardEvent::Fact(self.shard, fact)) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(ShardEvent::Fact(_, fact))) => {
+                    self.unsent = Some(fact);
+                    return;
+                }
+                // The node is stopping; the inbox will say so.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn sleep(&mut self) -> io::Result<()> {
+        let bell = self.inbox.bell.clone();
+        bell.going_to_sleep();
+        let waiting = !self.inbox.commands.is_empty()
+            || !self.inbox.relayed.is_empty()
+            || self.inbox.commands.is_closed();
+        if !waiting {
+            let due = self
+                .core
+                .poll_timeout()
+                .map(|at| at.saturating_duration_since(Instant::now()));
+            let retry = self.unsent.as_ref().map(|_| FACT_RETRY);
+            let timeout = due.into_iter().chain(retry).chain([PUBLISH_INTERVAL]).min();
+            self.socket.wait(bell.event.as_fd(), timeout)?;
+        }
+        bell.awake();
+        Ok(())
+    }
+
+    fn publish(&mut self, now: Instant) {
+        if now.duration_since(self.published_at) < PUBLISH_INTERVAL {
+            return;
+        }
+        self.published_at = now;
+        let report = ShardReport {
+            counters: self.core.counters(),
+            failures: self.socket.failures(),
+            unlinked: self.unlinked,
+        };
+        *self
+            .report
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = report;
+    }
+}
