@@ -123,6 +123,8 @@ export function reduce(meeting: Meeting, change: Fact | Intent): Meeting {
     case "device-fault":
       return noting(meeting, `notice.fault.${change.device}`, { fault: change.fault }, true);
     case "device-switched":
+      // Why it went off by itself was said a moment ago; that it is off goes without saying.
+      if (!change.on && meeting.notice?.key === `notice.fault.${change.device}`) return meeting;
       return noting(meeting, `notice.${change.device}.${change.on ? "on" : "off"}`, {}, false);
     case "open-panel":
       return { ...meeting, panel: change.panel, unread: change.panel === "chat" ? 0 : meeting.unread };

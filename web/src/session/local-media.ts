@@ -66,6 +66,8 @@ export class LocalMedia {
   private readonly listeners = new Set<(state: MediaState) => void>();
   private readonly faultListeners = new Set<(device: DeviceKind, fault: DeviceFault) => void>();
   private readonly onDeviceChange = () => void this.followDevices();
+  /** Whether a device that failed was on at that moment. */
+  private readonly wanted = { mic: false, camera: false };
   private closed = false;
 
   constructor(choice: { micId: string; camId: string; noiseSuppression: boolean }) {
@@ -112,6 +114,7 @@ export class LocalMedia {
 
   /** Switches the microphone on or off. Its track stays open while off, so that it comes back at once. */
   async setMic(on: boolean): Promise<void> {
+    if (!on) this.wanted.mic = false;
     if (!on || this.isLive(this.state.mic)) {
       if (this.state.mic.track) this.state.mic.track.enabled = on;
       this.change({ mic: { ...this.state.mic, on, fault: on ? null : this.state.mic.fault } });
@@ -129,6 +132,7 @@ export class LocalMedia {
       await this.listDevices();
       return;
     }
+    this.wanted.camera = false;
     this.state.camera.track?.stop();
     this.change({ camera: { ...OFF, fault: this.state.camera.fault } });
   }
@@ -144,6 +148,11 @@ export class LocalMedia {
     this.change({ screen: { ...OFF, on: true, starting: true } });
     try {
       const stream = await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: 15 }, audio: true });
+      if (this.closed || !this.state.screen.on) {
+        // Called off while the browser was asking.
+        for (const unused of stream.getTracks()) unused.stop();
+        return;
+      }
       const track = stream.getVideoTracks()[0];
       if (!track) throw new DOMException("no picture in the shared screen", "NotFoundError");
       track.contentHint = "detail";
@@ -234,6 +243,7 @@ export class LocalMedia {
   }
 
   private fail(kind: "mic" | "camera", fault: DeviceFault): void {
+    this.wanted[kind] = this.state[kind].on;
     this.state[kind].track?.stop();
     this.change({ [kind]: { on: false, starting: false, track: null, fault } });
     this.report(kind, fault);
@@ -252,7 +262,12 @@ export class LocalMedia {
     void (kind === "mic" ? this.startMic(this.state.mic.on) : this.startCamera());
   }
 
+  /** Devices were plugged in or out: one that was missing is used as soon as it is there, as it was meant to be. */
   private async followDevices(): Promise<void> {
+    await this.listDevices();
+    const gone = (fault: DeviceFault | null) => fault === "missing" || fault === "unplugged";
+    if (gone(this.state.mic.fault) && this.state.mics.length > 0) await this.startMic(this.wanted.mic);
+    if (gone(this.state.camera.fault) && this.state.cameras.length > 0 && this.wanted.camera) await this.startCamera();
     await this.listDevices();
   }
 

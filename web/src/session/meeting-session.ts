@@ -59,7 +59,12 @@ export class MeetingSession implements Session {
     private readonly ports: SessionPorts,
   ) {
     this.outbox = new Outbox(name, tell);
-    const stopMedia = media.subscribe(() => {
+    let before = media.state;
+    const stopMedia = media.subscribe((state) => {
+      for (const device of ["mic", "camera"] as const) {
+        if (state[device].on !== before[device].on) this.say({ type: "device-switched", device, on: state[device].on });
+      }
+      before = state;
       this.sayPeople();
       void this.line?.publish(media);
     });

@@ -97,14 +97,19 @@ class FakeLine implements Line {
 
 class FakeMedia {
   stopped = false;
-  listener: (() => void) | null = null;
+  listener: ((state: MediaState) => void) | null = null;
   state = { mic: { on: true }, camera: { on: true, track: null }, screen: { on: false, track: null } } as unknown as MediaState;
-  subscribe(listener: () => void): () => void {
+  subscribe(listener: (state: MediaState) => void): () => void {
     this.listener = listener;
+    listener(this.state);
     return () => (this.listener = null);
   }
   onFault(): () => void {
     return () => {};
+  }
+  switch(device: "mic" | "camera", on: boolean): void {
+    this.state = { ...this.state, [device]: { ...this.state[device], on } };
+    this.listener?.(this.state);
   }
   close(): void {
     this.stopped = true;
@@ -137,8 +142,9 @@ describe("joining", () => {
     const world = await connected();
     expect(world.link).toEqual({ kind: "up", node: "fra", region: "FRA", movedFrom: null });
     expect(world.line.published).toBe(1);
-    world.media.listener?.();
+    world.media.switch("mic", false);
     expect(world.line.published).toBe(2);
+    expect(world.facts).toContainEqual({ type: "device-switched", device: "mic", on: false });
   });
 
   it("takes another node where the granted one lets no media through", async () => {
