@@ -47,7 +47,7 @@ pub struct Limits {
     pub sessions_per_address: usize,
     /// Sessions of the node.
     pub sessions: usize,
-    /// Connections of the node that are not established yet.
+    /// Sessions of the node that are still opening: nothing has been said to the client.
     pub pending_sessions: usize,
     /// Body of a join API call.
     pub join_body_bytes: usize,
@@ -136,12 +136,12 @@ pub enum Crowded {
     /// The node has too many sessions.
     #[error("this node is full; join again to be sent to another one")]
     Node,
-    /// Too many connections are being established.
+    /// Too many sessions are being opened.
     #[error("too many people are joining at this moment; try again in a few seconds")]
     Pending,
 }
 
-/// Counts the sessions per address, and the connections not established yet.
+/// Counts the sessions per address, and those still opening.
 #[derive(Debug, Default)]
 pub struct Admission {
     by_address: BTreeMap<IpAddr, usize>,
@@ -171,7 +171,7 @@ impl Admission {
         Ok(())
     }
 
-    /// Notes that the connection of a counted session is established.
+    /// Notes that a counted session is open.
     pub const fn opened(&mut self) {
         self.pending = self.pending.saturating_sub(1);
     }

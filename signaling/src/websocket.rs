@@ -11,17 +11,18 @@ use relay_proto::id::SessionId;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
-/// Carries frames both ways until either side ends, then tells the hub.
+/// Carries frames both ways until either side ends, then tells the hub. `first_frame` is called when the hub has
+/// something to say: the session is open, or refused.
 pub(crate) async fn serve(
     socket: WebSocket,
-    id: SessionId,
-    outbox: mpsc::Receiver<Bytes>,
+    (id, outbox): (SessionId, mpsc::Receiver<Bytes>),
     inputs: mpsc::Sender<Input>,
     limits: &Limits,
+    first_frame: impl FnOnce(),
 ) {
     let (mut sink, stream) = socket.split();
     tokio::select! {
-        () = write(&mut sink, outbox) => {}
+        () = write(&mut sink, outbox, first_frame) => {}
         fault = read(stream, id, &inputs, limits) => if let Some(fault) = fault {
             tracing::info!(session = %id, reason = %fault.reason, "connection closed");
             write_one(&mut sink, Message::Close(Some(fault))).await;
@@ -32,8 +33,16 @@ pub(crate) async fn serve(
 }
 
 /// Sends until the hub drops the queue, then says good-bye. Ends early when the client does not read.
-async fn write(sink: &mut SplitSink<WebSocket, Message>, mut outbox: mpsc::Receiver<Bytes>) {
+async fn write(
+    sink: &mut SplitSink<WebSocket, Message>,
+    mut outbox: mpsc::Receiver<Bytes>,
+    first_frame: impl FnOnce(),
+) {
+    let mut first_frame = Some(first_frame);
     while let Some(frame) = outbox.recv().await {
+        if let Some(call) = first_frame.take() {
+            call();
+        }
         if !write_one(sink, Message::Binary(frame)).await {
             return;
         }

@@ -206,6 +206,13 @@ async fn connected(
         // The node is stopping; the client sees the connection close and tries elsewhere.
         return;
     }
-    place.opened();
-    websocket::serve(socket, id, frames, shared.inputs.clone(), &shared.config.limits).await;
+    let first_frame = || place.opened();
+    websocket::serve(
+        socket,
+        (id, frames),
+        shared.inputs.clone(),
+        &shared.config.limits,
+        first_frame,
+    )
+    .await;
 }

@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;
 
 /// A room with its sessions on this node.

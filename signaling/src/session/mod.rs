@@ -222,7 +222,7 @@ impl Session {
 
     /// A frame could not be decoded.
     pub fn malformed_frame(&mut self, now: Now, site: &Site, out: &mut Vec<Effect>) {
-        self.heard_at = now.monotonic;
+        self.heard(now);
         self.malformed += 1;
         site.counters.malformed_frames.increment();
         if self.malformed == 1 {
@@ -230,6 +230,13 @@ impl Session {
         }
         if self.malformed >= site.limits.malformed_frames {
             self.abused("too many malformed frames", site, out);
+        }
+    }
+
+    /// Notes a sign of life. It does not give the bridge more time to open the session.
+    fn heard(&mut self, now: Now) {
+        if self.is_live() {
+            self.heard_at = now.monotonic;
         }
     }
 

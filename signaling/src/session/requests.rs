@@ -27,7 +27,7 @@ impl Session {
         out: &mut Vec<Effect>,
     ) {
         let Around { site, now, .. } = around;
-        self.heard_at = now.monotonic;
+        self.heard(now);
         match request {
             Request::Leave => self.leave(out),
             // Nothing but leaving makes sense before the client knows that it is in.

@@ -351,3 +351,14 @@ async fn a_request_line_of_64000_bytes_is_taken() {
     let mut ada = Client::connect(&node, "ada", &request).await;
     assert!(matches!(ada.next().await, Told::Join(_)));
 }
+
+#[tokio::test]
+async fn only_sessions_that_are_still_opening_count_as_pending() {
+    let node = node_with(Limits {
+        pending_sessions: 1,
+        ..Limits::default()
+    })
+    .await;
+    let (_ada, _) = Client::joined(&node, "ada").await;
+    let (_bob, _) = Client::joined(&node, "bob").await;
+}
