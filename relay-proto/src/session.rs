@@ -194,6 +194,7 @@ pub enum SessionFact {
         reason: String,
     },
     /// The client should offer again, with this many more receiving sections (0 and 0: offer as it is).
+    /// States all that is missing, and is stated anew after every answer that leaves something missing.
     SectionsRequired {
         /// Whose.
         session: SessionId,

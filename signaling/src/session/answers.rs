@@ -15,6 +15,8 @@ impl Session {
             self.offer_open = false;
             self.answered_once = true;
             self.rejected_in_a_row = 0;
+            // What the answer did not satisfy is required anew after it; what it did must not be asked for again.
+            self.sections = None;
             self.tell(Reply::Answer(answer), out);
         }
     }

@@ -151,7 +151,7 @@ impl Session {
             Phase::Opening(_) => Some(self.heard_at + OPEN_TIMEOUT),
             Phase::Live => {
                 let idle = self.heard_at + IDLE_TIMEOUT;
-                // While an offer waits for its answer the requirement waits too: the answer may use what is there.
+                // While an offer waits for its answer the requirement waits too: the answer may satisfy it.
                 let sections = self
                     .sections
                     .filter(|_| !self.offer_open)

@@ -321,20 +321,50 @@ fn section_requirements_are_gathered_and_the_last_one_counts() {
 }
 
 #[test]
-fn section_requirements_wait_for_the_answer_to_an_open_offer() {
+fn an_answer_supersedes_the_requirements_before_it() {
     let mut bench = Bench::new();
     bench.join(1, newcomer("ada"));
+    let required = |bench: &mut Bench, videos| {
+        bench.fact(SessionFact::SectionsRequired {
+            session: id(1),
+            audios: 0,
+            videos,
+        })
+    };
     bench.ask(1, Request::Offer(offer(1)));
-    bench.fact(SessionFact::SectionsRequired {
-        session: id(1),
-        audios: 0,
-        videos: 0,
-    });
+    required(&mut bench, 1);
     assert!(bench.pass(SECTIONS_DEBOUNCE * 3).is_empty());
     answered(&mut bench, 1);
-    let effects = bench.pass(Duration::ZERO);
+    assert!(bench.pass(SECTIONS_DEBOUNCE * 3).is_empty());
+    required(&mut bench, 0);
+    let effects = bench.pass(SECTIONS_DEBOUNCE);
     assert_eq!(
         replies(&effects, 1),
         [&Reply::SectionsRequired { audios: 0, videos: 0 }]
+    );
+}
+
+#[test]
+fn a_rejected_offer_leaves_the_requirements_standing() {
+    let mut bench = Bench::new();
+    bench.join(1, newcomer("ada"));
+    bench.ask(1, Request::Offer(offer(1)));
+    answered(&mut bench, 1);
+    bench.ask(1, Request::Offer(offer(2)));
+    bench.fact(SessionFact::SectionsRequired {
+        session: id(1),
+        audios: 0,
+        videos: 2,
+    });
+    assert!(bench.pass(SECTIONS_DEBOUNCE).is_empty());
+    bench.fact(SessionFact::OfferRejected {
+        session: id(1),
+        offer_id: 2,
+        reason: "bad".to_owned(),
+    });
+    let effects = bench.pass(Duration::ZERO);
+    assert_eq!(
+        replies(&effects, 1),
+        [&Reply::SectionsRequired { audios: 0, videos: 2 }]
     );
 }
