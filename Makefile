@@ -1,4 +1,5 @@
-# Causeway. `make` alone lists the targets; each installs what it needs (infra/bootstrap.sh) and says so.
+# Causeway. `make` alone lists the targets; each installs what it needs (infra/bootstrap.sh) and says so. The web client
+# is built by cargo with the crate `bridge`, which embeds it.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,7 +12,7 @@ FUZZ_SECONDS ?= 20
 # Where cargo builds, also when the environment moves it.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo dev test check web \
+.PHONY: help demo dev test check \
 	test-rust test-web test-browser test-sdk \
 	check-format check-lint check-docs check-house check-web check-fuzz check-deny check-unit check-config
 
@@ -20,13 +21,11 @@ help: ## this list
 
 demo: ## three nodes with real ocean delays on this machine; prints the links to open
 	@$(NEED) build web demo
-	@$(MAKE) web
 	$(CARGO) build --package bridge --package loadtest
 	@TARGET_DIR=$(TARGET_DIR) infra/demo/run.sh
 
 dev: ## one node on this machine; prints the meeting link
 	@$(NEED) build web
-	@$(MAKE) web
 	$(CARGO) run --package bridge -- dev
 
 test: ## everything: unit, property, simulation, loopback, browsers, client SDKs
@@ -48,18 +47,8 @@ check: ## format, lints, documents, import rules, sizes, fuzzing, configurations
 
 # --- parts ---------------------------------------------------------------------------------------------------------
 
-WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/package-lock.json -type f 2>/dev/null)
-
-web: web/dist/index.html
-
-web/dist/index.html: $(WEB_SOURCES)
-	@$(NEED) web
-	npm run --prefix web build
-	@touch $@
-
 test-rust:
 	@$(NEED) build web
-	@$(MAKE) web
 	$(CARGO) test --workspace --no-fail-fast
 
 test-web:
@@ -69,13 +58,11 @@ test-web:
 
 test-browser:
 	@$(NEED) build web browser
-	@$(MAKE) web
 	$(CARGO) build --package bridge --package loadtest
 	TARGET_DIR=$(abspath $(TARGET_DIR)) node web/e2e/run.mjs
 
 test-sdk:
 	@$(NEED) build web browser sdk
-	@$(MAKE) web
 	$(CARGO) build --package bridge --package loadtest
 	TARGET_DIR=$(abspath $(TARGET_DIR)) SDK_PYTHON=$(abspath target/sdk/bin/python) node web/e2e/sdk.mjs
 
@@ -91,12 +78,10 @@ check-house:
 
 check-lint:
 	@$(NEED) build web
-	@$(MAKE) web
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
 check-docs:
 	@$(NEED) build web
-	@$(MAKE) web
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 
 check-web:
@@ -108,7 +93,6 @@ check-fuzz:
 
 check-config:
 	@$(NEED) build web
-	@$(MAKE) web
 	$(CARGO) build --package bridge
 	infra/ci/config.sh $(TARGET_DIR)/debug/causeway
 
