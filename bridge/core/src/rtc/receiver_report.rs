@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn loss_over_a_rollover_is_reported_once_per_interval() {
-        let start = Instant::now();
+        let start = crate::rtc::testing::instant();
         let mut receptions = Receptions::new(start, 4);
         for step in 0..100_u16 {
             if step % 10 != 3 {
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn streams_are_bounded() {
-        let start = Instant::now();
+        let start = crate::rtc::testing::instant();
         let mut receptions = Receptions::new(start, 4);
         for ssrc in 0..100 {
             receptions.record(start, ssrc, 48_000, 1, 1);

@@ -281,8 +281,8 @@ impl DataChannels {
     }
 
     /// Accepts a channel: learns its name, takes over its reliability, acknowledges.
-    fn handle_dcep(&mut self, now: Instant, id: StreamId, message: Bytes, counters: &mut RtcCounters) {
-        let open = match Message::unmarshal(&mut message.clone()) {
+    fn handle_dcep(&mut self, now: Instant, id: StreamId, mut message: Bytes, counters: &mut RtcCounters) {
+        let open = match Message::unmarshal(&mut message) {
             Ok(Message::DataChannelOpen(open)) => open,
             Ok(_) => return,
             Err(_) => {

@@ -55,7 +55,7 @@ fn route(
         ssrc,
     };
     let packet = rtp_packet(fields, extensions, b"x");
-    let header = RtpHeader::parse(&packet).unwrap();
+    let header = RtpHeader::parse(&packet)?;
     let tags = Tags::read(header.extensions(&packet), &IDS);
     demux
         .route(&header, &tags)

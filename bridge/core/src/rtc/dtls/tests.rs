@@ -85,7 +85,7 @@ fn broken_hellos_are_neither_kept_nor_fatal() {
         assert_eq!(reader.read(&whole[..len]), None);
         assert!(reader.into_datagrams().is_empty());
     }
-    let mut huge = whole.clone();
+    let mut huge = whole;
     huge[14] = 0xff;
     let mut reader = HelloReader::default();
     assert_eq!(reader.read(&huge), None);

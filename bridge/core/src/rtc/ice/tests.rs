@@ -14,7 +14,7 @@ impl Bench {
         Self {
             ice,
             random,
-            now: Instant::now(),
+            now: crate::rtc::testing::instant(),
         }
     }
 
@@ -26,8 +26,8 @@ impl Bench {
             nominate,
             &[],
         );
-        let request = BindingRequest::parse(&message).unwrap();
-        self.ice.answer(self.now, from.parse().unwrap(), &request)
+        let request = BindingRequest::parse(&message)?;
+        self.ice.answer(self.now, from.parse().ok()?, &request)
     }
 
     fn check(&mut self, from: &str, nominate: bool) -> bool {

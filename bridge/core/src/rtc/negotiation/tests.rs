@@ -26,7 +26,7 @@ impl Bench {
             shard: ShardId(0),
             limits: RtcLimits::default(),
         };
-        let now = Instant::now();
+        let now = testing::instant();
         Self {
             session: Session::new(Arc::new(config), [0; 32], now),
             offer,
@@ -326,7 +326,13 @@ fn two_hundred_sections_are_answered() {
     let mut bench = Bench::new(OfferBuilder::new());
     bench.offer.receive_audio(100).receive_video(100).data();
     let sids: Vec<String> = (0..200).map(|number| format!("TR_{number}")).collect();
-    let codec = |number: usize| if number % 2 == 0 { Codec::Opus } else { Codec::Vp8 };
+    let codec = |number: usize| {
+        if number.is_multiple_of(2) {
+            Codec::Opus
+        } else {
+            Codec::Vp8
+        }
+    };
     let wanted: Vec<_> = sids
         .iter()
         .enumerate()

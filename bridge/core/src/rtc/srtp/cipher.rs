@@ -9,14 +9,14 @@ use super::{Master, SrtpProfile};
 #[derive(Debug)]
 pub(super) enum Cipher {
     Gcm(GcmCipher),
-    Sha1(Sha1Cipher),
+    Sha1(Box<Sha1Cipher>),
 }
 
 impl Cipher {
     pub(super) fn new(profile: SrtpProfile, master: Master<'_>, protocol: Protocol) -> Self {
         match profile {
             SrtpProfile::Aes128Gcm | SrtpProfile::Aes256Gcm => Self::Gcm(GcmCipher::new(master, protocol)),
-            SrtpProfile::Aes128CmSha1_80 => Self::Sha1(Sha1Cipher::new(master, protocol)),
+            SrtpProfile::Aes128CmSha1_80 => Self::Sha1(Box::new(Sha1Cipher::new(master, protocol))),
         }
     }
 

@@ -141,7 +141,7 @@ fn reference(profile: SrtpProfile, client: bool) -> Context {
 
 #[test]
 fn another_implementation_understands_us_and_we_it_over_two_rollovers() {
-    let now = Instant::now();
+    let now = crate::rtc::testing::instant();
     for profile in PROFILES {
         let (mut opener, mut peer) = pair(profile, 4);
         let (mut ref_sealer, mut ref_opener) = (reference(profile, true), reference(profile, true));
@@ -166,7 +166,7 @@ fn another_implementation_understands_us_and_we_it_over_two_rollovers() {
 
 #[test]
 fn a_packet_opens_once() {
-    let now = Instant::now();
+    let now = crate::rtc::testing::instant();
     for profile in PROFILES {
         let (mut opener, mut peer) = pair(profile, 4);
         let sealed: Vec<_> = [5, 3, 4, 2000]
@@ -189,7 +189,7 @@ fn a_packet_opens_once() {
 
 #[test]
 fn every_flipped_bit_is_noticed_and_leaves_no_state() {
-    let now = Instant::now();
+    let now = crate::rtc::testing::instant();
     for profile in PROFILES {
         let (mut opener, mut peer) = pair(profile, 4);
         let sealed = peer.seal_rtp(packet(1, 9), 0);
@@ -219,7 +219,7 @@ fn every_flipped_bit_is_noticed_and_leaves_no_state() {
 
 #[test]
 fn authentic_ssrcs_are_bounded_and_only_silent_ones_give_way() {
-    let now = Instant::now();
+    let now = crate::rtc::testing::instant();
     let (mut opener, mut peer) = pair(SrtpProfile::Aes128Gcm, 3);
     for ssrc in 1..=3 {
         assert!(open(&mut opener, now, &peer.seal_rtp(packet(ssrc, 1), 0)).is_ok());
@@ -240,7 +240,7 @@ fn authentic_ssrcs_are_bounded_and_only_silent_ones_give_way() {
 
 #[test]
 fn short_packets_are_refused() {
-    let now = Instant::now();
+    let now = crate::rtc::testing::instant();
     for profile in PROFILES {
         let (mut opener, _) = pair(profile, 3);
         for len in 0..40 {
@@ -282,7 +282,7 @@ proptest! {
 
     #[test]
     fn opening_random_bytes_never_succeeds(content in proptest::collection::vec(any::<u8>(), 12..200)) {
-        let now = Instant::now();
+        let now = crate::rtc::testing::instant();
         for profile in PROFILES {
             let (mut opener, _) = pair(profile, 3);
             prop_assert!(opener.open_rtcp(now, &mut content.clone()).is_err());

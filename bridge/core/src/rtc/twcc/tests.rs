@@ -46,7 +46,7 @@ fn read(body: &[u8]) -> (Vec<(u16, i64)>, Vec<u16>) {
 
 #[test]
 fn a_gap_between_two_feedbacks_is_reported_and_a_late_packet_reported_later() {
-    let start = Instant::now();
+    let start = crate::rtc::testing::instant();
     let at = |millis| start + Duration::from_millis(millis);
     let mut recorder = TwccRecorder::new(start);
     recorder.record(at(1000), 65_534);
@@ -69,7 +69,7 @@ fn a_gap_between_two_feedbacks_is_reported_and_a_late_packet_reported_later() {
 
 #[test]
 fn a_large_jump_starts_anew_and_memory_is_bounded() {
-    let start = Instant::now();
+    let start = crate::rtc::testing::instant();
     let mut recorder = TwccRecorder::new(start);
     recorder.record(start, 0);
     recorder.record(start, 30_000);
@@ -88,7 +88,7 @@ proptest! {
         steps in proptest::collection::vec((1_u16..5, 0_u64..400), 1..600),
         first: u16,
     ) {
-        let start = Instant::now();
+        let start = crate::rtc::testing::instant();
         let mut recorder = TwccRecorder::new(start);
         let (mut seq, mut millis) = (first, 0);
         let (mut sent, mut reported) = (Vec::new(), Vec::new());

@@ -162,20 +162,20 @@ fn feedback_crosses_in_both_directions() {
         ]
     );
     let srtp = world.peer.srtp.as_mut().unwrap();
-    let media = srtp.seal_rtp(packet(700, payload_type::VP8, 1, None, b"x"), 0);
+    let mut media = srtp.seal_rtp(packet(700, payload_type::VP8, 1, None, b"x"), 0);
     let compound = [
         PeerSrtp::sender_report(700, 1 << 40, 77),
         PeerSrtp::pli(ssrc),
         PeerSrtp::pli(ssrc + 1),
         PeerSrtp::nack(ssrc, &[3]),
     ];
-    let rtcp = srtp.seal_rtcp(compound.concat());
+    let mut rtcp = srtp.seal_rtcp(compound.concat());
     let (now, from) = (world.now, world.peer.addr);
     assert!(matches!(
-        world.session.handle_datagram(now, from, &mut media.clone()),
+        world.session.handle_datagram(now, from, &mut media),
         Received::Rtp(_)
     ));
-    let Received::Rtcp(items) = world.session.handle_datagram(now, from, &mut rtcp.clone()) else {
+    let Received::Rtcp(items) = world.session.handle_datagram(now, from, &mut rtcp) else {
         panic!()
     };
     let clock = RtcpIn::SenderReport {
@@ -214,7 +214,7 @@ fn what_the_forwarder_seals_opens_at_the_client() {
 
 #[test]
 fn installed_keys_stand_in_for_the_handshake_and_need_no_consent() {
-    let now = Instant::now();
+    let now = testing::instant();
     for profile in [
         SrtpProfile::Aes128Gcm,
         SrtpProfile::Aes256Gcm,

@@ -62,7 +62,7 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) fn new(flavour: Flavour) -> Self {
-        let now = Instant::now();
+        let now = testing::instant();
         let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
         let mut offer = OfferBuilder::first_join();
         offer.fingerprint(&certificate.fingerprint_str());

@@ -1,15 +1,7 @@
-//! The client's side, for simulations, benchmarks and tests: offers, SRTP, packets.
-//!
-//! Nothing here is part of a node. A simulated client is a [`OfferBuilder`] for signalling, a [`PeerSrtp`] made from the
-//! same keying material as `Session::install_keys`, and [`rtp_packet`] for media.
+//! Offers in the layout of real clients.
 
-use super::dtls::Certificate;
-use super::rtcp::{self, Item};
-use super::rtp::RtpHeader;
-use super::srtp::{SrtcpSealer, SrtpOpener, SrtpProfile, SrtpSealer, split_keying_material};
-use super::stun;
+use crate::rtc::sdp::ExtensionIds as Uri;
 use std::fmt::Write;
-use std::time::Instant;
 
 /// Ids of header extensions in every offer of an [`OfferBuilder`].
 pub mod extension {
@@ -39,16 +31,6 @@ pub mod payload_type {
     pub const H264: u8 = 108;
     /// RTX of H.264.
     pub const H264_RTX: u8 = 109;
-}
-
-/// A throw-away certificate. Unlike everything else in this crate it draws randomness and reads the wall clock.
-///
-/// # Panics
-/// If the operating system has no randomness.
-#[must_use]
-pub fn certificate() -> Certificate {
-    let made = dimpl::certificate::generate_self_signed_certificate().expect("randomness");
-    Certificate::from_der(made.certificate, made.private_key).expect("a certificate just made")
 }
 
 #[derive(Clone, Debug)]
@@ -280,7 +262,6 @@ const fn media_line(video: bool, prefer_h264: bool) -> &'static str {
 }
 
 fn extensions(video: bool) -> Vec<(u8, &'static str)> {
-    use super::sdp::ExtensionIds as Uri;
     let mut all = vec![
         (extension::ABS_SEND_TIME, Uri::ABS_SEND_TIME),
         (extension::TRANSPORT_CC, Uri::TRANSPORT_CC),
@@ -314,211 +295,3 @@ a=rtcp-fb:108 ccm fir\r\na=rtcp-fb:108 nack\r\na=rtcp-fb:108 nack pli\r\n\
 a=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\na=rtpmap:109 rtx/90000\r\n\
 a=fmtp:109 apt=108\r\na=rtpmap:45 AV1/90000\r\na=rtpmap:46 rtx/90000\r\na=fmtp:46 apt=45\r\na=rtpmap:116 red/90000\r\n\
 a=rtpmap:117 rtx/90000\r\na=fmtp:117 apt=116\r\na=rtpmap:118 ulpfec/90000\r\n";
-
-/// One client's SRTP, made from the keying material its session was given.
-#[derive(Debug)]
-pub struct PeerSrtp {
-    sealer: SrtpSealer,
-    rtcp_sealer: SrtcpSealer,
-    opener: SrtpOpener,
-}
-
-/// What a client reads from one RTCP item of the node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeerRtcp {
-    /// The node wants a picture of this stream.
-    Pli {
-        /// The client's SSRC.
-        ssrc: u32,
-    },
-    /// The node misses packets.
-    Nack {
-        /// The client's SSRC.
-        ssrc: u32,
-        /// Missing sequence numbers.
-        seqs: Vec<u16>,
-    },
-    /// The node's clock of a stream.
-    SenderReport {
-        /// The node's SSRC.
-        ssrc: u32,
-        /// NTP time, 32.32.
-        ntp: u64,
-        /// The same instant in RTP time.
-        rtp_time: u32,
-    },
-}
-
-impl PeerSrtp {
-    /// The client's side of `keying_material`; it remembers at most 1,024 incoming SSRCs.
-    ///
-    /// # Panics
-    /// If `keying_material` has not the profile's length.
-    #[must_use]
-    pub fn new(profile: SrtpProfile, keying_material: &[u8]) -> Self {
-        let (client, server) =
-            split_keying_material(profile, keying_material).expect("keying material's length");
-        Self {
-            sealer: SrtpSealer::new(profile, client),
-            rtcp_sealer: SrtcpSealer::new(profile, client),
-            opener: SrtpOpener::new(profile, server, 1024),
-        }
-    }
-
-    /// Seals a whole RTP packet; `rollovers` counts how often its sequence number has wrapped.
-    ///
-    /// # Panics
-    /// If `packet` is no RTP.
-    #[must_use]
-    pub fn seal_rtp(&mut self, mut packet: Vec<u8>, rollovers: u32) -> Vec<u8> {
-        let header = RtpHeader::parse(&packet).expect("an RTP packet");
-        let len = packet.len();
-        packet.resize(len + self.sealer.tag_bytes(), 0);
-        let index = u64::from(rollovers) << 16 | u64::from(header.seq);
-        let sealed = self
-            .sealer
-            .seal_rtp(&mut packet, header.len, len, header.ssrc, index);
-        packet.truncate(sealed);
-        packet
-    }
-
-    /// Opens an RTP packet of the node in place; none if it is not authentic or a replay.
-    pub fn open_rtp<'p>(&mut self, now: Instant, packet: &'p mut [u8]) -> Option<PeerRtp<'p>> {
-        let header = RtpHeader::parse(packet)?;
-        let len = self
-            .opener
-            .open_rtp(now, packet, header.len, header.ssrc, header.seq)
-            .ok()?;
-        let end = header.payload_end(packet, len)?;
-        let extensions = header.extensions(packet).collect();
-        Some(PeerRtp {
-            payload_type: header.payload_type,
-            marker: header.marker,
-            seq: header.seq,
-            time: header.time,
-            ssrc: header.ssrc,
-            extensions,
-            payload: &packet[header.len..end],
-        })
-    }
-
-    /// Seals a compound RTCP packet.
-    #[must_use]
-    pub fn seal_rtcp(&mut self, mut compound: Vec<u8>) -> Vec<u8> {
-        self.rtcp_sealer.seal(&mut compound);
-        compound
-    }
-
-    /// Opens a compound RTCP packet of the node; none if it is not authentic. Reports and transport feedback are
-    /// skipped.
-    pub fn open_rtcp(&mut self, now: Instant, packet: &mut [u8]) -> Option<Vec<PeerRtcp>> {
-        let len = self.opener.open_rtcp(now, packet).ok()?;
-        let items = rtcp::parse(&packet[..len], 1024)?;
-        Some(items.into_iter().map(PeerRtcp::from).collect())
-    }
-
-    /// A PLI about one of the node's streams, not yet sealed.
-    #[must_use]
-    pub fn pli(ssrc: u32) -> Vec<u8> {
-        let mut packet = Vec::new();
-        rtcp::write_pli(&mut packet, 1, ssrc);
-        packet
-    }
-
-    /// A NACK about one of the node's streams, not yet sealed.
-    #[must_use]
-    pub fn nack(ssrc: u32, seqs: &[u16]) -> Vec<u8> {
-        let mut packet = Vec::new();
-        rtcp::write_nack(&mut packet, 1, ssrc, seqs);
-        packet
-    }
-
-    /// A sender report of one of the client's streams, not yet sealed.
-    #[must_use]
-    pub fn sender_report(ssrc: u32, ntp: u64, rtp_time: u32) -> Vec<u8> {
-        let mut packet = Vec::new();
-        rtcp::write_sender_report(&mut packet, ssrc, ntp, rtp_time, 0, 0);
-        packet
-    }
-}
-
-impl From<Item> for PeerRtcp {
-    fn from(item: Item) -> Self {
-        match item {
-            Item::PictureWanted { ssrc } => Self::Pli { ssrc },
-            Item::Missing { ssrc, seqs } => Self::Nack { ssrc, seqs },
-            Item::SenderReport { ssrc, ntp, rtp_time } => Self::SenderReport { ssrc, ntp, rtp_time },
-        }
-    }
-}
-
-/// An opened RTP packet of the node.
-#[derive(Debug, PartialEq, Eq)]
-pub struct PeerRtp<'p> {
-    /// Payload type.
-    pub payload_type: u8,
-    /// Marker bit.
-    pub marker: bool,
-    /// Sequence number.
-    pub seq: u16,
-    /// RTP timestamp.
-    pub time: u32,
-    /// SSRC.
-    pub ssrc: u32,
-    /// Header extensions, as (id, data).
-    pub extensions: Vec<(u8, &'p [u8])>,
-    /// Payload without padding.
-    pub payload: &'p [u8],
-}
-
-/// The fixed part of an RTP packet to write.
-#[derive(Clone, Copy, Debug)]
-pub struct RtpFields {
-    /// Payload type.
-    pub payload_type: u8,
-    /// Marker bit.
-    pub marker: bool,
-    /// Sequence number.
-    pub seq: u16,
-    /// RTP timestamp.
-    pub time: u32,
-    /// SSRC.
-    pub ssrc: u32,
-}
-
-/// Writes an RTP packet with one-byte header extensions (ids 1 to 14, 1 to 16 bytes each).
-///
-/// # Panics
-/// If an extension does not fit that form.
-#[must_use]
-pub fn rtp_packet(fields: RtpFields, extensions: &[(u8, &[u8])], payload: &[u8]) -> Vec<u8> {
-    let mut packet = vec![0x80, fields.payload_type | u8::from(fields.marker) << 7];
-    packet.extend_from_slice(&fields.seq.to_be_bytes());
-    packet.extend_from_slice(&fields.time.to_be_bytes());
-    packet.extend_from_slice(&fields.ssrc.to_be_bytes());
-    if !extensions.is_empty() {
-        packet[0] |= 0x10;
-        let mut block = Vec::new();
-        for (id, data) in extensions {
-            assert!(
-                (1..=14).contains(id) && (1..=16).contains(&data.len()),
-                "a one-byte extension"
-            );
-            block.push(id << 4 | (data.len() - 1) as u8);
-            block.extend_from_slice(data);
-        }
-        block.resize(block.len().next_multiple_of(4), 0);
-        packet.extend_from_slice(&[0xbe, 0xde, 0, (block.len() / 4) as u8]);
-        packet.extend_from_slice(&block);
-    }
-    packet.extend_from_slice(payload);
-    packet
-}
-
-/// A client's connectivity check to `local_ufrag` of a session, signed with the session's password.
-#[must_use]
-pub fn connectivity_check(transaction: u64, local_ufrag: &str, password: &str, nominate: bool) -> Vec<u8> {
-    let mut id = [0; 12];
-    id[4..].copy_from_slice(&transaction.to_be_bytes());
-    stun::binding_request(id, &format!("{local_ufrag}:peer"), password, nominate, &[])
-}
