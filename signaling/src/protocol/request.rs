@@ -285,11 +285,18 @@ pub(super) fn track_request_of(request: proto::AddTrackRequest) -> TrackRequest 
             dtx_disabled: request.disable_dtx || has(TfNoDtx),
             red_disabled: request.disable_red,
             encryption: u8::try_from(request.encryption).unwrap_or_default(),
-            audio_features: request.audio_features,
+            audio_features: request
+                .audio_features
+                .into_iter()
+                .take(MAX_AUDIO_FEATURES)
+                .collect(),
         },
         second_encoding_of: Some(request.sid).filter(|sid| !sid.is_empty()).map(TrackSid),
     }
 }
+
+/// Audio features a client may list.
+const MAX_AUDIO_FEATURES: usize = 32;
 
 pub(super) fn source_of(source: i32) -> TrackSource {
     match proto::TrackSource::try_from(source) {

@@ -193,11 +193,15 @@ fn participant_of(
 /// Capabilities a client may list.
 const MAX_CAPABILITIES: usize = 32;
 
+/// Longest key of an attribute, in bytes; less than what may be a label between nodes.
+const MAX_KEY_BYTES: usize = 1_024;
+
 /// Whether attributes keep to the limits.
 pub(super) fn attributes_fit(attributes: &BTreeMap<String, String>, limits: &crate::limits::Limits) -> bool {
     let bytes: usize = attributes
         .iter()
         .map(|(key, value)| key.len() + value.len())
         .sum();
-    attributes.len() <= limits.attributes && bytes <= limits.attributes_bytes
+    let keys_fit = attributes.keys().all(|key| key.len() <= MAX_KEY_BYTES);
+    keys_fit && attributes.len() <= limits.attributes && bytes <= limits.attributes_bytes
 }

@@ -282,8 +282,13 @@ fn metadata_is_changed_where_the_token_allows_it_and_confirmed() {
     let effects = bench.ask(1, change(&[("causeway.node", "syd")]));
     assert_eq!(refusal(&effects), Refusal::NotAllowed);
     assert!(commands(&effects).is_empty());
-    let effects = bench.ask(1, change(&[("long", &"x".repeat(40_000))]));
-    assert_eq!(refusal(&effects), Refusal::LimitExceeded);
+    for (key, value) in [
+        ("long".to_owned(), "x".repeat(40_000)),
+        ("k".repeat(2_000), "v".to_owned()),
+    ] {
+        let effects = bench.ask(1, change(&[(&key, &value)]));
+        assert_eq!(refusal(&effects), Refusal::LimitExceeded);
+    }
 
     let mut bench = Bench::new();
     let mut who = newcomer("ada");
