@@ -15,7 +15,8 @@ use tracing::{info, warn};
 /// Who says hello with what, checked.
 enum Greeting {
     Welcome,
-    Refused(GoodbyeCause, CloseCause),
+    /// What the peer is told, if it should know, and why the link closes.
+    Refused(Option<GoodbyeCause>, CloseCause),
 }
 
 impl MeshCore {
@@ -24,7 +25,9 @@ impl MeshCore {
         match self.greet(node, hello) {
             Greeting::Refused(goodbye, cause) => {
                 self.counters.links_refused += 1;
-                self.out.goodbye(id, goodbye);
+                if let Some(goodbye) = goodbye {
+                    self.out.goodbye(id, goodbye);
+                }
                 self.out.close(id, cause);
                 self.links.remove(&id);
             }
@@ -47,7 +50,7 @@ impl MeshCore {
             let itself = hello.name == self.config.name && hello.incarnation == self.incarnation;
             if itself {
                 warn!(name = %hello.name, "the node has connected to itself; take its own address off the peer list");
-                return Greeting::Refused(GoodbyeCause::NameTaken, CloseCause::SelfConnection);
+                return Greeting::Refused(Some(GoodbyeCause::NameTaken), CloseCause::SelfConnection);
             }
             warn!(peer = %hello.name, ours = %self.config.name, "peer refused: it bears our name or id; rename one node");
             return refused(GoodbyeCause::NameTaken);
@@ -65,7 +68,7 @@ impl MeshCore {
         }
         if !self.peers.contains_key(&node) && !self.make_room_for_a_peer() {
             warn!(peer = %hello.name, "peer refused: limits.max_nodes is reached");
-            return Greeting::Refused(GoodbyeCause::ProtocolViolation, CloseCause::LimitReached);
+            return Greeting::Refused(None, CloseCause::LimitReached);
         }
         Greeting::Welcome
     }
@@ -143,5 +146,5 @@ impl MeshCore {
 }
 
 const fn refused(cause: GoodbyeCause) -> Greeting {
-    Greeting::Refused(cause, CloseCause::WeLeft(cause))
+    Greeting::Refused(Some(cause), CloseCause::WeLeft(cause))
 }

@@ -200,7 +200,10 @@ impl MeshCore {
         for record in participants {
             self.on_remote_record(from, name, record);
         }
-        self.resend_demands(name, from);
+        if same_stream {
+            // The origin may have withdrawn our demand when it began to tell anew.
+            self.resend_demands(name, from);
+        }
     }
 
     fn join_origin(&mut self, from: NodeId, name: &RoomName, epoch: Epoch, seal_key: SealKey) {

@@ -173,7 +173,7 @@ pub fn announce(session: SessionId, sid: &str, kind: MediaKind) -> SessionComman
         layers: Vec::new(),
         client: ClientTrackFacts::default(),
     };
-    let cid = format!("cid of {sid}");
+    let cid = format!("cid-{sid}");
     SessionCommand::AnnounceTrack {
         session,
         track: Box::new(AnnouncedTrack { cid, record }),

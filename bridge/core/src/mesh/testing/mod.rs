@@ -9,6 +9,7 @@ mod clients;
 mod fake_shards;
 mod net;
 mod pipe;
+mod wires;
 
 pub use chance::Chance;
 pub use clients::{ClientsView, announce, join_command};

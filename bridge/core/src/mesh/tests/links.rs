@@ -223,6 +223,29 @@ fn commands_of_other_nodes_are_counted_and_do_no_harm() {
 }
 
 #[test]
+fn links_and_nodes_are_bounded() {
+    let now = beginning();
+    let mut config = MeshConfig::named("fra");
+    config.limits.max_links = 3;
+    config.limits.max_nodes = 3;
+    let core = MeshCore::new(config, [1; 32], now, UnixMillis(1_000_000));
+    let mut bench = Bench { core, now };
+    for link in 1..=4 {
+        bench.dial(link, LinkDirection::Accepted);
+    }
+    assert_eq!(bench.closed(), [(LinkId(4), CloseCause::LimitReached)]);
+    bench.hear(1, hello("sin", 1));
+    bench.hear(2, hello("syd", 1));
+    bench.hear(3, hello("nyc", 1));
+    assert_eq!(bench.closed(), [(LinkId(3), CloseCause::LimitReached)]);
+    // A dead peer makes room for a new one.
+    bench.core.handle_link_down(now, LinkId(1));
+    bench.dial(5, LinkDirection::Accepted);
+    bench.hear(5, hello("nyc", 1));
+    assert_eq!(bench.closed(), []);
+}
+
+#[test]
 fn random_bytes_are_no_probe() {
     let mut bench = Bench::new("fra");
     bench.dial(1, LinkDirection::Accepted);

@@ -52,6 +52,17 @@ fn a_killed_node_is_dead_everywhere_within_two_seconds_over_330_ms_links() {
         assert_eq!(state(&net, 1, 0), LinkState::Down, "seed {seed}");
         net.run(ms(1_000));
         for node in 1..3 {
+            let view = net.core(node).expect("the node runs").view();
+            let dead = view
+                .nodes
+                .iter()
+                .find(|known| known.id == net.id(0))
+                .expect("the dead node stays listed");
+            assert_eq!(
+                dead.facts.as_ref().map(|facts| facts.name.as_str()),
+                Some("fra"),
+                "for people"
+            );
             assert!(!is_alive(&net, node, 0), "seed {seed}");
             assert_eq!(seen(&net, node, "r"), ["ben", "eve"], "seed {seed}");
             assert_eq!(net.core(node).unwrap().view().rooms[0].participants.len(), 2);

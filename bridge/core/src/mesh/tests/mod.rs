@@ -5,6 +5,7 @@ mod links;
 mod liveness;
 mod random;
 mod refusals;
+mod resync;
 mod rooms;
 mod roster;
 mod route;

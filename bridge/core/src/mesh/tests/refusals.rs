@@ -13,16 +13,16 @@ use relay_proto::row::{Row, RowKey, RowValue, RowVersion};
 use relay_proto::session::{RoomChange, SessionCommand, SessionFact};
 use relay_proto::unit::UnixMillis;
 
-const LINK: LinkId = LinkId(1);
+pub(super) const LINK: LinkId = LinkId(1);
 
 /// A node called `fra` with `ann` in room `r`, and a hand-made peer `sin` that has said hello.
-struct Scene {
-    core: MeshCore,
-    now: std::time::Instant,
+pub(super) struct Scene {
+    pub(super) core: MeshCore,
+    pub(super) now: std::time::Instant,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let now = beginning();
         let core = MeshCore::new(MeshConfig::named("fra"), [1; 32], now, UnixMillis(1_000_000));
         let mut scene = Self { core, now };
@@ -45,7 +45,7 @@ impl Scene {
         scene
     }
 
-    fn hear(&mut self, message: ControlMessage) {
+    pub(super) fn hear(&mut self, message: ControlMessage) {
         self.core.handle_control(self.now, LINK, message);
     }
 
@@ -57,7 +57,7 @@ impl Scene {
         }));
     }
 
-    fn snapshot(&mut self, epoch: u32, participants: Vec<ParticipantRecord>) {
+    pub(super) fn snapshot(&mut self, epoch: u32, participants: Vec<ParticipantRecord>) {
         self.room(
             epoch,
             RoomEvent::Snapshot {
@@ -67,7 +67,7 @@ impl Scene {
         );
     }
 
-    fn outputs(&mut self) -> Vec<MeshOutput> {
+    pub(super) fn outputs(&mut self) -> Vec<MeshOutput> {
         std::iter::from_fn(|| self.core.poll_output()).collect()
     }
 
@@ -89,7 +89,7 @@ impl Scene {
     }
 }
 
-fn somebody(home: &str, serial: u32, identity: &str) -> ParticipantRecord {
+pub(super) fn somebody(home: &str, serial: u32, identity: &str) -> ParticipantRecord {
     let SessionCommand::OpenSession(open) = join_command(NodeId::of(home), serial, "r", identity) else {
         unreachable!("invariant: a join command opens a session");
     };
