@@ -21,3 +21,5 @@ pub mod relay;
 pub mod room;
 pub mod rtc;
 pub mod shard;
+#[cfg(test)]
+mod simulation;

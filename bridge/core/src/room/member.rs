@@ -3,7 +3,7 @@
 use crate::rtc::{Downlink, Session};
 use relay_proto::id::{Layer, ParticipantSid, SessionId, TrackSid};
 use relay_proto::session::{AnnouncedTrack, TrackWish};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Changes of a room's tracks within this time become one new offer.
@@ -58,6 +58,9 @@ pub struct Member {
     pub has_offered: bool,
     /// Repairs it may still get in this tick.
     pub repairs_left: u32,
+    /// Tracks that ended while a section still carried them. Until that section has been answered without them, a
+    /// track of the same id gets none: its packets would use numbers of the old stream again.
+    ended: BTreeSet<TrackSid>,
     subscriptions: BTreeMap<TrackSid, bool>,
     wishes: BTreeMap<TrackSid, TrackWish>,
     asking: Asking,
@@ -85,6 +88,7 @@ impl Member {
             free_sections: (0, 0),
             has_offered: false,
             repairs_left: 0,
+            ended: BTreeSet::new(),
             subscriptions: BTreeMap::new(),
             wishes: BTreeMap::new(),
             asking: Asking::Settled,
@@ -130,10 +134,13 @@ impl Member {
         true
     }
 
-    /// Forgets what it said about a track that is gone.
-    pub fn forget_track(&mut self, track: &TrackSid) {
+    /// A track is gone: forgets what was said about it, and keeps its section from serving a namesake.
+    pub fn track_ended(&mut self, track: &TrackSid) {
         self.subscriptions.remove(track);
         self.wishes.remove(track);
+        if self.downlinks.iter().any(|section| section.track == *track) {
+            self.ended.insert(track.clone());
+        }
     }
 
     /// What it receives may have to change: ask for an offer soon.
@@ -143,10 +150,15 @@ impl Member {
         }
     }
 
-    /// The client has offered; whatever it was asked for is answered.
-    pub const fn offered(&mut self) {
+    /// The client has offered and was answered; whatever it was asked for is done. A track that came back under an
+    /// ended one's id is looked at again.
+    pub fn answered(&mut self, now: Instant) {
         self.has_offered = true;
         self.asking = Asking::Settled;
+        if !self.ended.is_empty() {
+            self.ended.clear();
+            self.tracks_changed(now);
+        }
     }
 
     /// The client has just been asked for an offer.

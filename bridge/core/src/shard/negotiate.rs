@@ -69,7 +69,7 @@ impl ShardCore {
     fn negotiated(&mut self, now: Instant, slot: u32, offer_id: u32, negotiated: Negotiated) {
         let member = &mut self.members[slot as usize];
         let session = member.session;
-        member.offered();
+        member.answered(now);
         member.free_sections = (negotiated.free_audios, negotiated.free_videos);
         self.mux.insert(slot, self.members[slot as usize].rtc.ufrag());
         let sections = negotiated

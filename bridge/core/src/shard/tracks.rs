@@ -43,7 +43,7 @@ impl ShardCore {
         }
         for member in &room.members {
             let member = &mut self.members[*member as usize];
-            member.forget_track(&track.identity.sid);
+            member.track_ended(&track.identity.sid);
             member.tracks_changed(now);
         }
     }

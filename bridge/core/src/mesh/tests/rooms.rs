@@ -96,7 +96,7 @@ fn a_track_is_told_to_others_only_once_its_media_is_bound() {
     let facts = net.take_facts(0);
     let announced = facts.iter().position(|fact| {
         matches!(fact, SessionFact::TrackAnnounced { cid, track, .. }
-        if cid == "cid of TR_1" && track.alias == alias && track.codec.is_none())
+        if cid == "cid-TR_1" && track.alias == alias && track.codec.is_none())
     });
     let told = facts.iter().position(|fact| {
         matches!(fact, SessionFact::RoomChanged { change: RoomChange::ParticipantUpserted(record), .. }
