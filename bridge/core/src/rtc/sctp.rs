@@ -255,24 +255,20 @@ impl DataChannels {
                 counters.data_dropped += 1;
                 continue;
             };
+            use PayloadProtocolIdentifier::{Binary, BinaryEmpty, Dcep, String};
+            let reliable = channel == Some(Channel::Reliable);
             match (chunks.ppi, channel) {
-                (PayloadProtocolIdentifier::Dcep, _) => self.handle_dcep(now, id, payload.freeze(), counters),
-                (
-                    PayloadProtocolIdentifier::Binary | PayloadProtocolIdentifier::String,
-                    Some(Channel::Reliable),
-                ) => {
+                (Dcep, _) => self.handle_dcep(now, id, payload.freeze(), counters),
+                (Binary | String, Some(Channel::Reliable | Channel::Lossy)) => {
                     self.received.push_back(DataIn {
-                        reliable: true,
+                        reliable,
                         payload: payload.to_vec(),
                     });
                 }
-                (
-                    PayloadProtocolIdentifier::Binary | PayloadProtocolIdentifier::String,
-                    Some(Channel::Lossy),
-                ) => {
+                (BinaryEmpty, Some(Channel::Reliable | Channel::Lossy)) => {
                     self.received.push_back(DataIn {
-                        reliable: false,
-                        payload: payload.to_vec(),
+                        reliable,
+                        payload: Vec::new(),
                     });
                 }
                 _ => counters.data_dropped += 1,
@@ -328,9 +324,15 @@ impl DataChannels {
                 continue;
             };
             self.waiting_bytes -= payload.len();
-            let written = association.stream(id).and_then(|mut stream| {
-                stream.write_chunk_with_ppi(now, &payload, PayloadProtocolIdentifier::Binary)
-            });
+            // SCTP carries no empty messages (RFC 8831 section 6.6).
+            let (payload, kind) = if payload.is_empty() {
+                (Bytes::from_static(&[0]), PayloadProtocolIdentifier::BinaryEmpty)
+            } else {
+                (payload, PayloadProtocolIdentifier::Binary)
+            };
+            let written = association
+                .stream(id)
+                .and_then(|mut stream| stream.write_chunk_with_ppi(now, &payload, kind));
             if written.is_err() {
                 counters.data_dropped += 1;
             }
@@ -356,3 +358,6 @@ fn channel_of(open: &DataChannelOpen) -> Channel {
         _ => Channel::Other,
     }
 }
+
+#[cfg(test)]
+mod tests;

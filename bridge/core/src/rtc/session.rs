@@ -294,11 +294,16 @@ impl Session {
         self.keys.as_mut().map(|keys| &mut keys.sealer)
     }
 
-    /// Queues RTCP; it leaves, bundled, with the next `poll_transmit`. Dropped before keys.
+    /// Queues RTCP; it leaves, bundled, with the next `poll_transmit`. Dropped before keys, and when too much waits.
     pub fn send_rtcp(&mut self, packet: RtcpOut) {
-        if self.is_connected() {
-            self.pending_rtcp.push(packet);
+        if !self.is_connected() {
+            return;
         }
+        if self.pending_rtcp.len() >= self.config.limits.max_queued_datagrams {
+            self.counters.transmit_dropped += 1;
+            return;
+        }
+        self.pending_rtcp.push(packet);
     }
 
     /// Sends on the client's data channel; queued, within bounds, until it is open.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 /// Largest compound RTCP packet before sealing.
 const MAX_COMPOUND_BYTES: usize = 1_100;
-/// Most sequence numbers in one outgoing NACK.
+/// Most sequence numbers in one outgoing NACK packet.
 const MAX_NACKED: usize = 250;
 
 impl Session {
@@ -62,25 +62,30 @@ impl Session {
 
     /// Bundles what `send_rtcp` has queued.
     pub(super) fn write_pending_rtcp(&mut self) {
-        if self.pending_rtcp.is_empty() {
-            return;
-        }
-        let mut compound = Vec::with_capacity(256);
+        let mut compound = Vec::new();
         for packet in std::mem::take(&mut self.pending_rtcp) {
-            if compound.len() > MAX_COMPOUND_BYTES - 4 * MAX_NACKED.min(100) {
-                self.send_compound(std::mem::take(&mut compound));
+            for written in self.write_rtcp(&packet) {
+                if compound.len() + written.len() > MAX_COMPOUND_BYTES {
+                    self.send_compound(std::mem::take(&mut compound));
+                }
+                compound.extend_from_slice(&written);
             }
-            self.append(&mut compound, &packet);
         }
         self.send_compound(compound);
     }
 
-    fn append(&self, compound: &mut Vec<u8>, packet: &RtcpOut) {
+    /// The packets an item takes: one, or several for a NACK of many.
+    fn write_rtcp(&self, packet: &RtcpOut) -> Vec<Vec<u8>> {
+        let mut out = Vec::with_capacity(32);
         match packet {
-            RtcpOut::Pli { ssrc } => rtcp::write_pli(compound, self.feedback_ssrc, *ssrc),
+            RtcpOut::Pli { ssrc } => rtcp::write_pli(&mut out, self.feedback_ssrc, *ssrc),
             RtcpOut::Nack { ssrc, seqs } => {
-                let seqs = &seqs[..seqs.len().min(MAX_NACKED)];
-                rtcp::write_nack(compound, self.feedback_ssrc, *ssrc, seqs);
+                let parts = seqs.chunks(MAX_NACKED).map(|part| {
+                    let mut out = Vec::with_capacity(12 + 4 * part.len());
+                    rtcp::write_nack(&mut out, self.feedback_ssrc, *ssrc, part);
+                    out
+                });
+                return parts.collect();
             }
             RtcpOut::SenderReport {
                 ssrc,
@@ -89,9 +94,10 @@ impl Session {
                 packets,
                 bytes,
             } => {
-                rtcp::write_sender_report(compound, *ssrc, *ntp, *rtp_time, *packets, *bytes);
+                rtcp::write_sender_report(&mut out, *ssrc, *ntp, *rtp_time, *packets, *bytes);
             }
         }
+        vec![out]
     }
 
     fn send_compound(&mut self, mut compound: Vec<u8>) {

@@ -191,6 +191,19 @@ fn feedback_crosses_in_both_directions() {
 }
 
 #[test]
+fn a_large_nack_is_split_into_datagrams_that_fit() {
+    let (mut world, _) = publishing(24);
+    let seqs: Vec<u16> = (0..1000).map(|number| number * 20).collect();
+    world.session.send_rtcp(RtcpOut::Nack { ssrc: 100, seqs });
+    let mut sizes = Vec::new();
+    while let Some((_, datagram)) = world.session.poll_transmit() {
+        sizes.push(datagram.len());
+    }
+    assert_eq!(sizes.len(), 4);
+    assert!(sizes.iter().all(|size| *size < 1200));
+}
+
+#[test]
 fn what_the_forwarder_seals_opens_at_the_client() {
     let mut world = world(Peer::new(Flavour::Both), 0, 23);
     world.connect();

@@ -1,0 +1,210 @@
+use super::*;
+use crate::rtc::random::SeededRandom;
+use crate::rtc::testing;
+use rtc_datachannel::message::message_channel_open::ChannelType;
+use rtc_sctp::{ClientConfig, Endpoint};
+use std::time::Duration;
+
+/// A client's SCTP against ours, without DTLS between them.
+struct Bench {
+    ours: DataChannels,
+    counters: RtcCounters,
+    endpoint: Endpoint,
+    theirs: Association,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let now = testing::instant();
+        let mut endpoint = Endpoint::new(
+            PLACEHOLDER,
+            TransportProtocol::UDP,
+            Arc::new(EndpointConfig::new()),
+            None,
+        );
+        let (_, theirs) = endpoint
+            .connect(now, ClientConfig::default(), PLACEHOLDER)
+            .unwrap();
+        let ours = DataChannels::new(&RtcLimits::default());
+        Self {
+            ours,
+            counters: RtcCounters::default(),
+            endpoint,
+            theirs,
+            now,
+        }
+    }
+
+    /// Their packets that are ready.
+    fn outgoing(&mut self) -> Vec<Bytes> {
+        let mut packets = Vec::new();
+        while let Some(transmit) = self.theirs.poll_transmit(self.now) {
+            if let Payload::RawEncode(contents) = transmit.message {
+                packets.extend(contents);
+            }
+        }
+        packets
+    }
+
+    fn exchange(&mut self) {
+        for _ in 0..20 {
+            self.now += Duration::from_millis(100);
+            self.theirs.handle_timeout(self.now);
+            for packet in self.outgoing() {
+                self.ours
+                    .handle_packet(self.now, packet.to_vec(), &mut self.counters);
+            }
+            self.ours.handle_timeout(self.now, &mut self.counters);
+            for packet in self.ours.poll_transmit(self.now) {
+                if let Some((_, DatagramEvent::AssociationEvent(event))) =
+                    self.endpoint.handle(self.now, PLACEHOLDER, None, packet)
+                {
+                    self.theirs.handle_event(event);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, id: u16, label: &str) {
+        let mut stream = self
+            .theirs
+            .open_stream(id, PayloadProtocolIdentifier::Binary)
+            .unwrap();
+        let open = Message::DataChannelOpen(DataChannelOpen {
+            channel_type: ChannelType::Reliable,
+            priority: 0,
+            reliability_parameter: 0,
+            label: label.as_bytes().to_vec(),
+            protocol: Vec::new(),
+        });
+        stream
+            .write_sctp(
+                self.now,
+                &open.marshal().unwrap().freeze(),
+                PayloadProtocolIdentifier::Dcep,
+            )
+            .unwrap();
+    }
+
+    fn write(&mut self, id: u16, payload: &[u8], kind: PayloadProtocolIdentifier) {
+        self.theirs
+            .stream(id)
+            .unwrap()
+            .write_with_ppi(self.now, payload, kind)
+            .unwrap();
+    }
+}
+
+#[test]
+fn only_the_two_known_channels_carry_messages() {
+    let mut bench = Bench::new();
+    bench.exchange();
+    bench.open(0, "_reliable");
+    bench.open(2, "_data_track");
+    bench.write(0, b"binary", PayloadProtocolIdentifier::Binary);
+    bench.write(0, &[0], PayloadProtocolIdentifier::BinaryEmpty);
+    bench.write(2, b"nobody listens", PayloadProtocolIdentifier::Binary);
+    bench.write(0, &vec![1; 70_000], PayloadProtocolIdentifier::Binary);
+    bench.exchange();
+    assert_eq!(
+        bench.ours.poll_received(),
+        Some(DataIn {
+            reliable: true,
+            payload: b"binary".to_vec()
+        })
+    );
+    assert_eq!(
+        bench.ours.poll_received(),
+        Some(DataIn {
+            reliable: true,
+            payload: Vec::new()
+        })
+    );
+    assert_eq!(bench.ours.poll_received(), None);
+    assert_eq!(bench.counters.data_dropped, 2);
+}
+
+#[test]
+fn messages_wait_for_their_channel_and_keep_their_order() {
+    let mut bench = Bench::new();
+    for number in 0..3 {
+        bench
+            .ours
+            .send(bench.now, true, Bytes::from(vec![number]), &mut bench.counters)
+            .unwrap();
+    }
+    bench
+        .ours
+        .send(bench.now, true, Bytes::new(), &mut bench.counters)
+        .unwrap();
+    bench.exchange();
+    assert_eq!(bench.ours.waiting_bytes, 3);
+    bench.open(0, "_reliable");
+    bench.exchange();
+    let mut received = Vec::new();
+    while let Ok(Some(chunks)) = bench.theirs.stream(0).unwrap().read_sctp() {
+        received.push((chunks.ppi, chunks.to_payload(10).unwrap().to_vec()));
+    }
+    let numbers: Vec<u8> = received[1..].iter().map(|(_, payload)| payload[0]).collect();
+    assert_eq!(numbers, [0, 1, 2, 0]);
+    assert_eq!(received[4].0, PayloadProtocolIdentifier::BinaryEmpty);
+    assert_eq!(bench.ours.waiting_bytes, 0);
+}
+
+#[test]
+fn repeated_first_packets_make_a_bounded_number_of_associations() {
+    let mut bench = Bench::new();
+    let init = bench.outgoing().remove(0);
+    for _ in 0..1000 {
+        bench
+            .ours
+            .handle_packet(bench.now, init.to_vec(), &mut bench.counters);
+        assert!(bench.ours.handshakes.len() <= MAX_HANDSHAKES);
+    }
+    bench.exchange();
+    assert!(bench.ours.established.is_some() && bench.ours.handshakes.is_empty());
+    bench
+        .ours
+        .handle_packet(bench.now, init.to_vec(), &mut bench.counters);
+    assert!(bench.ours.handshakes.is_empty());
+}
+
+#[test]
+fn a_client_that_opens_too_many_streams_loses_its_channels() {
+    let mut bench = Bench::new();
+    bench.exchange();
+    for id in 0..=MAX_STREAMS as u16 {
+        bench.open(id, "x");
+    }
+    bench.exchange();
+    assert!(bench.ours.streams.is_empty());
+    assert!(bench.counters.bad_sctp > 0);
+    bench.exchange();
+    assert_eq!(bench.ours.poll_received(), None);
+}
+
+#[test]
+fn random_packets_neither_panic_nor_open_anything() {
+    let mut bench = Bench::new();
+    bench.exchange();
+    let mut dice = SeededRandom::new(&[3; 32]);
+    let mut established = Bench::new();
+    established.exchange();
+    for round in 0..20_000_u32 {
+        let words = dice.number() % 40;
+        let mut packet: Vec<u8> = (0..words).flat_map(|_| dice.number().to_be_bytes()).collect();
+        if round % 2 == 0 && packet.len() > 16 {
+            packet[12] = (round / 2 % 16) as u8;
+        }
+        bench.ours.handle_packet(bench.now, packet, &mut bench.counters);
+    }
+    assert!(bench.ours.streams.is_empty() && bench.ours.handshakes.is_empty());
+    bench.open(0, "_reliable");
+    bench.write(0, b"still works", PayloadProtocolIdentifier::Binary);
+    bench.exchange();
+    assert_eq!(
+        bench.ours.poll_received().map(|message| message.payload),
+        Some(b"still works".to_vec())
+    );
+}
