@@ -3,7 +3,15 @@
 //!
 //! Nothing here decides about rooms, tracks or layers. [`config`] is what the operator says; [`link`] joins nodes. [`shard`] runs the media threads.
 
+pub mod cli;
 pub mod config;
 pub mod control;
+pub mod http;
+pub mod incarnation;
 pub mod link;
+pub mod media;
+pub mod metrics;
+pub mod node;
+pub mod places;
 pub mod shard;
+pub mod telemetry;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `causeway`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bridge::cli::main()
+}

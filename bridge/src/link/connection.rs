@@ -4,6 +4,7 @@ use super::event::{CloseReason, DatagramSink, LinkEvent, OpenedLink};
 use super::explain::close_reason;
 use super::handle::{LinkHandle, MAX_QUEUED_CONTROL, Shared};
 use super::tls::PeerNames;
+use super::transport::SMALLEST_MTU;
 use super::{LinkEstimate, pump, reader, writer};
 use bridge_core::mesh::io::{LinkDirection, LinkId};
 use quinn::Connection;
@@ -11,7 +12,7 @@ use relay_proto::id::NodeId;
 use rustls::pki_types::CertificateDer;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 /// Where a link reports to.
 #[derive(Clone)]
@@ -29,6 +30,18 @@ pub(super) struct EndedLink {
     pub(super) reason: CloseReason,
     /// UDP payload the path took.
     pub(super) mtu: u16,
+}
+
+impl EndedLink {
+    /// A link whose task has panicked or went down with the runtime.
+    pub(super) fn failed(error: &JoinError) -> Self {
+        let reason = CloseReason::Lost(format!("the link's task failed: {error}"));
+        Self {
+            peer: None,
+            reason,
+            mtu: SMALLEST_MTU,
+        }
+    }
 }
 
 /// Runs a link until it ends.

@@ -139,6 +139,11 @@ impl LinkEndpoint {
         }
     }
 
+    /// Waits until no link is left.
+    pub async fn wait_idle(&self) {
+        self.endpoint.wait_idle().await;
+    }
+
     /// Closes every link at once and waits until the peers have been told.
     pub async fn close(&self) {
         self.endpoint.close(quinn::VarInt::from_u32(0), b"stopping");
@@ -218,7 +223,15 @@ impl LinkEndpoint {
         let link = LinkId(self.next_link.fetch_add(1, Ordering::Relaxed));
         let address = connection.remote_address();
         tracing::debug!(link = link.0, %address, ?direction, "link opened");
-        let ended = run_link(link, direction, connection, estimate, self.outlets.clone()).await;
+        // A task of its own: whoever waits for the end may be stopped without cutting off the link's last words.
+        let running = tokio::spawn(run_link(
+            link,
+            direction,
+            connection,
+            estimate,
+            self.outlets.clone(),
+        ));
+        let ended = running.await.unwrap_or_else(|error| EndedLink::failed(&error));
         match &ended.reason {
             CloseReason::Protocol(_) | CloseReason::ControlOverflow => {
                 tracing::warn!(link = link.0, %address, reason = %ended.reason, "link closed");

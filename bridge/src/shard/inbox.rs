@@ -39,6 +39,7 @@ pub struct Receiving {
 pub(super) struct Bell {
     pub(super) event: EventFd,
     asleep: AtomicBool,
+    stopping: AtomicBool,
 }
 
 impl Bell {
@@ -53,6 +54,17 @@ impl Bell {
             // Somebody rang. The event is non-blocking: nothing to take back is no error.
             let _ = self.event.read();
         }
+    }
+
+    /// Orders the shard to end.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+
+    /// Whether the shard is to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
     }
 
     fn ring(&self) {
@@ -74,6 +86,7 @@ pub fn inbox() -> io::Result<(ShardInbox, Receiving)> {
     let bell = Arc::new(Bell {
         event,
         asleep: AtomicBool::new(false),
+        stopping: AtomicBool::new(false),
     });
     let inbox = ShardInbox {
         commands,

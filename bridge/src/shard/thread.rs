@@ -1,6 +1,6 @@
 //! The loop of a media thread.
 
-use super::inbox::Receiving;
+use super::inbox::{Bell, Receiving};
 use super::routes::{LinkTable, hand_over};
 use super::socket::{BATCH, MediaSocket, SendFailures};
 use bridge_core::shard::ShardCore;
@@ -43,10 +43,11 @@ pub struct ShardReport {
     pub unlinked: u64,
 }
 
-/// A running media thread. It ends when every sender of its inbox is gone.
+/// A running media thread. It ends when told to, or when every sender of its inbox is gone.
 #[derive(Debug)]
 pub struct ShardThread {
     report: Arc<Mutex<ShardReport>>,
+    bell: Arc<Bell>,
     thread: JoinHandle<()>,
 }
 
@@ -64,7 +65,7 @@ impl ShardThread {
         events: mpsc::Sender<ShardEvent>,
     ) -> io::Result<Self> {
         let report = Arc::new(Mutex::default());
-        let published = report.clone();
+        let (published, bell) = (report.clone(), inbox.bell.clone());
         let thread = std::thread::Builder::new()
             .name(format!("shard-{}", shard.0))
             .spawn(move || {
@@ -89,7 +90,7 @@ impl ShardThread {
                     tracing::error!(shard = shard.0, %error, "a media thread has failed");
                 }
             })?;
-        Ok(Self { report, thread })
+        Ok(Self { report, bell, thread })
     }
 
     /// What the shard has done, at most a quarter of a second old.
@@ -98,8 +99,9 @@ impl ShardThread {
         self.report.clone()
     }
 
-    /// Waits for the end of the thread.
-    pub fn join(self) {
+    /// Ends the thread and waits for it: at most as long as one batch takes.
+    pub fn stop(self) {
+        self.bell.stop();
         if self.thread.join().is_err() {
             tracing::error!("a media thread has panicked");
         }
@@ -114,8 +116,8 @@ struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // Nobody listens where the whole node stops.
-        let _ = self.events.blocking_send(ShardEvent::Ended(self.shard));
+        // Nobody listens where the whole node stops; where the queue is full, the sender's end says the same.
+        let _ = self.events.try_send(ShardEvent::Ended(self.shard));
     }
 }
 
@@ -136,7 +138,7 @@ struct Running {
 
 impl Running {
     fn run(&mut self) -> io::Result<()> {
-        loop {
+        while !self.inbox.bell.is_stopping() {
             let now = Instant::now();
             let Some(taken) = self.take_inbox(now) else {
                 return Ok(());
@@ -152,6 +154,7 @@ impl Running {
                 self.sleep()?;
             }
         }
+        Ok(())
     }
 
     /// Feeds what other threads have queued; returns how much, or none where all of them are gone.
@@ -213,7 +216,8 @@ impl Running {
         bell.going_to_sleep();
         let waiting = !self.inbox.commands.is_empty()
             || !self.inbox.relayed.is_empty()
-            || self.inbox.commands.is_closed();
+            || self.inbox.commands.is_closed()
+            || bell.is_stopping();
         if !waiting {
             let due = self
                 .core

@@ -1,0 +1,300 @@
+//! Figures for Prometheus, read when somebody asks for them. Never labelled by room or participant: their number is
+//! unbounded and their names are private.
+
+use crate::control::MeshFeed;
+use crate::shard::TrackRoutes;
+use crate::shard::thread::ShardReport;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// Where the figures come from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Registry>);
+
+/// What is looked at for each answer.
+pub struct Sources {
+    /// Signalling.
+    pub signaling: Arc<signaling::Counters>,
+    /// The shards, in order.
+    pub shards: Vec<Arc<Mutex<ShardReport>>>,
+    /// What links had no shard for.
+    pub tracks: Arc<TrackRoutes>,
+    /// The mesh.
+    pub feed: watch::Receiver<Option<Arc<MeshFeed>>>,
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sources")
+    }
+}
+
+impl Metrics {
+    /// Metrics over `sources`, all named `causeway_…`.
+    #[must_use]
+    pub fn new(sources: Sources) -> Self {
+        let mut registry = Registry::with_prefix("causeway");
+        registry.register_collector(Box::new(sources));
+        Self(Arc::new(registry))
+    }
+
+    /// The answer of `/metrics` (OpenMetrics text).
+    ///
+    /// # Errors
+    /// Never in practice: writing to a string does not fail.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut answer = String::new();
+        text::encode(&mut answer, &self.0)?;
+        Ok(answer)
+    }
+}
+
+/// A figure with one value per label.
+type Labelled = Vec<(String, f64)>;
+
+impl Collector for Sources {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, value) in self.signaling.each() {
+            gauge(
+                &mut encoder,
+                &format!("signaling_{name}"),
+                "signalling, see its name",
+                value as f64,
+            )?;
+        }
+        self.encode_shards(&mut encoder)?;
+        counter(
+            &mut encoder,
+            "relay_unrouted",
+            "datagrams of links without a shard",
+            self.tracks.unrouted(),
+        )?;
+        counter(
+            &mut encoder,
+            "relay_overflowed",
+            "datagrams shards had no room for",
+            self.tracks.overflowed(),
+        )?;
+        self.encode_mesh(&mut encoder)
+    }
+}
+
+impl Sources {
+    fn encode_shards(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        type Field = (&'static str, &'static str, bool, fn(&ShardReport) -> u64);
+        const FIELDS: &[Field] = &[
+            ("shard_sessions", "client sessions now", true, |r| {
+                r.counters.sessions
+            }),
+            ("shard_rooms", "rooms now", true, |r| r.counters.rooms),
+            ("shard_tracks", "tracks now, local and remote", true, |r| {
+                r.counters.tracks
+            }),
+            ("shard_legs", "tracks times viewers now", true, |r| {
+                r.counters.legs
+            }),
+            ("shard_datagrams_in", "datagrams from clients", false, |r| {
+                r.counters.datagrams_in
+            }),
+            ("shard_datagrams_unknown", "datagrams of no session", false, |r| {
+                r.counters.datagrams_unknown
+            }),
+            ("shard_packets_in", "media packets from clients", false, |r| {
+                r.counters.packets_in
+            }),
+            ("shard_packets_refused", "media packets refused", false, |r| {
+                r.counters.packets_refused
+            }),
+            ("shard_batches_out", "batches of media to clients", false, |r| {
+                r.counters.batches_out
+            }),
+            ("shard_bytes_out", "bytes of media to clients", false, |r| {
+                r.counters.bytes_out
+            }),
+            ("shard_repairs_out", "packets sent again", false, |r| {
+                r.counters.repairs_out
+            }),
+            ("shard_repairs_refused", "repairs refused", false, |r| {
+                r.counters.repairs_refused
+            }),
+            ("shard_keyframe_requests", "keyframes asked for", false, |r| {
+                r.counters.keyframe_requests
+            }),
+            ("shard_relay_in", "datagrams from links", false, |r| {
+                r.counters.relay_in
+            }),
+            (
+                "shard_relay_refused",
+                "datagrams from links refused",
+                false,
+                |r| r.counters.relay_refused,
+            ),
+            ("shard_relay_out", "datagrams to links", false, |r| {
+                r.counters.relay_out
+            }),
+            ("shard_relay_dropped", "datagrams to links dropped", false, |r| {
+                r.counters.relay_dropped
+            }),
+            (
+                "shard_relay_unlinked",
+                "datagrams for nodes without a link",
+                false,
+                |r| r.unlinked,
+            ),
+            ("shard_send_full", "datagrams a full socket dropped", false, |r| {
+                r.failures.full
+            }),
+            ("shard_send_refused", "datagrams the system refused", false, |r| {
+                r.failures.refused
+            }),
+        ];
+        let reports: Vec<ShardReport> = self
+            .shards
+            .iter()
+            .map(|report| *report.lock().unwrap_or_else(PoisonError::into_inner))
+            .collect();
+        for (name, help, is_gauge, read) in FIELDS {
+            let values: Labelled = reports
+                .iter()
+                .enumerate()
+                .map(|(n, report)| (n.to_string(), read(report) as f64))
+                .collect();
+            labelled(encoder, name, help, *is_gauge, "shard", &values)?;
+        }
+        Ok(())
+    }
+
+    fn encode_mesh(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(feed) = self.feed.borrow().clone() else {
+            return Ok(());
+        };
+        let view = feed.view();
+        gauge(encoder, "mesh_nodes", "nodes known", view.nodes.len() as f64)?;
+        gauge(
+            encoder,
+            "mesh_nodes_alive",
+            "nodes a live path leads to",
+            count(view.nodes.iter().map(|n| n.alive)),
+        )?;
+        let refused = view.counters.links_refused + view.counters.protocol_violations;
+        counter(
+            encoder,
+            "mesh_refused",
+            "links refused and messages that broke the protocol",
+            refused,
+        )?;
+        let links: Vec<_> = feed
+            .links()
+            .map(|(link, stats)| (link.clone(), stats.unwrap_or_default()))
+            .collect();
+        let by_peer = |read: &dyn Fn(&(bridge_core::mesh::view::LinkView, crate::link::LinkStats)) -> f64| {
+            links
+                .iter()
+                .map(|link| (link.0.name.to_string(), read(link)))
+                .collect::<Labelled>()
+        };
+        let up = by_peer(&|link| f64::from(u8::from(link.0.link.is_some())));
+        labelled(encoder, "link_up", "whether the link stands", true, "peer", &up)?;
+        let rtt = by_peer(&|link| link.0.rtt.map_or(f64::NAN, |rtt| rtt.as_secs_f64()));
+        labelled(
+            encoder,
+            "link_rtt_seconds",
+            "smoothed round trip",
+            true,
+            "peer",
+            &rtt,
+        )?;
+        let loss = by_peer(&|link| f64::from(link.1.loss_ppm) / 1e6);
+        labelled(
+            encoder,
+            "link_loss_ratio",
+            "lost share of packets",
+            true,
+            "peer",
+            &loss,
+        )?;
+        let rate = by_peer(&|link| link.1.rate_bps as f64);
+        labelled(
+            encoder,
+            "link_rate_bits_per_second",
+            "what the link is taken to carry",
+            true,
+            "peer",
+            &rate,
+        )?;
+        let sent = by_peer(&|link| link.1.sent.bytes as f64);
+        labelled(
+            encoder,
+            "link_sent_bytes",
+            "bytes of datagrams sent on this link",
+            true,
+            "peer",
+            &sent,
+        )?;
+        let received = by_peer(&|link| link.1.received.bytes as f64);
+        labelled(
+            encoder,
+            "link_received_bytes",
+            "bytes of datagrams received on this link",
+            true,
+            "peer",
+            &received,
+        )?;
+        let dropped = by_peer(&|link| (link.1.dropped.total() + link.1.oversized) as f64);
+        labelled(
+            encoder,
+            "link_dropped_datagrams",
+            "datagrams dropped before this link",
+            true,
+            "peer",
+            &dropped,
+        )
+    }
+}
+
+fn count(flags: impl Iterator<Item = bool>) -> f64 {
+    flags.filter(|flag| *flag).count() as f64
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> fmt::Result {
+    let metric = ConstGauge::new(value);
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    let metric = ConstCounter::new(value);
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+fn labelled(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    is_gauge: bool,
+    label: &str,
+    values: &Labelled,
+) -> fmt::Result {
+    use prometheus_client::metrics::MetricType;
+    let metric_type = if is_gauge {
+        MetricType::Gauge
+    } else {
+        MetricType::Counter
+    };
+    let mut family = encoder.encode_descriptor(name, help, None, metric_type)?;
+    for (value_of, value) in values {
+        let labels = [(label, value_of.as_str())];
+        let metric = family.encode_family(&labels)?;
+        if is_gauge {
+            ConstGauge::new(*value).encode(metric)?
+        } else {
+            ConstCounter::new(*value).encode(metric)?
+        }
+    }
+    Ok(())
+}

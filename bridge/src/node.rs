@@ -1,0 +1,344 @@
+//! The composition root: a whole node from its configuration, and its orderly end.
+
+use crate::config::{Config, MeshConfig, MeshIdentity};
+use crate::control::task::unix_now;
+use crate::control::{ControlTask, Inlets, Outlets};
+use crate::http::server::{self, ServerError};
+use crate::http::status::{self, Operations};
+use crate::incarnation;
+use crate::link::tls::{CredentialsError, Identity};
+use crate::link::{DialState, Dialer, EndpointError, LinkEndpoint, LinkEvent, LinkSettings, LinkedPeers};
+use crate::media::{MediaError, PreparedShards, random_seed};
+use crate::metrics::{Metrics, Sources};
+use crate::places::{Places, PlacesError};
+use crate::shard::{LinkTable, ShardThread, TrackRoutes};
+use bridge_core::mesh::MeshCore;
+use relay_proto::id::{NodeId, NodeName};
+use relay_proto::unit::MilliDegrees;
+use signaling::{GeoOverrides, Signaling, SignalingConfig};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// Version of the software, for people.
+pub const SOFTWARE: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
+
+/// Events and facts that wait between two tasks; a full queue holds its sender back.
+const QUEUE: usize = 4_096;
+/// Longest wait for each step of stopping.
+const STOP_STEP: Duration = Duration::from_secs(2);
+
+/// Why a node does not start. All are for the operator, with the key to change.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Location data.
+    #[error(transparent)]
+    Places(#[from] PlacesError),
+    /// HTTP listener.
+    #[error(transparent)]
+    Http(#[from] ServerError),
+    /// Media threads.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    /// Mesh socket.
+    #[error(transparent)]
+    Mesh(#[from] EndpointError),
+    /// Mesh identity.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// Data folder.
+    #[error("node.data_dir = {path:?}: {source}", path = .path.display())]
+    DataDir {
+        /// The folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// A running node.
+pub struct Node {
+    http: SocketAddr,
+    mesh: Option<Arc<LinkEndpoint>>,
+    links: Vec<JoinHandle<()>>,
+    threads: Vec<ShardThread>,
+    stop_control: mpsc::Sender<oneshot::Sender<()>>,
+    signaling: JoinHandle<()>,
+    servers: Vec<JoinHandle<()>>,
+    stop_servers: watch::Sender<bool>,
+    ready: watch::Sender<bool>,
+    reload_places: watch::Sender<u64>,
+}
+
+impl Node {
+    /// Starts everything; the node takes clients when this returns. Needs a tokio runtime with several threads.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let places = Places::open(config.geo.clone())?;
+        let listener = server::listen("http.listen", config.http.listen).await?;
+        let metrics_listener = match config.metrics.listen {
+            Some(address) => Some(server::listen("metrics.listen", address).await?),
+            None => None,
+        };
+        let tls = config.http.tls.as_ref().map(server::tls_acceptor).transpose()?;
+        let shards = PreparedShards::open(&config.media)?;
+        let http = listener.local_addr().map_err(|source| ServerError::Listen {
+            key: "http.listen",
+            address: config.http.listen,
+            source,
+        })?;
+
+        let inboxes = shards.inboxes();
+        let tracks = Arc::new(TrackRoutes::new(inboxes.clone()));
+        let (link_events, link_queue) = mpsc::channel(QUEUE);
+        let (linked, linked_peers) = watch::channel(LinkedPeers::new());
+        let mesh = config.mesh.as_ref();
+        let endpoint = mesh
+            .map(|mesh| bind(mesh, &config.node.name, link_events, tracks.clone()))
+            .transpose()?;
+        let core = mesh_core(&config, http)?;
+
+        let links = LinkTable::default();
+        let (shard_events, shard_queue) = mpsc::channel(QUEUE);
+        let threads = shards.start(
+            NodeId::of(config.node.name.as_str()),
+            &config.media,
+            &config.limits,
+            &links,
+            &shard_events,
+        )?;
+        let (commands, command_queue) = mpsc::channel(QUEUE);
+        let (mesh_view, mesh_views) = watch::channel(Arc::default());
+        let (feed, feeds) = watch::channel(None);
+        let (signaling, facts_task) = Signaling::new(
+            signaling_config(&config, http),
+            places.slot(),
+            commands,
+            mesh_views,
+        );
+        let (facts, fact_queue) = mpsc::channel(QUEUE);
+        let (stop_control, stop_orders) = mpsc::channel(1);
+        let outlets = Outlets {
+            facts,
+            shards: inboxes,
+            tracks: tracks.clone(),
+            links,
+            linked,
+            mesh: mesh_view,
+            feed,
+        };
+        let inlets = Inlets {
+            links: link_queue,
+            shards: shard_queue,
+            commands: command_queue,
+            stop: stop_orders,
+        };
+        tokio::spawn(ControlTask::new(core, config.node.capacity, outlets).run(inlets));
+        let signaling_task = tokio::spawn(facts_task.run_facts(fact_queue));
+
+        let (link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, &linked_peers);
+        let metrics = Metrics::new(Sources {
+            signaling: signaling.counters(),
+            shards: threads.iter().map(ShardThread::report).collect(),
+            tracks,
+            feed: feeds.clone(),
+        });
+        let (ready, ready_state) = watch::channel(true);
+        let operations = Operations {
+            feed: feeds,
+            diallers: Arc::new(diallers),
+            ready: ready_state,
+            metrics,
+        };
+        let (stop_servers, stopped) = watch::channel(false);
+        let router = crate::http::router(&signaling, operations.clone(), metrics_listener.is_none());
+        let mut servers = vec![serve(server::serve(listener, tls, router, stopped.clone()))];
+        if let Some(listener) = metrics_listener {
+            let router = status::metrics_router().with_state(operations);
+            servers.push(serve(server::serve(listener, None, router, stopped)));
+        }
+        let (reload_places, reloads) = watch::channel(0);
+        tokio::spawn(places.watch(reloads));
+        tracing::info!(
+            node = %config.node.name,
+            region = config.node.region,
+            %http,
+            public_url = config.http.public_url,
+            shards = config.media.shards,
+            mesh = config.mesh.as_ref().map(|mesh| tracing::field::display(mesh.listen)),
+            version = SOFTWARE,
+            "node is ready"
+        );
+        Ok(Self {
+            http,
+            mesh: endpoint,
+            links: link_tasks,
+            threads,
+            stop_control,
+            signaling: signaling_task,
+            servers,
+            stop_servers,
+            ready,
+            reload_places,
+        })
+    }
+
+    /// Where the node listens for HTTP, with the port really taken.
+    #[must_use]
+    pub const fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where the node listens for peers, with the port really taken.
+    #[must_use]
+    pub fn mesh_address(&self) -> Option<SocketAddr> {
+        self.mesh.as_ref().and_then(|endpoint| endpoint.local_addr().ok())
+    }
+
+    /// Reads location data and mesh certificate again.
+    pub fn reload(&self) {
+        self.reload_places.send_modify(|count| *count += 1);
+        if let Some(endpoint) = &self.mesh {
+            endpoint.renew_certificate();
+        }
+    }
+
+    /// Stops in order: no new peers and clients, sessions and peers told, answers finished, threads ended. Takes a few
+    /// seconds at most, whatever hangs.
+    pub async fn stop(self) {
+        self.ready.send_replace(false);
+        for task in &self.links {
+            task.abort();
+        }
+        let (told, everybody_told) = oneshot::channel();
+        if self.stop_control.send(told).await.is_ok() {
+            limited("the control task", everybody_told).await;
+        }
+        limited("signalling", self.signaling).await;
+        if let Some(endpoint) = &self.mesh {
+            limited("the links", endpoint.wait_idle()).await;
+            limited("the mesh socket", endpoint.close()).await;
+        }
+        self.stop_servers.send_replace(true);
+        for server in self.servers {
+            let aborted = server.abort_handle();
+            limited("an HTTP listener", server).await;
+            aborted.abort();
+        }
+        for thread in self.threads {
+            thread.stop();
+        }
+        tracing::info!("node has stopped");
+    }
+}
+
+async fn limited<T>(what: &str, step: impl Future<Output = T>) {
+    if tokio::time::timeout(STOP_STEP, step).await.is_err() {
+        tracing::warn!("{what} did not end in time");
+    }
+}
+
+fn serve(server: impl Future<Output = io::Result<()>> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "an HTTP listener has failed");
+        }
+    })
+}
+
+fn bind(
+    mesh: &MeshConfig,
+    name: &NodeName,
+    events: mpsc::Sender<LinkEvent>,
+    tracks: Arc<TrackRoutes>,
+) -> Result<Arc<LinkEndpoint>, StartError> {
+    let identity = match &mesh.identity {
+        MeshIdentity::Secret(secret) => Identity::from_secret(secret, name)?,
+        MeshIdentity::Files(files) => Identity::Files(files.clone()),
+    };
+    let settings = LinkSettings {
+        listen: mesh.listen,
+        rates: mesh.rates,
+        initial_mtu: mesh.initial_mtu,
+    };
+    Ok(LinkEndpoint::bind(settings, identity, events, tracks)?)
+}
+
+type Diallers = Vec<(String, watch::Receiver<DialState>)>;
+
+fn start_links(
+    endpoint: Option<&Arc<LinkEndpoint>>,
+    mesh: Option<&MeshConfig>,
+    linked: &watch::Receiver<LinkedPeers>,
+) -> (Vec<JoinHandle<()>>, Diallers) {
+    let (Some(endpoint), Some(mesh)) = (endpoint, mesh) else {
+        return (Vec::new(), Vec::new());
+    };
+    let mut tasks = vec![tokio::spawn(endpoint.clone().accept_links())];
+    let mut diallers = Vec::new();
+    for peer in &mesh.peers {
+        let (dialer, state) = Dialer::new(endpoint.clone(), peer.clone(), linked.clone());
+        tasks.push(tokio::spawn(dialer.run()));
+        diallers.push((peer.clone(), state));
+    }
+    (tasks, diallers)
+}
+
+fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> {
+    let thousandths = |degrees: f64| MilliDegrees((degrees * 1_000.0).round() as i32);
+    let now = unix_now();
+    let start = match &config.node.data_dir {
+        Some(folder) => incarnation::begin(folder, now).map_err(|source| StartError::DataDir {
+            path: folder.clone(),
+            source,
+        })?,
+        None => now,
+    };
+    let mesh = bridge_core::mesh::config::MeshConfig {
+        region: config.node.region.clone(),
+        latitude: thousandths(config.node.point.latitude()),
+        longitude: thousandths(config.node.point.longitude()),
+        public_url: public_url(config, http),
+        software: SOFTWARE.to_owned(),
+        shards: config.media.shards,
+        limits: config.limits.mesh,
+        ..bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str())
+    };
+    Ok(MeshCore::new(mesh, random_seed(), Instant::now(), start))
+}
+
+/// The configured URL; where the port was left to the system, with the one it gave.
+fn public_url(config: &Config, http: SocketAddr) -> String {
+    let chosen = format!(":{}", http.port());
+    match config.http.public_url.strip_suffix(":0") {
+        Some(base) => format!("{base}{chosen}"),
+        None => config.http.public_url.clone(),
+    }
+}
+
+fn signaling_config(config: &Config, http: SocketAddr) -> SignalingConfig {
+    SignalingConfig {
+        node: config.node.name.to_string(),
+        region: config.node.region.clone(),
+        point: config.node.point,
+        public_url: public_url(config, http),
+        software: SOFTWARE.to_owned(),
+        keys: config.auth.keys.clone(),
+        anonymous_join: config.auth.anonymous_join,
+        token_ttl: config.auth.token_ttl,
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        overrides: GeoOverrides {
+            query_parameter: config.geo.query_parameter.clone(),
+            header: config.geo.header.clone(),
+        },
+        policy: geo::Policy::default(),
+        node_capacity: config.node.capacity,
+        limits: config.limits.signaling.clone(),
+    }
+}
