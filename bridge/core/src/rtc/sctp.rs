@@ -5,6 +5,9 @@
 //! closed here: a repeated INIT makes another association (so several may exist until one is up), and data must not
 //! be read before the association is up, but then also without another event.
 
+mod guard;
+
+use self::guard::TsnGuard;
 use super::config::RtcLimits;
 use super::counters::RtcCounters;
 use super::io::DataError;
@@ -49,6 +52,7 @@ enum Channel {
 /// The data channels of one client.
 pub(crate) struct DataChannels {
     endpoint: Endpoint,
+    guard: TsnGuard,
     handshakes: BTreeMap<usize, Association>,
     established: Option<Association>,
     streams: BTreeMap<StreamId, Option<Channel>>,
@@ -73,6 +77,7 @@ impl DataChannels {
         let config = Arc::new(EndpointConfig::new());
         Self {
             endpoint: Endpoint::new(PLACEHOLDER, TransportProtocol::UDP, config, Some(server)),
+            guard: TsnGuard::default(),
             handshakes: BTreeMap::new(),
             established: None,
             streams: BTreeMap::new(),
@@ -93,7 +98,8 @@ impl DataChannels {
     /// Takes one SCTP packet.
     pub(crate) fn handle_packet(&mut self, now: Instant, packet: Vec<u8>, counters: &mut RtcCounters) {
         let is_init = packet.get(12) == Some(&1);
-        if is_init && (self.established.is_some() || self.handshakes.len() >= MAX_HANDSHAKES) {
+        let unwelcome = is_init && (self.established.is_some() || self.handshakes.len() >= MAX_HANDSHAKES);
+        if unwelcome || !self.guard.admits(&packet) {
             counters.bad_sctp += 1;
             return;
         }
@@ -135,6 +141,9 @@ impl DataChannels {
         for association in self.handshakes.values_mut().chain(&mut self.established) {
             while let Some(transmit) = association.poll_transmit(now) {
                 if let Payload::RawEncode(contents) = transmit.message {
+                    for packet in &contents {
+                        self.guard.note_sent(packet);
+                    }
                     packets.extend(contents);
                 }
             }

@@ -208,3 +208,57 @@ fn random_packets_neither_panic_nor_open_anything() {
         Some(b"still works".to_vec())
     );
 }
+
+/// CRC-32C over a packet whose checksum field counts as zero (RFC 9260 appendix A).
+fn write_checksum(packet: &mut [u8]) {
+    packet[8..12].fill(0);
+    let mut crc = u32::MAX;
+    for byte in packet.iter() {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0x82f6_3b78
+            } else {
+                crc >> 1
+            };
+        }
+    }
+    packet[8..12].copy_from_slice(&(!crc).to_le_bytes());
+}
+
+#[test]
+fn mutilated_packets_of_a_real_client_never_panic() {
+    let mut dice = SeededRandom::new(&[4; 32]);
+    for round in 0..400_u32 {
+        let mut bench = Bench::new();
+        // Some during the handshake, some after it.
+        if round % 4 != 0 {
+            bench.exchange();
+            bench.open(0, "_reliable");
+            bench.write(0, &[7; 3000], PayloadProtocolIdentifier::Binary);
+        }
+        for _ in 0..4 {
+            for packet in bench.outgoing() {
+                for _ in 0..8 {
+                    let mut bad = packet.to_vec();
+                    for _ in 0..=dice.number() % 3 {
+                        let at = 12 + dice.number() as usize % (bad.len() - 12);
+                        bad[at] = [0, 1, 0xff, dice.number() as u8][dice.number() as usize % 4];
+                    }
+                    if dice.number() % 4 == 0 {
+                        bad.truncate(13 + dice.number() as usize % (bad.len() - 12));
+                    }
+                    write_checksum(&mut bad);
+                    bench.ours.handle_packet(bench.now, bad, &mut bench.counters);
+                    bench.ours.poll_transmit(bench.now);
+                }
+                bench
+                    .ours
+                    .handle_packet(bench.now, packet.to_vec(), &mut bench.counters);
+            }
+            bench.now += Duration::from_secs(1);
+            bench.theirs.handle_timeout(bench.now);
+            bench.ours.handle_timeout(bench.now, &mut bench.counters);
+        }
+    }
+}
