@@ -245,7 +245,7 @@ fn mutilated_packets_of_a_real_client_never_panic() {
                         let at = 12 + dice.number() as usize % (bad.len() - 12);
                         bad[at] = [0, 1, 0xff, dice.number() as u8][dice.number() as usize % 4];
                     }
-                    if dice.number() % 4 == 0 {
+                    if dice.number().is_multiple_of(4) {
                         bad.truncate(13 + dice.number() as usize % (bad.len() - 12));
                     }
                     write_checksum(&mut bad);
