@@ -182,10 +182,14 @@ impl MeshCore {
     pub(super) fn on_rows(&mut self, now: Instant, from: NodeId, rows: Vec<Row>) {
         let mut news = Vec::new();
         let mut own = None::<RowVersion>;
+        let mut hosts = Vec::new();
         let mut paths_changed = false;
         for row in rows {
             if row.owner == from {
                 own = own.max(Some(row.version));
+            }
+            if let RowKey::Host(room) = &row.key {
+                hosts.push((row.owner, room.clone(), row.version));
             }
             let worked = self.link_works(&row);
             if self.take_row(row.clone()) {
@@ -200,9 +204,12 @@ impl MeshCore {
             self.on_topology_changed(now);
         }
         news.retain(|row| self.alive.contains(&row.owner));
-        for row in &news {
-            if let RowKey::Host(room) = &row.key {
-                self.on_host_row(row.owner, room);
+        for (owner, room, version) in hosts {
+            // While its owner is linked, a room closes in the order of the owner's own words: what others pass on
+            // may overtake the last steps of its stream.
+            let in_order = owner == from || self.link_of(owner).is_none();
+            if in_order && self.rows.version(owner, &RowKey::Host(room.clone())) == Some(version) {
+                self.on_host_row(owner, &room);
             }
         }
         self.push_rows(&news, |held, reader, row| {

@@ -264,6 +264,9 @@ impl MeshCore {
         self.write_link_row(node);
         self.ask_everybody();
         self.on_topology_changed(now);
+        if self.alive.contains(&node) {
+            self.on_all_host_rows(node);
+        }
     }
 
     pub(super) fn links_to(&self, node: NodeId) -> Vec<LinkId> {

@@ -264,6 +264,11 @@ impl RowStore {
         })
     }
 
+    /// The version held of a row.
+    pub(super) fn version(&self, node: NodeId, key: &RowKey) -> Option<RowVersion> {
+        self.owners.get(&node)?.rows.get(key).map(|(version, _)| *version)
+    }
+
     fn value(&self, node: NodeId, key: &RowKey) -> Option<&RowValue> {
         self.owners.get(&node)?.rows.get(key).map(|(_, value)| value)
     }

@@ -110,6 +110,14 @@ impl MeshCore {
         }
     }
 
+    /// A node is without a link: what others have passed on of its rooms counts from now on.
+    pub(super) fn on_all_host_rows(&mut self, owner: NodeId) {
+        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
+        for room in rooms {
+            self.on_host_row(owner, &room);
+        }
+    }
+
     /// The host row of a room we may host has changed.
     pub(super) fn on_host_row(&mut self, owner: NodeId, name: &RoomName) {
         let Some(room) = self.rooms.get(name) else {

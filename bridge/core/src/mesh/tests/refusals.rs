@@ -72,7 +72,7 @@ impl Scene {
     }
 
     /// Identities that came and went, with `+` and `-`.
-    fn changes(&mut self) -> Vec<String> {
+    pub(super) fn changes(&mut self) -> Vec<String> {
         self.outputs()
             .into_iter()
             .filter_map(|output| match output {

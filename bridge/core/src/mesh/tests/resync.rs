@@ -10,6 +10,7 @@ use crate::shard::io::{ShardCommand, ShardFact, ShardId};
 use relay_proto::control::{ControlMessage, GoodbyeCause, Hello, TrackDemand};
 use relay_proto::id::{LayerSet, NodeId, SessionId, TrackAlias};
 use relay_proto::room::{Codec, MediaKind, ParticipantRecord};
+use relay_proto::row::{Row, RowKey, RowValue, RowVersion};
 use relay_proto::session::SessionCommand;
 use relay_proto::unit::UnixMillis;
 
@@ -117,4 +118,44 @@ fn a_digest_on_a_link_not_yet_selected_is_answered_once_it_is() {
     assert_eq!(answered(&mut core), [LINK]);
     core.handle_control(now, LINK, ControlMessage::Goodbye(GoodbyeCause::DuplicateLink));
     assert_eq!(answered(&mut core), [second]);
+}
+
+#[test]
+fn a_room_that_others_call_closed_stays_until_its_linked_host_says_so() {
+    let mut scene = Scene::new();
+    scene.snapshot(5, vec![somebody("sin", 1, "ben")]);
+    let closed = Row {
+        owner: NodeId::of("sin"),
+        key: RowKey::Host("r".into()),
+        version: RowVersion {
+            incarnation: 7,
+            counter: 9,
+        },
+        value: RowValue::Gone,
+    };
+    let third = LinkId(3);
+    scene
+        .core
+        .handle_link_up(scene.now, third, LinkDirection::Accepted);
+    let hello = Hello {
+        newest_version: 1,
+        oldest_version: 1,
+        features: relay_proto::version::Features::OURS,
+        name: "syd".into(),
+        incarnation: 8,
+        software: String::new(),
+    };
+    scene
+        .core
+        .handle_control(scene.now, third, ControlMessage::Hello(hello));
+    scene
+        .core
+        .handle_control(scene.now, third, ControlMessage::RowDigest(Vec::new()));
+    scene.changes();
+    scene
+        .core
+        .handle_control(scene.now, third, ControlMessage::Rows(vec![closed.clone()]));
+    assert_eq!(scene.changes(), Vec::<String>::new());
+    scene.hear(ControlMessage::Rows(vec![closed]));
+    assert_eq!(scene.changes(), ["-ben"]);
 }
