@@ -1,0 +1,142 @@
+//! What both paths are offered and how their cost is read: paced bursts in, fifty sockets out, thread CPU time.
+
+use crate::AnyError;
+use bridge::shard::MediaSocket;
+use bridge::shard::socket::open;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Viewers of the one publisher.
+pub(crate) const VIEWERS: usize = 50;
+/// Packets of a burst: about what a video frame has.
+pub(crate) const BURST: usize = 10;
+/// Packets offered per second.
+pub(crate) const PACKETS_PER_SECOND: usize = 500;
+/// RTP payload of each packet.
+pub(crate) const PAYLOAD_BYTES: usize = 1_100;
+
+/// What a run cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    cpu: Duration,
+    packets: u64,
+}
+
+impl Cost {
+    /// CPU per packet that reached a viewer.
+    pub(crate) fn ns_per_packet(self) -> f64 {
+        self.cpu.as_nanos() as f64 / self.packets as f64
+    }
+}
+
+/// The sockets of the viewers, emptied by a thread of their own.
+pub(crate) struct Viewers {
+    addresses: Vec<SocketAddr>,
+    received: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Viewers {
+    pub(crate) fn start() -> Result<Self, AnyError> {
+        let sockets = (0..VIEWERS)
+            .map(|_| open(([127, 0, 0, 1], 0).into()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let addresses = sockets
+            .iter()
+            .map(UdpSocket::local_addr)
+            .collect::<Result<_, _>>()?;
+        let (received, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (count, end) = (received.clone(), stop.clone());
+        let thread = std::thread::Builder::new()
+            .name("viewers".into())
+            .spawn(move || {
+                let mut sockets: Vec<MediaSocket> = sockets.into_iter().map(MediaSocket::new).collect();
+                while !end.load(Ordering::Relaxed) {
+                    for socket in &mut sockets {
+                        while let Ok(taken @ 1..) = socket.receive(|_, _| ()) {
+                            count.fetch_add(taken as u64, Ordering::Relaxed);
+                        }
+                    }
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            })?;
+        Ok(Self {
+            addresses,
+            received,
+            stop,
+            thread,
+        })
+    }
+
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if self.thread.join().is_err() {
+            eprintln!("the viewers' thread has panicked");
+        }
+    }
+}
+
+/// Offers paced bursts to `to` for `time` and reads what the thread called `forwarder` spends on them.
+///
+/// # Errors
+/// Where less than 95 % reaches the viewers: the figure would be of another load.
+pub(crate) fn measure(
+    viewers: &Viewers,
+    publisher: &UdpSocket,
+    to: SocketAddr,
+    forwarder: &str,
+    time: Duration,
+    mut next_packet: impl FnMut() -> Vec<u8>,
+) -> Result<Cost, AnyError> {
+    let mut offer = |time: Duration| -> Result<u64, AnyError> {
+        let interval = Duration::from_secs_f64(BURST as f64 / PACKETS_PER_SECOND as f64);
+        let (start, mut offered) = (Instant::now(), 0);
+        let mut next = start;
+        while next < start + time {
+            for _ in 0..BURST {
+                publisher.send_to(&next_packet(), to)?;
+            }
+            offered += BURST as u64;
+            next += interval;
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        // Everything is out before the clock is read.
+        std::thread::sleep(Duration::from_millis(100));
+        Ok(offered)
+    };
+    offer(Duration::from_millis(300))?;
+    let (cpu_before, received_before) = (thread_cpu(forwarder)?, viewers.received());
+    let offered = offer(time)?;
+    let cpu = thread_cpu(forwarder)?.saturating_sub(cpu_before);
+    let packets = viewers.received() - received_before;
+    let expected = offered * VIEWERS as u64;
+    if packets * 100 < expected * 95 {
+        return Err(format!("{forwarder}: only {packets} of {expected} packets reached the viewers").into());
+    }
+    Ok(Cost { cpu, packets })
+}
+
+/// CPU time of this process's thread called `name`, from the scheduler.
+fn thread_cpu(name: &str) -> Result<Duration, AnyError> {
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        if std::fs::read_to_string(task.join("comm"))?.trim() == name {
+            let schedstat = std::fs::read_to_string(task.join("schedstat"))?;
+            let spent = schedstat.split(' ').next().ok_or("empty schedstat")?;
+            return Ok(Duration::from_nanos(spent.parse()?));
+        }
+    }
+    Err(format!("no thread {name}").into())
+}

@@ -1,0 +1,148 @@
+//! The real path: a shard's thread as a node runs it, with fifty-one connected clients.
+
+use crate::AnyError;
+use crate::load::{self, Cost, Viewers};
+use bridge::shard::inbox::inbox;
+use bridge::shard::socket::open;
+use bridge::shard::{LinkTable, ShardThread};
+use bridge_core::rtc::{RtcConfig, RtcLimits};
+use bridge_core::shard::io::{ShardCommand, ShardFact, ShardId};
+use bridge_core::shard::limits::ShardLimits;
+use bridge_core::shard::testing::SimClient;
+use bridge_core::shard::{ShardConfig, ShardCore};
+use relay_proto::id::{Epoch, NodeId, ParticipantSid, SessionId, TrackAlias};
+use relay_proto::room::{ClientTrackFacts, MediaKind, SealKey, TrackRecord, TrackSource};
+use relay_proto::session::AnnouncedTrack;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const NODE: NodeId = NodeId(1);
+const CID: &str = "camera";
+
+pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
+    let viewers = Viewers::start()?;
+    let socket = open(([127, 0, 0, 1], 0).into())?;
+    let to = socket.local_addr()?;
+    let publisher = UdpSocket::bind("127.0.0.1:0")?;
+    let (core, mut client) = prepare(to, publisher.local_addr()?, viewers.addresses())?;
+    let (events, _kept) = tokio::sync::mpsc::channel(1_024);
+    let (_inbox, receiving) = inbox()?;
+    let thread = ShardThread::start(ShardId(0), core, socket, receiving, LinkTable::default(), events)?;
+    let payload = vec![7; load::PAYLOAD_BYTES];
+    let mut first = true;
+    let cost = load::measure(&viewers, &publisher, to, "shard-0", time, || {
+        let keyframe = std::mem::take(&mut first);
+        client.packet(CID, 0, keyframe, &payload).unwrap_or_default()
+    });
+    thread.stop();
+    viewers.stop();
+    cost
+}
+
+/// A shard with one publisher and its viewers, all connected and subscribed.
+fn prepare(
+    node: SocketAddr,
+    from: SocketAddr,
+    viewers: &[SocketAddr],
+) -> Result<(ShardCore, SimClient), AnyError> {
+    let rtc = RtcConfig {
+        certificate: bridge_core::rtc::testing::certificate(),
+        candidates: vec![node],
+        shard: ShardId(0),
+        limits: RtcLimits::default(),
+    };
+    let config = ShardConfig {
+        node: NODE,
+        rtc: Arc::new(rtc),
+        limits: ShardLimits::default(),
+    };
+    let mut core = ShardCore::new(config, [1; 32]);
+    let now = Instant::now();
+    core.handle_command(
+        now,
+        ShardCommand::OpenRoom {
+            room: "bench".into(),
+            epoch: Epoch(1),
+            seal_key: SealKey([2; 32]),
+        },
+    );
+    let mut publisher = join(&mut core, now, 0, from)?;
+    publisher.publish_video(CID, &[]);
+    let track = AnnouncedTrack {
+        cid: CID.to_owned(),
+        record: camera(),
+    };
+    core.handle_command(
+        now,
+        ShardCommand::AnnounceTrack {
+            session: publisher.session,
+            track: Box::new(track),
+        },
+    );
+    offer(&mut core, now, &mut publisher);
+    for (at, address) in viewers.iter().enumerate() {
+        join(&mut core, now, at as u32 + 1, *address)?;
+    }
+    let legs = core.counters().legs;
+    if legs != viewers.len() as u64 {
+        return Err(format!("{legs} of {} viewers are subscribed", viewers.len()).into());
+    }
+    Ok((core, publisher))
+}
+
+fn join(core: &mut ShardCore, now: Instant, serial: u32, address: SocketAddr) -> Result<SimClient, AnyError> {
+    let session = SessionId { entry: NODE, serial };
+    core.handle_command(
+        now,
+        ShardCommand::OpenSession {
+            session,
+            room: "bench".into(),
+            participant: ParticipantSid(format!("PA_{serial}")),
+            can_publish: true,
+            can_subscribe: true,
+            auto_subscribe: true,
+        },
+    );
+    let mut client = SimClient::new(session, address);
+    offer(core, now, &mut client);
+    if !core.install_keys(now, &client) {
+        return Err("no session".into());
+    }
+    Ok(client)
+}
+
+fn offer(core: &mut ShardCore, now: Instant, client: &mut SimClient) {
+    let (session, sdp) = (client.session, client.offer());
+    core.handle_command(
+        now,
+        ShardCommand::ApplyOffer {
+            session,
+            offer_id: 1,
+            sdp,
+        },
+    );
+    while let Some(fact) = core.poll_fact() {
+        if let ShardFact::OfferRejected { reason, .. } = fact {
+            eprintln!("offer rejected: {reason}");
+        }
+    }
+}
+
+fn camera() -> TrackRecord {
+    TrackRecord {
+        sid: "TR_camera".into(),
+        alias: TrackAlias(1),
+        kind: MediaKind::Video,
+        source: TrackSource::Camera,
+        codec: None,
+        name: String::new(),
+        stream: String::new(),
+        muted: false,
+        width: 1_280,
+        height: 720,
+        simulcast: false,
+        layers: Vec::new(),
+        client: ClientTrackFacts::default(),
+    }
+}
