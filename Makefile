@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 20
 # Where cargo builds, also when the environment moves it.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo dev test check \
+.PHONY: help demo dev test check bench \
 	test-rust test-web test-browser test-sdk \
 	check-format check-lint check-docs check-house check-web check-fuzz check-deny check-unit check-config
 
@@ -44,6 +44,11 @@ check: ## format, lints, documents, import rules, sizes, fuzzing, configurations
 	@$(MAKE) check-config
 	@$(MAKE) check-unit
 	@$(MAKE) check-deny
+
+bench: ## CPU per forwarded packet and delivery over a lossy ocean, each beside its floor; target/bench/report.json
+	@$(NEED) build web
+	$(CARGO) run --release --package bridge --example forward_cpu
+	$(CARGO) run --release --package bridge --example relay_delivery
 
 # --- parts ---------------------------------------------------------------------------------------------------------
 
