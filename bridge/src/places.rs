@@ -131,7 +131,7 @@ fn settings(config: &GeoConfig) -> LocatorSettings {
 
 fn announce(locator: &Locator) {
     for database in locator.loaded() {
-        tracing::info!(?database, "location database");
+        tracing::info!(name = database.name, built = %database.built, networks = database.networks, "location database");
     }
     if locator.detail() == Some(Detail::Coarse) {
         tracing::info!("location data is coarse (countries only); add a city database to geo.databases");

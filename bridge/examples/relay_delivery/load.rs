@@ -41,7 +41,9 @@ impl Path {
         let mut config = WanConfig::dialled(("near", "far"), target, properties.clone(), properties);
         config.seed = self.seed;
         let wan = Wan::start(&config, None)?;
-        let entry: SocketAddrV4 = wan.listen_addr("near", "far").ok_or("the emulator has no entry")?;
+        let entry: SocketAddrV4 = wan
+            .listen_addr("near", "far")
+            .ok_or("the emulator has no entry")?;
         Ok((wan, entry.into()))
     }
 }
@@ -83,7 +85,10 @@ pub(crate) struct Arrivals {
 
 impl Arrivals {
     pub(crate) fn new(epoch: Instant) -> Self {
-        Self { epoch, delays: Mutex::default() }
+        Self {
+            epoch,
+            delays: Mutex::default(),
+        }
     }
 
     /// Takes note of a datagram that arrives now; others than ours are ignored.
@@ -98,12 +103,19 @@ impl Arrivals {
         let delay = self.epoch.elapsed().saturating_sub(sent);
         debug_assert!(bytes.len() >= HEADER_BYTES);
         let mut delays = self.delays.lock().unwrap_or_else(PoisonError::into_inner);
-        if header.audio { delays.1.push(delay) } else { delays.0.push(delay) }
+        if header.audio {
+            delays.1.push(delay)
+        } else {
+            delays.0.push(delay)
+        }
     }
 
     pub(crate) fn measured(&self, (video, audio): (u32, u32)) -> Measured {
         let mut delays = self.delays.lock().unwrap_or_else(PoisonError::into_inner);
-        Measured { video: Stream::of(video, &mut delays.0), audio: Stream::of(audio, &mut delays.1) }
+        Measured {
+            video: Stream::of(video, &mut delays.0),
+            audio: Stream::of(audio, &mut delays.1),
+        }
     }
 }
 
@@ -124,8 +136,14 @@ impl Stream {
         delays.sort_unstable();
         let at = |share: f64| {
             let index = (delays.len() as f64 * share) as usize;
-            delays.get(index.min(delays.len().saturating_sub(1))).map_or(f64::NAN, |d| d.as_secs_f64() * 1e3)
+            delays
+                .get(index.min(delays.len().saturating_sub(1)))
+                .map_or(f64::NAN, |d| d.as_secs_f64() * 1e3)
         };
-        Self { delivered: delays.len() as f64 / f64::from(sent), p50_ms: at(0.5), p99_ms: at(0.99) }
+        Self {
+            delivered: delays.len() as f64 / f64::from(sent),
+            p50_ms: at(0.5),
+            p99_ms: at(0.99),
+        }
     }
 }

@@ -32,25 +32,47 @@ fn main() -> Result<(), AnyError> {
     let mut audio = Vec::new();
     for (loss, name) in LOSSES {
         let mut delivery = Vec::new();
-        println!("\n{} % random loss, 38 ms one way, 35 Mbit/s video + 200 audio datagrams/s", loss * 100.0);
-        println!("{:<28}{:>11}{:>9}{:>9}{:>12}{:>9}", "", "delivered", "p50 ms", "p99 ms", "audio deliv.", "p99 ms");
+        println!(
+            "\n{} % random loss, 38 ms one way, 35 Mbit/s video + 200 audio datagrams/s",
+            loss * 100.0
+        );
+        println!(
+            "{:<28}{:>11}{:>9}{:>9}{:>12}{:>9}",
+            "", "delivered", "p50 ms", "p99 ms", "audio deliv.", "p99 ms"
+        );
         for round in 1..=rounds {
-            let path = Path { loss, time: Duration::from_secs(seconds), seed: round as u64 };
+            let path = Path {
+                loss,
+                time: Duration::from_secs(seconds),
+                seed: round as u64,
+            };
             let bare = bare::measure(path)?;
             let ours = ours::measure(path)?;
             let stock = stock::measure(path)?;
-            for (label, measured) in [("bare path (floor)", &bare), ("link", &ours), ("stock quinn", &stock)] {
+            for (label, measured) in [
+                ("bare path (floor)", &bare),
+                ("link", &ours),
+                ("stock quinn", &stock),
+            ] {
                 print_row(&format!("round {round}: {label}"), measured);
             }
             delivery.push((ours.video.delivered, bare.video.delivered));
-            audio.push((ours.audio.p99_ms - bare.audio.p50_ms, bare.audio.p99_ms - bare.audio.p50_ms));
+            audio.push((
+                ours.audio.p99_ms - bare.audio.p50_ms,
+                bare.audio.p99_ms - bare.audio.p50_ms,
+            ));
         }
         metrics.extend(Metric::of_rounds("share", &delivery).map(|metric| (name, metric)));
     }
     metrics.extend(Metric::of_rounds("ms", &audio).map(|metric| ("relay_audio_p99_extra", metric)));
     println!();
     for (name, metric) in &metrics {
-        println!("{name}: {:.4} {} (floor {:.4})", metric.value, metric.unit, metric.floor.unwrap_or_default());
+        println!(
+            "{name}: {:.4} {} (floor {:.4})",
+            metric.value,
+            metric.unit,
+            metric.floor.unwrap_or_default()
+        );
     }
     let written = report::merge(report::REPORT_PATH.as_ref(), &metrics)?;
     println!("written to {}", written.display());

@@ -25,7 +25,10 @@ impl DatagramSink for Sink {
 }
 
 pub(crate) fn measure(path: Path) -> Result<Measured, AnyError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let epoch = Instant::now();
     let arrivals = Arc::new(Arrivals::new(epoch));
     let _entered = runtime.enter();
@@ -46,7 +49,11 @@ pub(crate) fn measure(path: Path) -> Result<Measured, AnyError> {
     runtime.spawn(async move { while far_events.recv().await.is_some() {} });
     std::thread::sleep(Duration::from_secs(1));
     let sent = offer(path, epoch, |audio, datagram| {
-        link.send_datagram(Instant::now(), if audio { Lane::Audio } else { Lane::Video }, datagram);
+        link.send_datagram(
+            Instant::now(),
+            if audio { Lane::Audio } else { Lane::Video },
+            datagram,
+        );
     });
     std::thread::sleep(ONE_WAY + Duration::from_millis(500));
     let measured = arrivals.measured(sent);
@@ -68,8 +75,11 @@ type Node = (Arc<LinkEndpoint>, mpsc::Receiver<LinkEvent>);
 
 fn node(name: &str, arrivals: &Arc<Arrivals>) -> Result<Node, AnyError> {
     let (sender, events) = mpsc::channel(1_024);
-    let settings =
-        LinkSettings { listen: "127.0.0.1:0".parse()?, rates: RateLimits::default(), initial_mtu: 1_200 };
+    let settings = LinkSettings {
+        listen: "127.0.0.1:0".parse()?,
+        rates: RateLimits::default(),
+        initial_mtu: 1_200,
+    };
     let identity = Identity::from_secret("the secret of a benchmark", &NodeName::from(name))?;
     let endpoint = LinkEndpoint::bind(settings, identity, sender, Arc::new(Sink(arrivals.clone())))?;
     tokio::spawn(endpoint.clone().accept_links());

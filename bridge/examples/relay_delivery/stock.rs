@@ -9,7 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) fn measure(path: Path) -> Result<Measured, AnyError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let _entered = runtime.enter();
     let identity = Identity::from_secret("the secret of a benchmark", &NodeName::from("stock"))?;
     let credentials = identity.issue(SystemTime::now())?;
@@ -30,8 +33,11 @@ pub(crate) fn measure(path: Path) -> Result<Measured, AnyError> {
         }
     });
     let config = ClientConfig::new(Arc::new(credentials.client()?));
-    let connection =
-        runtime.block_on(async { near.connect_with(config, entry, SERVER_NAME)?.await.map_err(AnyError::from) })?;
+    let connection = runtime.block_on(async {
+        near.connect_with(config, entry, SERVER_NAME)?
+            .await
+            .map_err(AnyError::from)
+    })?;
     std::thread::sleep(Duration::from_secs(1));
     let sent = offer(path, epoch, |_, datagram| {
         if let Err(error) = connection.send_datagram(datagram) {

@@ -99,7 +99,12 @@ fn configured(name: &'static str, about: &'static str) -> Command {
             .help(key.help)
             .help_heading("Configuration keys (also in the file, or as CAUSEWAY_SECTION_KEY)")
     });
-    Command::new(name).about(about).arg(file).args(flags)
+    // The last of equal flags wins, so that a script's own can be put behind others.
+    Command::new(name)
+        .about(about)
+        .args_override_self(true)
+        .arg(file)
+        .args(flags)
 }
 
 /// Reads the configuration a command was given. `defaults` may add what the command itself decides, below
@@ -108,6 +113,14 @@ pub(super) fn load(
     matches: &ArgMatches,
     defaults: impl FnOnce(&mut Layers),
 ) -> Result<(Config, BTreeMap<String, Value>), AnyError> {
+    let mut layers = gather(matches)?;
+    defaults(&mut layers);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Ok(parse(layers, cores)?)
+}
+
+/// Gathers what file, environment and flags say, without judging it.
+pub(super) fn gather(matches: &ArgMatches) -> Result<Layers, AnyError> {
     let mut layers = Layers::default();
     let named = matches
         .get_one::<String>("config")
@@ -123,7 +136,5 @@ pub(super) fn load(
             layers.add_flag(key.path, text);
         }
     }
-    defaults(&mut layers);
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Ok(parse(layers, cores)?)
+    Ok(layers)
 }

@@ -1,7 +1,8 @@
 //! `causeway mesh status`: the operator feed of a running node, for people.
 
-use super::arguments::load;
+use super::arguments::gather;
 use super::{AnyError, say};
+use crate::config::DEFAULT_HTTP_LISTEN;
 use crate::control::feed::MeshStatus;
 use clap::ArgMatches;
 use std::fmt::Write as _;
@@ -24,7 +25,12 @@ pub(super) fn dispatch(matches: &ArgMatches) -> Result<(), AnyError> {
 fn status(matches: &ArgMatches) -> Result<(), AnyError> {
     let url = match matches.get_one::<String>("url") {
         Some(url) => url.clone(),
-        None => format!("http://{}", load(matches, |_| {})?.0.http.listen),
+        None => format!(
+            "http://{}",
+            gather(matches)?
+                .text("http.listen")
+                .unwrap_or(DEFAULT_HTTP_LISTEN)
+        ),
     };
     let json = fetch(&url, "/api/mesh")?;
     if matches.get_flag("json") {

@@ -87,6 +87,12 @@ impl Layers {
             .or_insert((value, Origin::Program));
     }
 
+    /// The string stated for a key, as it is.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.values.get(path).and_then(|(value, _)| value.as_str())
+    }
+
     fn add_table(&mut self, prefix: &str, table: Table, origin: &Origin) {
         for (name, value) in table {
             let path = if prefix.is_empty() {

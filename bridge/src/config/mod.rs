@@ -18,7 +18,7 @@ pub mod units;
 
 pub use layers::{Layers, Origin};
 pub use limits::Limits;
-pub use parse::parse;
+pub use parse::{DEFAULT_HTTP_LISTEN, parse};
 pub use reader::ConfigErrors;
 pub use show::show;
 

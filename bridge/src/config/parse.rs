@@ -17,6 +17,8 @@ use std::num::NonZeroU8;
 use std::path::PathBuf;
 use toml::Value;
 
+/// Where HTTP is served unless the operator says otherwise.
+pub const DEFAULT_HTTP_LISTEN: &str = "127.0.0.1:7880";
 /// Most media threads by default; more must be asked for.
 const MAX_DEFAULT_SHARDS: u64 = 8;
 /// Longest node name: it stands in a certificate as one DNS label (RFC 1035).
@@ -88,7 +90,7 @@ fn node(reader: &mut Reader, has_peers: bool) -> NodeConfig {
 }
 
 fn http(reader: &mut Reader) -> HttpConfig {
-    let listen = address_or(reader, "http.listen", "127.0.0.1:7880");
+    let listen = address_or(reader, "http.listen", DEFAULT_HTTP_LISTEN);
     let tls = http_tls(reader);
     let trusted_proxies = reader.parsed_list("http.trusted_proxies");
     if tls.is_none() && !listen.ip().is_loopback() && trusted_proxies.is_empty() {
@@ -151,8 +153,7 @@ fn media(reader: &mut Reader, cores: usize) -> MediaConfig {
             );
         }
         advertise.push(udp_listen.ip());
-    }
-    if let Some(wrong) = advertise
+    } else if let Some(wrong) = advertise
         .iter()
         .find(|ip| ip.is_unspecified() || ip.is_multicast())
     {

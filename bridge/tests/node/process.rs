@@ -1,0 +1,203 @@
+//! A real node in a process of its own.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) const SECRET: &str = "a secret of sufficient length";
+
+/// `causeway` with `arguments` and no configuration from the environment.
+pub(crate) fn causeway(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_causeway"));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CAUSEWAY_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command that is to fail at once; returns its standard error.
+pub(crate) fn refused(arguments: &[&str]) -> (i32, String) {
+    let Output { status, stderr, .. } = causeway(arguments).output().unwrap();
+    (
+        status.code().expect("ended by a signal"),
+        String::from_utf8(stderr).unwrap(),
+    )
+}
+
+/// Free ports on loopback for one node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) http: u16,
+    pub(crate) media: u16,
+    pub(crate) mesh: u16,
+}
+
+impl Ports {
+    pub(crate) fn free() -> Self {
+        let udp = || UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (media, mesh) = (udp(), udp());
+        let http = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self {
+            http: http.local_addr().unwrap().port(),
+            media: media.local_addr().unwrap().port(),
+            mesh: mesh.local_addr().unwrap().port(),
+        }
+    }
+}
+
+/// Flags of a node called `name` in the test mesh.
+pub(crate) fn flags(name: &str, ports: Ports, secret: &str, peers: &[u16]) -> Vec<String> {
+    let peers: Vec<String> = peers.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    [
+        ("node.name", name.to_owned()),
+        ("node.latitude", "50.1".to_owned()),
+        ("node.longitude", "8.7".to_owned()),
+        ("http.listen", format!("127.0.0.1:{}", ports.http)),
+        ("media.udp_listen", format!("127.0.0.1:{}", ports.media)),
+        ("media.shards", "1".to_owned()),
+        ("mesh.listen", format!("127.0.0.1:{}", ports.mesh)),
+        ("mesh.secret", secret.to_owned()),
+        ("mesh.peers", peers.join(",")),
+        ("auth.keys", "key=a secret of an API key".to_owned()),
+    ]
+    .into_iter()
+    .map(|(key, value)| format!("--{key}={value}"))
+    .collect()
+}
+
+/// A running node; killed when the test is over.
+pub(crate) struct Node {
+    child: Child,
+    log: PathBuf,
+    _folder: tempfile::TempDir,
+    pub(crate) ports: Ports,
+}
+
+impl Node {
+    pub(crate) fn start(name: &str, ports: Ports, secret: &str, peers: &[u16]) -> Self {
+        let flags = flags(name, ports, secret, peers);
+        let arguments: Vec<&str> = std::iter::once("node")
+            .chain(flags.iter().map(String::as_str))
+            .collect();
+        Self::run(&arguments, ports)
+    }
+
+    pub(crate) fn run(arguments: &[&str], ports: Ports) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let file = std::fs::File::create(&log).unwrap();
+        let out = std::fs::File::create(folder.path().join("out")).unwrap();
+        let child = causeway(arguments).stderr(file).stdout(out).spawn().unwrap();
+        let mut node = Self {
+            child,
+            log,
+            _folder: folder,
+            ports,
+        };
+        node.wait_until("ready", |node| {
+            node.get("/readyz").is_some_and(|answer| answer.contains(" 200 "))
+        });
+        node
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(crate) fn out(&self) -> String {
+        std::fs::read_to_string(self.log.with_file_name("out")).unwrap()
+    }
+
+    /// Waits until `condition` holds; a node that ends meanwhile fails the test with its log.
+    pub(crate) fn wait_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !condition(self) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the node ended ({status}) before it was {what}:\n{}", self.log());
+            }
+            assert!(start.elapsed() < PATIENCE, "not {what} in time:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn wait_for_log(&mut self, parts: &[&str]) {
+        let has = |node: &Self| {
+            node.log()
+                .lines()
+                .any(|line| parts.iter().all(|part| line.contains(part)))
+        };
+        self.wait_until(&format!("logging {parts:?}"), has);
+    }
+
+    /// The whole answer to a GET, head included; none where nobody answers.
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
+        get(self.ports.http, path)
+    }
+
+    pub(crate) fn mesh(&self) -> serde_json::Value {
+        let answer = self.get("/api/mesh").unwrap_or_default();
+        let body = answer.split_once("\r\n\r\n").map_or("null", |(_, body)| body);
+        serde_json::from_str(body).unwrap_or_default()
+    }
+
+    /// State of the link to `peer`, as this node tells it.
+    pub(crate) fn peer_state(&self, peer: &str) -> Option<String> {
+        let mesh = self.mesh();
+        let found = mesh["peers"]
+            .as_array()?
+            .iter()
+            .find(|status| status["node"] == peer)?
+            .clone();
+        found["state"].as_str().map(str::to_owned)
+    }
+
+    pub(crate) fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(self.pid(), signal).unwrap();
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                start.elapsed() < PATIENCE,
+                "the node does not end:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Ended already, or not: either way it is gone afterwards.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn get(port: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    Some(String::from_utf8_lossy(&answer).into_owned())
+}
