@@ -10,6 +10,7 @@ use crate::rtc::{Received, RtcEvent, RtcpIn, RtpIn};
 use relay_proto::datagram::encode_level;
 use relay_proto::id::Layer;
 use relay_proto::room::MediaKind;
+use relay_proto::session::EndCause;
 use relay_proto::unit::RtpTime;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -234,12 +235,14 @@ impl ShardCore {
             match event {
                 RtcEvent::Connected => self.facts.push_back(ShardFact::TransportConnected { session }),
                 RtcEvent::RemoteMoved => self.refresh_pictures(now, slot),
+                RtcEvent::Data { .. } if self.facts.len() >= self.config.limits.max_queued_facts => {
+                    // Reliable data may not be dropped silently, and facts may not pile up.
+                    self.close_session(now, session);
+                    self.end(session, EndCause::LimitReached("max_queued_facts".into()));
+                    return;
+                }
                 RtcEvent::Data { reliable, payload } => {
-                    self.facts.push_back(ShardFact::DataReceived {
-                        session,
-                        reliable,
-                        payload,
-                    });
+                    self.facts.push_back(ShardFact::DataReceived { session, reliable, payload });
                 }
                 RtcEvent::Ended(cause) => {
                     self.close_session(now, session);

@@ -17,6 +17,8 @@ pub struct ShardLimits {
     pub max_repairs_per_tick: u32,
     /// Most datagrams that wait for the shell in `poll_relay`; further ones are dropped and counted.
     pub max_queued_relay: usize,
+    /// Facts that may wait for the node while clients send data; a client that sends more ends its session.
+    pub max_queued_facts: usize,
 }
 
 impl Default for ShardLimits {
@@ -29,6 +31,7 @@ impl Default for ShardLimits {
             max_remote_tracks_per_room: 20_000,
             max_repairs_per_tick: 64,
             max_queued_relay: 8_192,
+            max_queued_facts: 16_384,
         }
     }
 }

@@ -79,6 +79,7 @@ pub struct ShardCore {
     relay: VecDeque<RelayTransmit>,
     counters: ShardCounters,
     next_tick: Option<Instant>,
+    next_review: Option<Instant>,
     next_speakers: Option<Instant>,
     /// Reused per packet: next hops, and a joined datagram.
     hops: Vec<NodeId>,
@@ -119,6 +120,7 @@ impl ShardCore {
             relay: VecDeque::new(),
             counters: ShardCounters::default(),
             next_tick: None,
+            next_review: None,
             next_speakers: None,
             hops: Vec::new(),
             joined: Vec::new(),

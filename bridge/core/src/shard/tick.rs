@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// Resolution of everything that waits on a shard.
 const TICK: Duration = Duration::from_millis(10);
+/// How often every receiver's layer is looked at again without a cause (a layer has gone silent, a keyframe is late).
+/// It walks every leg, so it must not be every tick.
+const REVIEW_INTERVAL: Duration = Duration::from_millis(100);
 
 impl ShardCore {
     /// Ticks run while there is anybody to serve.
@@ -30,9 +33,15 @@ impl ShardCore {
         for slot in slots {
             self.tick_member(now, slot);
         }
+        let review = self.next_review.is_none_or(|at| at <= now);
+        if review {
+            self.next_review = Some(now + REVIEW_INTERVAL);
+        }
         let slots: Vec<u32> = self.tracks.iter().map(|(slot, _)| slot as u32).collect();
         for slot in slots {
-            self.tracks[slot as usize].retarget(now);
+            if review {
+                self.tracks[slot as usize].retarget(now);
+            }
             self.request_keyframes(now, slot);
             self.ask_for_missing(now, slot);
         }
