@@ -1,4 +1,5 @@
 /** Browsers whose camera and microphone are files that say who sends them. */
+import { setPriority } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -6,6 +7,8 @@ import { CHROMIUM } from "./paths.mjs";
 import { signalOf } from "./signal.mjs";
 
 const PAGE_SCRIPTS = join(dirname(fileURLToPath(import.meta.url)), "page");
+
+const BROWSER_NICENESS = 5;
 
 const FLAGS = [
   "--no-sandbox",
@@ -31,6 +34,8 @@ const FLAGS = [
  */
 export async function startBrowser(id, { takeFrames = false } = {}) {
   const signal = await signalOf(id);
+  // The machine has few cores and the nodes would have their own: browsers, which inherit this, let them go first.
+  setPriority(BROWSER_NICENESS);
   const devices = [`--use-file-for-fake-video-capture=${signal.picture}`, `--use-file-for-fake-audio-capture=${signal.sound}`];
   const browser = await chromium.launch({
     executablePath: CHROMIUM,

@@ -1,10 +1,13 @@
-/** What the links between nodes carry, beside what the people at each node publish. */
+/**
+ * What the links between nodes carry, beside what the people at each node publish. Pages and nodes are read one after
+ * the other, so everything is compared as a rate between two moments that each of them states or is asked at.
+ */
 import { seen } from "./picture.mjs";
 import { pause } from "./until.mjs";
 
 /**
- * Counts for `forMs` and answers for each directed link: packets published by the people of its first node (each
- * one's picture and all), media datagrams it carried for them per stream and in all, and how many tracks these are.
+ * Counts for `forMs` and answers for each directed link: packets a second that each person at its first node publishes
+ * (picture and all), datagrams a second it carries per stream and in all, and how many tracks these belong to.
  */
 export async function carriedOnLinks(mesh, people, forMs) {
   const before = await snapshot(mesh, people);
@@ -14,20 +17,6 @@ export async function carriedOnLinks(mesh, people, forMs) {
   return names.flatMap((from) => names.filter((to) => to !== from).map((to) => onLink(from, to, before, later)));
 }
 
-async function snapshot(mesh, people) {
-  const sent = await Promise.all(people.map(async (person) => ({ id: person.id, node: await person.node(), packets: await published(person.page) })));
-  const feeds = {};
-  for (const name of Object.keys(mesh.nodes)) feeds[name] = await mesh.feed(name);
-  return { sent, feeds };
-}
-
-/** RTP packets a page has sent so far: of its picture, and in all. */
-async function published(page) {
-  const rows = await page.evaluate(() => window.__connections.outbound());
-  const sum = (some) => some.reduce((packets, row) => packets + row.packetsSent, 0);
-  return { video: sum(rows.filter((row) => row.kind === "video")), all: sum(rows) };
-}
-
 /** Sid of the picture that a page shows of each sender (number of the sender to sid). */
 export async function pictureSids(page) {
   const { senders } = await seen(page);
@@ -35,28 +24,52 @@ export async function pictureSids(page) {
   return new Map(senders.map(({ id, track }) => [id, tracks.find((each) => each.track === track)?.sid]));
 }
 
+async function snapshot(mesh, people) {
+  const sent = await Promise.all(people.map(async (person) => ({ id: person.id, node: await person.node(), rows: await outbound(person.page) })));
+  const feeds = {};
+  for (const name of Object.keys(mesh.nodes)) feeds[name] = { ...(await mesh.feed(name)), atMs: Date.now() };
+  return { sent, feeds };
+}
+
+/** RTP packets a page has sent so far, by stream; each row says when it was read. */
+async function outbound(page) {
+  const rows = await page.evaluate(() => window.__connections.outbound());
+  return rows.map(({ id, kind, packetsSent, timestamp }) => ({ id, kind, packets: packetsSent, atMs: timestamp }));
+}
+
+const perSecond = (count, ms) => (count * 1000) / ms;
+
 function onLink(from, to, before, later) {
-  const publishers = before.sent.flatMap((each, at) => {
-    if (each.node !== from) return [];
-    const { packets } = later.sent[at];
-    return [{ id: each.id, video: packets.video - each.packets.video, all: packets.all - each.packets.all }];
-  });
-  const streamsAt = ({ feeds }) => new Map(streamsOf(feeds[from], to).map((each) => [`${each.track}/${each.layer}`, each]));
-  const earlier = streamsAt(before);
-  const streams = [...streamsAt(later)].map(([key, each]) => ({
-    track: each.track,
-    layer: each.layer,
-    datagrams: each.datagrams - (earlier.get(key)?.datagrams ?? 0),
-  }));
+  const publishers = before.sent.flatMap((each, at) => (each.node === from ? [published(each, later.sent[at])] : []));
+  const streams = carried(before.feeds[from], later.feeds[from], to);
+  const sum = (list, rate) => list.reduce((total, each) => total + rate(each), 0);
   return {
     from,
     to,
     publishers,
-    packets: publishers.reduce((sum, each) => sum + each.all, 0),
-    datagrams: streams.reduce((sum, each) => sum + each.datagrams, 0),
-    tracks: new Set(streams.map((each) => each.track)).size,
     streams,
+    published: sum(publishers, (each) => each.all),
+    carried: sum(streams, (each) => each.rate),
+    tracks: new Set(streams.map((each) => each.track)).size,
   };
+}
+
+function published(before, later) {
+  const rates = later.rows.flatMap((row) => {
+    const earlier = before.rows.find((each) => each.id === row.id);
+    return earlier ? [{ kind: row.kind, rate: perSecond(row.packets - earlier.packets, row.atMs - earlier.atMs) }] : [];
+  });
+  const sum = (some) => some.reduce((total, each) => total + each.rate, 0);
+  return { id: before.id, video: sum(rates.filter((each) => each.kind === "video")), all: sum(rates) };
+}
+
+function carried(before, later, to) {
+  const keyed = new Map(streamsOf(before, to).map((each) => [`${each.track}/${each.layer}`, each.datagrams]));
+  return streamsOf(later, to).map(({ track, layer, datagrams }) => ({
+    track,
+    layer,
+    rate: perSecond(datagrams - (keyed.get(`${track}/${layer}`) ?? 0), later.atMs - before.atMs),
+  }));
 }
 
 function streamsOf(feed, to) {

@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startBrowser } from "./browser.mjs";
+import { forget } from "./picture.mjs";
 import { startProxy } from "./proxy.mjs";
 import { until } from "./until.mjs";
 
@@ -45,6 +46,8 @@ export async function enter({ id, city, door, room, takeFrames = false }) {
       },
     };
     await connected(person);
+    // The preview before joining is one's own picture.
+    await forget(page);
     return person;
   } catch (error) {
     error.message += `\nconsole of ${name}:\n${browser?.console.slice(-30).join("\n")}`;

@@ -7,7 +7,12 @@
     constructor(...args) {
       super(...args);
       known.push(this);
-      for (const listener of listeners) listener(this);
+      for (const listener of listeners) this.addEventListener("track", ({ transceiver }) => listener(transceiver));
+    }
+    addTransceiver(...args) {
+      const transceiver = super.addTransceiver(...args);
+      for (const listener of listeners) listener(transceiver);
+      return transceiver;
     }
   }
   window.RTCPeerConnection = Watched;
@@ -41,7 +46,8 @@
 
   window.__connections = {
     remoteTracks,
-    onNew: (listener) => listeners.push(listener),
+    /** Calls `listener` with each transceiver as soon as it is there; with some of them again later. */
+    onTransceiver: (listener) => listeners.push(listener),
     outbound: () => stats("outbound-rtp"),
     inbound: () => stats("inbound-rtp"),
     states: () => known.map((each) => each.connectionState),
