@@ -2,8 +2,10 @@
 //! unbounded and their names are private.
 
 use crate::control::MeshFeed;
+use crate::link::LinkStats;
 use crate::shard::TrackRoutes;
 use crate::shard::thread::ShardReport;
+use bridge_core::mesh::view::LinkView;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -55,6 +57,111 @@ impl Metrics {
     }
 }
 
+/// Name, help, whether it is a gauge, and where it stands in a report.
+type ShardFigure = (&'static str, &'static str, bool, fn(&ShardReport) -> u64);
+const SHARD_FIGURES: &[ShardFigure] = &[
+    ("shard_sessions", "client sessions now", true, |r| {
+        r.counters.sessions
+    }),
+    ("shard_rooms", "rooms now", true, |r| r.counters.rooms),
+    ("shard_tracks", "tracks now, local and remote", true, |r| {
+        r.counters.tracks
+    }),
+    ("shard_legs", "tracks times viewers now", true, |r| {
+        r.counters.legs
+    }),
+    ("shard_datagrams_in", "datagrams from clients", false, |r| {
+        r.counters.datagrams_in
+    }),
+    ("shard_datagrams_unknown", "datagrams of no session", false, |r| {
+        r.counters.datagrams_unknown
+    }),
+    ("shard_packets_in", "media packets from clients", false, |r| {
+        r.counters.packets_in
+    }),
+    ("shard_packets_refused", "media packets refused", false, |r| {
+        r.counters.packets_refused
+    }),
+    ("shard_batches_out", "batches of media to clients", false, |r| {
+        r.counters.batches_out
+    }),
+    ("shard_bytes_out", "bytes of media to clients", false, |r| {
+        r.counters.bytes_out
+    }),
+    ("shard_repairs_out", "packets sent again", false, |r| {
+        r.counters.repairs_out
+    }),
+    ("shard_repairs_refused", "repairs refused", false, |r| {
+        r.counters.repairs_refused
+    }),
+    ("shard_keyframe_requests", "keyframes asked for", false, |r| {
+        r.counters.keyframe_requests
+    }),
+    ("shard_relay_in", "datagrams from links", false, |r| {
+        r.counters.relay_in
+    }),
+    (
+        "shard_relay_refused",
+        "datagrams from links refused",
+        false,
+        |r| r.counters.relay_refused,
+    ),
+    ("shard_relay_out", "datagrams to links", false, |r| {
+        r.counters.relay_out
+    }),
+    ("shard_relay_dropped", "datagrams to links dropped", false, |r| {
+        r.counters.relay_dropped
+    }),
+    (
+        "shard_relay_unlinked",
+        "datagrams for nodes without a link",
+        false,
+        |r| r.unlinked,
+    ),
+    ("shard_send_full", "datagrams a full socket dropped", false, |r| {
+        r.failures.full
+    }),
+    ("shard_send_refused", "datagrams the system refused", false, |r| {
+        r.failures.refused
+    }),
+];
+
+/// A link as the core and as QUIC see it.
+type LinkFigures = (LinkView, LinkStats);
+/// Name, help, and how it is read. All are gauges: a new link begins anew.
+type LinkFigure = (&'static str, &'static str, fn(&LinkFigures) -> f64);
+const LINK_FIGURES: &[LinkFigure] = &[
+    ("link_up", "whether the link stands", |(view, _)| {
+        f64::from(u8::from(view.link.is_some()))
+    }),
+    ("link_rtt_seconds", "smoothed round trip", |(view, _)| {
+        view.rtt.map_or(f64::NAN, |rtt| rtt.as_secs_f64())
+    }),
+    ("link_loss_ratio", "lost share of packets", |(_, stats)| {
+        f64::from(stats.loss_ppm) / 1e6
+    }),
+    (
+        "link_rate_bits_per_second",
+        "what the link is taken to carry",
+        |(_, stats)| stats.rate_bps as f64,
+    ),
+    (
+        "link_sent_bytes",
+        "bytes of datagrams sent on this link",
+        |(_, stats)| stats.sent.bytes as f64,
+    ),
+    (
+        "link_received_bytes",
+        "bytes of datagrams received on this link",
+        |(_, stats)| stats.received.bytes as f64,
+    ),
+    (
+        "link_dropped_datagrams",
+        "datagrams dropped before this link",
+        |(_, stats)| (stats.dropped.total() + stats.oversized) as f64,
+    ),
+];
+
 /// A figure with one value per label.
 type Labelled = Vec<(String, f64)>;
 
@@ -87,79 +194,12 @@ impl Collector for Sources {
 
 impl Sources {
     fn encode_shards(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        type Field = (&'static str, &'static str, bool, fn(&ShardReport) -> u64);
-        const FIELDS: &[Field] = &[
-            ("shard_sessions", "client sessions now", true, |r| {
-                r.counters.sessions
-            }),
-            ("shard_rooms", "rooms now", true, |r| r.counters.rooms),
-            ("shard_tracks", "tracks now, local and remote", true, |r| {
-                r.counters.tracks
-            }),
-            ("shard_legs", "tracks times viewers now", true, |r| {
-                r.counters.legs
-            }),
-            ("shard_datagrams_in", "datagrams from clients", false, |r| {
-                r.counters.datagrams_in
-            }),
-            ("shard_datagrams_unknown", "datagrams of no session", false, |r| {
-                r.counters.datagrams_unknown
-            }),
-            ("shard_packets_in", "media packets from clients", false, |r| {
-                r.counters.packets_in
-            }),
-            ("shard_packets_refused", "media packets refused", false, |r| {
-                r.counters.packets_refused
-            }),
-            ("shard_batches_out", "batches of media to clients", false, |r| {
-                r.counters.batches_out
-            }),
-            ("shard_bytes_out", "bytes of media to clients", false, |r| {
-                r.counters.bytes_out
-            }),
-            ("shard_repairs_out", "packets sent again", false, |r| {
-                r.counters.repairs_out
-            }),
-            ("shard_repairs_refused", "repairs refused", false, |r| {
-                r.counters.repairs_refused
-            }),
-            ("shard_keyframe_requests", "keyframes asked for", false, |r| {
-                r.counters.keyframe_requests
-            }),
-            ("shard_relay_in", "datagrams from links", false, |r| {
-                r.counters.relay_in
-            }),
-            (
-                "shard_relay_refused",
-                "datagrams from links refused",
-                false,
-                |r| r.counters.relay_refused,
-            ),
-            ("shard_relay_out", "datagrams to links", false, |r| {
-                r.counters.relay_out
-            }),
-            ("shard_relay_dropped", "datagrams to links dropped", false, |r| {
-                r.counters.relay_dropped
-            }),
-            (
-                "shard_relay_unlinked",
-                "datagrams for nodes without a link",
-                false,
-                |r| r.unlinked,
-            ),
-            ("shard_send_full", "datagrams a full socket dropped", false, |r| {
-                r.failures.full
-            }),
-            ("shard_send_refused", "datagrams the system refused", false, |r| {
-                r.failures.refused
-            }),
-        ];
         let reports: Vec<ShardReport> = self
             .shards
             .iter()
             .map(|report| *report.lock().unwrap_or_else(PoisonError::into_inner))
             .collect();
-        for (name, help, is_gauge, read) in FIELDS {
+        for (name, help, is_gauge, read) in SHARD_FIGURES {
             let values: Labelled = reports
                 .iter()
                 .enumerate()
@@ -189,72 +229,18 @@ impl Sources {
             "links refused and messages that broke the protocol",
             refused,
         )?;
-        let links: Vec<_> = feed
+        let links: Vec<LinkFigures> = feed
             .links()
             .map(|(link, stats)| (link.clone(), stats.unwrap_or_default()))
             .collect();
-        let by_peer = |read: &dyn Fn(&(bridge_core::mesh::view::LinkView, crate::link::LinkStats)) -> f64| {
-            links
+        for (name, help, read) in LINK_FIGURES {
+            let values: Labelled = links
                 .iter()
                 .map(|link| (link.0.name.to_string(), read(link)))
-                .collect::<Labelled>()
-        };
-        let up = by_peer(&|link| f64::from(u8::from(link.0.link.is_some())));
-        labelled(encoder, "link_up", "whether the link stands", true, "peer", &up)?;
-        let rtt = by_peer(&|link| link.0.rtt.map_or(f64::NAN, |rtt| rtt.as_secs_f64()));
-        labelled(
-            encoder,
-            "link_rtt_seconds",
-            "smoothed round trip",
-            true,
-            "peer",
-            &rtt,
-        )?;
-        let loss = by_peer(&|link| f64::from(link.1.loss_ppm) / 1e6);
-        labelled(
-            encoder,
-            "link_loss_ratio",
-            "lost share of packets",
-            true,
-            "peer",
-            &loss,
-        )?;
-        let rate = by_peer(&|link| link.1.rate_bps as f64);
-        labelled(
-            encoder,
-            "link_rate_bits_per_second",
-            "what the link is taken to carry",
-            true,
-            "peer",
-            &rate,
-        )?;
-        let sent = by_peer(&|link| link.1.sent.bytes as f64);
-        labelled(
-            encoder,
-            "link_sent_bytes",
-            "bytes of datagrams sent on this link",
-            true,
-            "peer",
-            &sent,
-        )?;
-        let received = by_peer(&|link| link.1.received.bytes as f64);
-        labelled(
-            encoder,
-            "link_received_bytes",
-            "bytes of datagrams received on this link",
-            true,
-            "peer",
-            &received,
-        )?;
-        let dropped = by_peer(&|link| (link.1.dropped.total() + link.1.oversized) as f64);
-        labelled(
-            encoder,
-            "link_dropped_datagrams",
-            "datagrams dropped before this link",
-            true,
-            "peer",
-            &dropped,
-        )
+                .collect();
+            labelled(encoder, name, help, true, "peer", &values)?;
+        }
+        Ok(())
     }
 }
 

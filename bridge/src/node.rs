@@ -21,8 +21,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// Version of the software, for people.
 pub const SOFTWARE: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
@@ -81,19 +83,13 @@ impl Node {
     /// [`StartError`]; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let places = Places::open(config.geo.clone())?;
-        let listener = server::listen("http.listen", config.http.listen).await?;
-        let metrics_listener = match config.metrics.listen {
-            Some(address) => Some(server::listen("metrics.listen", address).await?),
-            None => None,
-        };
-        let tls = config.http.tls.as_ref().map(server::tls_acceptor).transpose()?;
-        let shards = PreparedShards::open(&config.media)?;
-        let http = listener.local_addr().map_err(|source| ServerError::Listen {
-            key: "http.listen",
-            address: config.http.listen,
-            source,
-        })?;
-
+        let Listening {
+            listener,
+            http,
+            metrics,
+            tls,
+            shards,
+        } = Listening::open(&config).await?;
         let inboxes = shards.inboxes();
         let tracks = Arc::new(TrackRoutes::new(inboxes.clone()));
         let (link_events, link_queue) = mpsc::channel(QUEUE);
@@ -106,28 +102,26 @@ impl Node {
 
         let links = LinkTable::default();
         let (shard_events, shard_queue) = mpsc::channel(QUEUE);
-        let threads = shards.start(
-            NodeId::of(config.node.name.as_str()),
-            &config.media,
-            &config.limits,
-            &links,
-            &shard_events,
-        )?;
+        let us = NodeId::of(config.node.name.as_str());
+        let threads = shards.start(us, &config.media, &config.limits, &links, &shard_events)?;
         let (commands, command_queue) = mpsc::channel(QUEUE);
         let (mesh_view, mesh_views) = watch::channel(Arc::default());
         let (feed, feeds) = watch::channel(None);
-        let (signaling, facts_task) = Signaling::new(
-            signaling_config(&config, http),
-            places.slot(),
-            commands,
-            mesh_views,
-        );
+        let settings = signaling_config(&config, http);
+        let (signaling, facts_task) = Signaling::new(settings, places.slot(), commands, mesh_views);
         let (facts, fact_queue) = mpsc::channel(QUEUE);
         let (stop_control, stop_orders) = mpsc::channel(1);
+        let reports = threads.iter().map(ShardThread::report).collect();
+        let sources = Sources {
+            signaling: signaling.counters(),
+            shards: reports,
+            tracks: tracks.clone(),
+            feed: feeds.clone(),
+        };
         let outlets = Outlets {
             facts,
             shards: inboxes,
-            tracks: tracks.clone(),
+            tracks,
             links,
             linked,
             mesh: mesh_view,
@@ -143,38 +137,19 @@ impl Node {
         let signaling_task = tokio::spawn(facts_task.run_facts(fact_queue));
 
         let (link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, &linked_peers);
-        let metrics = Metrics::new(Sources {
-            signaling: signaling.counters(),
-            shards: threads.iter().map(ShardThread::report).collect(),
-            tracks,
-            feed: feeds.clone(),
-        });
         let (ready, ready_state) = watch::channel(true);
+        let metrics_of = Metrics::new(sources);
         let operations = Operations {
             feed: feeds,
             diallers: Arc::new(diallers),
             ready: ready_state,
-            metrics,
+            metrics: metrics_of,
         };
         let (stop_servers, stopped) = watch::channel(false);
-        let router = crate::http::router(&signaling, operations.clone(), metrics_listener.is_none());
-        let mut servers = vec![serve(server::serve(listener, tls, router, stopped.clone()))];
-        if let Some(listener) = metrics_listener {
-            let router = status::metrics_router().with_state(operations);
-            servers.push(serve(server::serve(listener, None, router, stopped)));
-        }
+        let servers = start_servers(&signaling, operations, (listener, tls), metrics, &stopped);
         let (reload_places, reloads) = watch::channel(0);
         tokio::spawn(places.watch(reloads));
-        tracing::info!(
-            node = %config.node.name,
-            region = config.node.region,
-            %http,
-            public_url = config.http.public_url,
-            shards = config.media.shards,
-            mesh = config.mesh.as_ref().map(|mesh| tracing::field::display(mesh.listen)),
-            version = SOFTWARE,
-            "node is ready"
-        );
+        log_ready(&config, http);
         Ok(Self {
             http,
             mesh: endpoint,
@@ -236,6 +211,69 @@ impl Node {
         }
         tracing::info!("node has stopped");
     }
+}
+
+/// Every address of the node that others may hold, taken before anything runs.
+struct Listening {
+    listener: TcpListener,
+    http: SocketAddr,
+    metrics: Option<TcpListener>,
+    tls: Option<TlsAcceptor>,
+    shards: PreparedShards,
+}
+
+impl Listening {
+    async fn open(config: &Config) -> Result<Self, StartError> {
+        let address = config.http.listen;
+        let listener = server::listen("http.listen", address).await?;
+        let http = listener.local_addr().map_err(|source| ServerError::Listen {
+            key: "http.listen",
+            address,
+            source,
+        })?;
+        let metrics = match config.metrics.listen {
+            Some(address) => Some(server::listen("metrics.listen", address).await?),
+            None => None,
+        };
+        let tls = config.http.tls.as_ref().map(server::tls_acceptor).transpose()?;
+        let shards = PreparedShards::open(&config.media)?;
+        Ok(Self {
+            listener,
+            http,
+            metrics,
+            tls,
+            shards,
+        })
+    }
+}
+
+fn start_servers(
+    signaling: &Signaling,
+    operations: Operations,
+    (listener, tls): (TcpListener, Option<TlsAcceptor>),
+    metrics: Option<TcpListener>,
+    stopped: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    let router = crate::http::router(signaling, operations.clone(), metrics.is_none());
+    let mut servers = vec![serve(server::serve(listener, tls, router, stopped.clone()))];
+    if let Some(listener) = metrics {
+        let router = status::metrics_router().with_state(operations);
+        servers.push(serve(server::serve(listener, None, router, stopped.clone())));
+    }
+    servers
+}
+
+fn log_ready(config: &Config, http: SocketAddr) {
+    tracing::info!(
+        node = %config.node.name,
+        region = config.node.region,
+        %http,
+        public_url = config.http.public_url,
+        shards = config.media.shards,
+        mesh = config.mesh.as_ref().map(|mesh| tracing::field::display(mesh.listen)),
+        version = SOFTWARE,
+        "node is ready"
+    );
 }
 
 async fn limited<T>(what: &str, step: impl Future<Output = T>) {

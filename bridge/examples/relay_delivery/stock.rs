@@ -23,7 +23,7 @@ pub(crate) fn measure(path: Path) -> Result<Measured, AnyError> {
     let epoch = Instant::now();
     let arrivals = Arc::new(Arrivals::new(epoch));
     let accepted = runtime.spawn({
-        let (far, arrivals) = (far.clone(), arrivals.clone());
+        let arrivals = arrivals.clone();
         async move {
             let connection = far.accept().await.ok_or("closed")?.await?;
             while let Ok(datagram) = connection.read_datagram().await {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How often the views are published, when anything has happened.
-const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Where the control task speaks to.
 pub struct Outlets {
@@ -144,7 +144,7 @@ impl ControlTask {
                 MeshOutput::SendDatagram { link, bytes } => self.send_probe(link, bytes),
                 MeshOutput::CloseLink { link, cause } => self.close_link(link, cause),
                 MeshOutput::SelectLink { peer, link } => self.select_link(peer, link),
-                MeshOutput::ToShard { shard, command } => self.to_shard(shard, command).await,
+                MeshOutput::ToShard { shard, command } => self.command_shard(shard, command).await,
                 MeshOutput::RouteTrack { origin, track, shard } => {
                     self.outlets.tracks.set(origin, track, shard);
                     if shard.is_none() {
@@ -154,7 +154,7 @@ impl ControlTask {
                             .for_each(|link| link.forget_track(origin, track));
                     }
                 }
-                MeshOutput::ToSignaling(fact) => self.to_signaling(fact).await,
+                MeshOutput::ToSignaling(fact) => self.tell_signaling(fact).await,
             }
         }
     }
@@ -211,7 +211,7 @@ impl ControlTask {
         known.map_or_else(|| peer.to_string(), |link| link.name.to_string())
     }
 
-    async fn to_shard(&mut self, shard: ShardId, command: ShardCommand) {
+    async fn command_shard(&mut self, shard: ShardId, command: ShardCommand) {
         self.names.learn(self.core.us(), &command);
         if let Some(inbox) = self.outlets.shards.get(usize::from(shard.0)) {
             // A shard that is gone says so itself, as an event.
@@ -219,7 +219,7 @@ impl ControlTask {
         }
     }
 
-    async fn to_signaling(&self, fact: SessionFact) {
+    async fn tell_signaling(&self, fact: SessionFact) {
         if self.outlets.facts.send(fact).await.is_err() {
             tracing::debug!("a fact came after signalling had stopped");
         }

@@ -1,5 +1,7 @@
 //! Whole nodes in processes of their own, as an operator runs them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod mesh;
 mod process;
 mod startup;

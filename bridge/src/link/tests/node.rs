@@ -1,5 +1,6 @@
 //! One end of a link under test, and a log that can be read back.
 
+use crate::link::handle::lock;
 use crate::link::tls::Identity;
 use crate::link::*;
 use bytes::Bytes;
@@ -160,7 +161,7 @@ impl Log {
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        lock(&self.0).extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

@@ -96,13 +96,18 @@ impl DerivedAuthority {
     }
 }
 
-fn authority_key(secret: &str) -> Result<(KeyPair, String), CredentialsError> {
+fn authority_seed(secret: &str) -> [u8; SEED_BYTES] {
     let mut seed = [0; SEED_BYTES];
     hkdf::Salt::new(hkdf::HKDF_SHA256, SALT)
         .extract(secret.as_bytes())
         .expand(&[b"ed25519 seed"], SeedLength)
         .and_then(|okm| okm.fill(&mut seed))
         .expect("invariant: 32 bytes are within HKDF's output limit");
+    seed
+}
+
+fn authority_key(secret: &str) -> Result<(KeyPair, String), CredentialsError> {
+    let seed = authority_seed(secret);
     let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(issue)?;
     let fingerprint = digest::digest(&digest::SHA256, pair.public_key().as_ref());
     let fingerprint = fingerprint

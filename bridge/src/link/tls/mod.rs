@@ -37,7 +37,7 @@ pub enum Identity {
     /// Everything follows from `mesh.secret`.
     Derived {
         /// The mesh's authority.
-        authority: DerivedAuthority,
+        authority: Box<DerivedAuthority>,
         /// This node.
         name: NodeName,
     },
@@ -52,7 +52,7 @@ impl Identity {
     /// [`CredentialsError::SecretTooShort`]; [`CredentialsError::Issue`] where the library refuses the key.
     pub fn from_secret(secret: &str, name: &NodeName) -> Result<Self, CredentialsError> {
         Ok(Self::Derived {
-            authority: DerivedAuthority::new(secret)?,
+            authority: Box::new(DerivedAuthority::new(secret)?),
             name: name.clone(),
         })
     }
