@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startBrowser } from "../../web/e2e/lib/browser.mjs";
@@ -33,6 +34,7 @@ const JS_SDK = join(REPOSITORY, "web/node_modules/livekit-client");
 describe("unmodified SDKs meet across nodes", () => {
   const room = `sdk-${randomBytes(6).toString("hex")}`;
   const numbered = (kind) => Array.from({ length: PACKETS }, (_, at) => `${kind} ${at} ${room}`);
+  let results;
   let mesh;
   let server;
   let browser;
@@ -47,7 +49,7 @@ describe("unmodified SDKs meet across nodes", () => {
   };
 
   before(async () => {
-    const results = await resultsFolder("sdk");
+    results = await resultsFolder("sdk");
     mesh = await startMesh({ results });
     const door = mesh.nodes.fra;
     const berlin = await askToJoin(door, room, "JavaScript", CITIES.berlin.address);
@@ -73,7 +75,7 @@ describe("unmodified SDKs meet across nodes", () => {
   });
 
   after(async () => {
-    if (browser) console.log(browser.console.slice(-20).join("\n"));
+    if (browser) await writeFile(join(results, "javascript.log"), browser.console.join("\n"));
     await browser?.close();
     await python?.stop();
     await server?.close();

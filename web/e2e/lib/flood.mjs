@@ -68,22 +68,24 @@ const KINDS = [(next) => noise(next, next() % LARGEST_BYTES), cutHandshake, forg
 const PREPARED = 5_000;
 
 /**
- * Sends datagrams of all kinds to `port` until the receiving socket has taken `wanted` of them. Answers how many were
- * sent and how many the kernel dropped before the node saw them.
+ * Sends datagrams of all kinds to `ports` in turn until the receiving sockets have taken `wanted` of them. Answers how
+ * many were sent and how many the kernel dropped before the node saw them.
  */
-export async function flood(port, wanted, seed = 1) {
+export async function flood(ports, wanted, seed = 1) {
   const next = numbers(seed);
   const prepared = Array.from({ length: PREPARED }, (_, at) => KINDS[at % KINDS.length](next));
   const sockets = await Promise.all(Array.from({ length: SOURCES }, openSocket));
-  const droppedBefore = await droppedAt(port);
+  const droppedBefore = await droppedAt(ports);
   let sent = 0;
   let dropped = 0;
   while (sent - dropped < wanted) {
     for (let round = 0; round < 100; round++) {
-      await Promise.all(Array.from({ length: BURST }, (_, at) => send(sockets[at % SOURCES], alter(prepared[(sent + at) % PREPARED], next), port)));
+      const port = ports[round % ports.length];
+      const burst = Array.from({ length: BURST }, (_, at) => alter(prepared[(sent + at) % PREPARED], next));
+      await Promise.all(burst.map((datagram, at) => send(sockets[at % SOURCES], datagram, port)));
       sent += BURST;
     }
-    dropped = (await droppedAt(port)) - droppedBefore;
+    dropped = (await droppedAt(ports)) - droppedBefore;
     // A receiver that cannot keep up is given a moment, or most of what is sent would never reach it.
     await pause(1);
   }
@@ -110,13 +112,15 @@ function send(socket, datagram, port) {
   });
 }
 
-/** Datagrams that the kernel dropped so far because the socket at `port` was full. Throws when nobody listens there. */
-async function droppedAt(port) {
-  const hex = port.toString(16).toUpperCase().padStart(4, "0");
-  const rows = (await readFile("/proc/net/udp", "utf8")).trim().split("\n").slice(1);
-  const row = rows.map((each) => each.trim().split(/\s+/)).find((columns) => columns[1].endsWith(`:${hex}`));
-  if (!row) throw new Error(`no socket listens on UDP port ${port}`);
-  return Number(row.at(-1));
+/** Datagrams that the kernel dropped so far because the sockets at `ports` were full. Throws when one is not open. */
+async function droppedAt(ports) {
+  const rows = (await readFile("/proc/net/udp", "utf8")).trim().split("\n").slice(1).map((each) => each.trim().split(/\s+/));
+  return ports.reduce((sum, port) => {
+    const hex = port.toString(16).toUpperCase().padStart(4, "0");
+    const row = rows.find((columns) => columns[1].endsWith(`:${hex}`));
+    if (!row) throw new Error(`no socket is open on UDP port ${port}`);
+    return sum + Number(row.at(-1));
+  }, 0);
 }
 
 /** Memory of a process that is in use now, in bytes. */

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CAUSEWAY, LOADTEST } from "./paths.mjs";
@@ -48,7 +49,8 @@ export async function startMesh({ results, capture = false }) {
   try {
     const layout = await layOut();
     const captureFile = capture ? join(folder, "mesh.pcap") : null;
-    const wan = await startLinks(layout, folder, results, captureFile);
+    const [control] = await freeTcpPorts(1);
+    const wan = await startLinks(layout, folder, results, captureFile, control);
     programs.push(wan);
     const nodes = {};
     const secret = randomBytes(24).toString("hex");
@@ -56,7 +58,7 @@ export async function startMesh({ results, capture = false }) {
       nodes[name] = await startNode(name, layout, secret, folder, results);
       programs.push(nodes[name]);
     }
-    const mesh = { nodes, wan, capture: captureFile, feed: (name) => feed(nodes[name]), stop };
+    const mesh = { nodes, wan, control, capture: captureFile, feed: (name) => feed(nodes[name]), stop };
     for (const name of NAMES) await ready(nodes[name]);
     await joined(mesh);
     return mesh;
@@ -79,7 +81,7 @@ async function layOut() {
   return { nodes, links: links.map((link, at) => ({ ...link, port: linksFirst + at })) };
 }
 
-async function startLinks(layout, folder, results, captureFile) {
+async function startLinks(layout, folder, results, captureFile, control) {
   const tables = layout.links.map(
     ({ from, to, port }) => `[[links]]
 from = "${from}"
@@ -90,7 +92,7 @@ delay = "${delayOf(from, to)}ms"
 `,
   );
   const config = join(folder, "wan.toml");
-  await writeFile(config, `seed = 1\n\n${tables.join("\n")}`);
+  await writeFile(config, `seed = 1\ncontrol = "127.0.0.1:${control}"\n\n${tables.join("\n")}`);
   const recording = captureFile ? ["--capture", captureFile, "--capture-limit", CAPTURE_LIMIT] : [];
   const wan = start("wan", LOADTEST, ["wan", "--config", config, ...recording], join(results, "wan.log"));
   await until("the emulated links are up", READY_WITHIN_MS, () => {
@@ -180,4 +182,27 @@ export async function askToJoin(node, room, name, address) {
   const body = await answer.json();
   if (!answer.ok) throw new Error(`/api/join of ${node.name}: ${answer.status} ${JSON.stringify(body)}`);
   return body;
+}
+
+/** A figure of a node, by shard. */
+export async function figure(node, name) {
+  const answer = await fetch(`${node.origin}/metrics`, { signal: AbortSignal.timeout(5_000) });
+  const line = new RegExp(`^${name}(?:_total)?\\{shard="(\\d+)"\\} +(\\S+)$`, "gm");
+  const values = [...(await answer.text()).matchAll(line)].map(([, , value]) => Number(value));
+  if (values.length === 0) throw new Error(`${node.name} has no figure ${name}`);
+  return values;
+}
+
+/** What the emulator has carried so far: one entry per directed link. */
+export async function carriedByLinks(mesh) {
+  const socket = connect(mesh.control, "127.0.0.1");
+  socket.setTimeout(5_000, () => socket.destroy(new Error("the emulator does not answer")));
+  socket.write("stats\n");
+  let text = "";
+  for await (const chunk of socket) {
+    text += chunk;
+    if (text.includes("\n")) break;
+  }
+  socket.destroy();
+  return JSON.parse(text);
 }
