@@ -141,18 +141,12 @@ impl Dialer {
 
     /// A link that got as far as a hello, and was not refused for it, has shown that the peer is there.
     fn judge(&mut self, reason: &CloseReason, knew_peer: bool) -> Result<Outcome, String> {
-        use GoodbyeCause::{NameTaken, ProtocolViolation, VersionMismatch};
+        if let Some(misfit) = reason.misfit() {
+            return Err(format!("refused: {misfit}"));
+        }
         match reason {
             CloseReason::OwnAddress => return Ok(Outcome::OwnAddress),
-            CloseReason::Ours(VersionMismatch) | CloseReason::Peers(VersionMismatch) => {
-                return Err(
-                    "refused: the two nodes speak no common protocol version; upgrade the older one".into(),
-                );
-            }
-            CloseReason::Ours(NameTaken) | CloseReason::Peers(NameTaken) => {
-                return Err("refused: two nodes of the mesh have the same node.name".into());
-            }
-            CloseReason::Peers(ProtocolViolation) | CloseReason::Protocol(_) => {
+            CloseReason::Peers(GoodbyeCause::ProtocolViolation) | CloseReason::Protocol(_) => {
                 return Err(reason.to_string());
             }
             _ if !knew_peer => return Err(reason.to_string()),

@@ -239,7 +239,10 @@ impl LinkEndpoint {
             CloseReason::Lost(reason) if ended.peer.is_none() && direction == LinkDirection::Accepted => {
                 self.log_refusal(address, reason);
             }
-            reason => tracing::info!(link = link.0, %address, %reason, "link closed"),
+            reason => match reason.misfit().filter(|_| direction == LinkDirection::Accepted) {
+                Some(misfit) => self.log_refusal(address, misfit),
+                None => tracing::info!(link = link.0, %address, %reason, "link closed"),
+            },
         }
         ended
     }

@@ -85,6 +85,19 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// In words for an operator, where two nodes cannot be linked until somebody changes something.
+    pub(super) const fn misfit(&self) -> Option<&'static str> {
+        match self {
+            Self::Ours(GoodbyeCause::VersionMismatch) | Self::Peers(GoodbyeCause::VersionMismatch) => {
+                Some("the two nodes speak no common protocol version; upgrade the older one")
+            }
+            Self::Ours(GoodbyeCause::NameTaken) | Self::Peers(GoodbyeCause::NameTaken) => {
+                Some("two nodes of the mesh have the same node.name")
+            }
+            _ => None,
+        }
+    }
+
     /// What the peer is told.
     pub(super) const fn cause(&self) -> GoodbyeCause {
         match self {

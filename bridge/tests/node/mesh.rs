@@ -1,7 +1,18 @@
 //! Real nodes on loopback: they find each other, refuse strangers, and part in good order.
 
 use crate::process::{Node, Ports, SECRET, causeway};
+use bridge::link::tls::Identity;
+use bridge::link::{
+    CloseReason, DatagramSink, Dialer, LinkEndpoint, LinkEvent, LinkSettings, LinkedPeers, RateLimits,
+};
+use bytes::Bytes;
 use nix::sys::signal::Signal;
+use relay_proto::control::{ControlMessage, GoodbyeCause, Hello};
+use relay_proto::datagram::Header;
+use relay_proto::id::{NodeId, NodeName};
+use relay_proto::version::Features;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
 
 fn pair() -> (Node, Node) {
     let (here, there) = (Ports::free(), Ports::free());
@@ -102,4 +113,51 @@ fn two_nodes_of_one_name_are_told_apart_from_one_that_dials_itself() {
     let other = Ports::free();
     let mut twin = Node::start("fra", other, SECRET, &[ports.mesh]);
     twin.wait_for_log(&["WARN", "same node.name"]);
+}
+
+struct Nowhere;
+
+impl DatagramSink for Nowhere {
+    fn deliver(&self, _: NodeId, _: &Header, _: Bytes) {}
+}
+
+/// Dials `node` as a peer that speaks protocol versions 8 and 9 only; returns how the link ended.
+async fn link_from_the_future(node: &Node) -> CloseReason {
+    let (sender, mut events) = mpsc::channel(64);
+    let settings = LinkSettings {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        rates: RateLimits::default(),
+        initial_mtu: 1_200,
+    };
+    let identity = Identity::from_secret(SECRET, &NodeName::from("future")).unwrap();
+    let endpoint = LinkEndpoint::bind(settings, identity, sender, Arc::new(Nowhere)).unwrap();
+    let (_linked, linked) = watch::channel(LinkedPeers::new());
+    let (dialer, _state) = Dialer::new(endpoint, format!("127.0.0.1:{}", node.ports.mesh), linked);
+    tokio::spawn(dialer.run());
+    loop {
+        match events.recv().await.unwrap() {
+            LinkEvent::Opened(opened) => opened
+                .handle
+                .send_control(Box::new(ControlMessage::Hello(Hello {
+                    newest_version: 9,
+                    oldest_version: 8,
+                    features: Features::OURS,
+                    name: NodeName::from("future"),
+                    incarnation: 1,
+                    software: "causeway/9".to_owned(),
+                })))
+                .unwrap(),
+            LinkEvent::Closed { reason, .. } => return reason,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_of_a_future_protocol_is_told_so_and_the_log_says_what_to_do() {
+    let mut node = Node::start("fra", Ports::free(), SECRET, &[]);
+    let reason = link_from_the_future(&node).await;
+    assert_eq!(reason, CloseReason::Peers(GoodbyeCause::VersionMismatch));
+    node.wait_for_log(&["WARN", "no common protocol version; upgrade the older one"]);
+    assert!(node.get("/readyz").unwrap().contains(" 200 "));
 }

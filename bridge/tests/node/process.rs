@@ -1,9 +1,11 @@
 //! A real node in a process of its own.
 
+use rustls::pki_types::CertificateDer;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up on it.
@@ -93,21 +95,35 @@ impl Node {
     }
 
     pub(crate) fn run(arguments: &[&str], ports: Ports) -> Self {
+        let mut node = Self::spawn(arguments, ports);
+        node.wait_until("ready", |node| {
+            node.get("/readyz").is_some_and(|answer| answer.contains(" 200 "))
+        });
+        node
+    }
+
+    /// A node whose HTTP listener shows `certificate`.
+    pub(crate) fn run_https(arguments: &[&str], ports: Ports, certificate: &CertificateDer<'static>) -> Self {
+        let mut node = Self::spawn(arguments, ports);
+        let ready = |node: &Self| get_https(node.ports.http, "/readyz", certificate);
+        node.wait_until("ready", |node| {
+            ready(node).is_some_and(|answer| answer.contains(" 200 "))
+        });
+        node
+    }
+
+    fn spawn(arguments: &[&str], ports: Ports) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let file = std::fs::File::create(&log).unwrap();
         let out = std::fs::File::create(folder.path().join("out")).unwrap();
         let child = causeway(arguments).stderr(file).stdout(out).spawn().unwrap();
-        let mut node = Self {
+        Self {
             child,
             log,
             _folder: folder,
             ports,
-        };
-        node.wait_until("ready", |node| {
-            node.get("/readyz").is_some_and(|answer| answer.contains(" 200 "))
-        });
-        node
+        }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -194,10 +210,31 @@ impl Drop for Node {
 }
 
 pub(crate) fn get(port: u16, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    ask(stream, path)
+}
+
+/// As [`get`], over TLS, believing only `certificate`.
+pub(crate) fn get_https(port: u16, path: &str, certificate: &CertificateDer<'static>) -> Option<String> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let client = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    ask(rustls::StreamOwned::new(client, stream), path)
+}
+
+fn ask(mut stream: impl Read + Write, path: &str) -> Option<String> {
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
+    // A server may close without TLS's goodbye; what came before counts.
+    let _ = stream.read_to_end(&mut answer);
     Some(String::from_utf8_lossy(&answer).into_owned())
 }

@@ -158,3 +158,34 @@ fn a_token_made_here_is_accepted_here_and_by_no_other_key() {
     let (accepted, text) = inspect("--auth.keys=key=another secret of an API key");
     assert!(!accepted, "{text}");
 }
+
+#[test]
+fn with_a_certificate_the_node_speaks_https() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    let (cert, key_file) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, certificate.pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let ports = Ports::free();
+    let mut flags = flags("fra", ports, SECRET, &[]);
+    flags.push(format!("--http.tls.cert={}", cert.display()));
+    flags.push(format!("--http.tls.key={}", key_file.display()));
+    let arguments: Vec<&str> = std::iter::once("node")
+        .chain(flags.iter().map(String::as_str))
+        .collect();
+    let node = Node::run_https(&arguments, ports, certificate.der());
+    let page = crate::process::get_https(ports.http, "/m/standup", certificate.der()).unwrap();
+    assert!(
+        page.contains(" 200 ") && page.contains("<!doctype html>"),
+        "{page}"
+    );
+    assert!(
+        node.log().contains(&format!("https://127.0.0.1:{}", ports.http)),
+        "{}",
+        node.log()
+    );
+}
