@@ -2,12 +2,14 @@
  * What the links between nodes carry, beside what the people at each node publish. Pages and nodes are read one after
  * the other, so everything is compared as a rate between two moments that each of them states or is asked at.
  */
+import { carriedByLinks } from "./mesh.mjs";
 import { seen } from "./picture.mjs";
 import { pause } from "./until.mjs";
 
 /**
  * Counts for `forMs` and answers for each directed link: packets a second that each person at its first node publishes
- * (picture and all), datagrams a second it carries per stream and in all, and how many tracks these belong to.
+ * (picture and all), datagrams a second it carries per stream and in all, how many tracks these belong to; and bytes a
+ * second published there (RTP with headers) and seen on the wire by the emulator (UDP payload of everything).
  */
 export async function carriedOnLinks(mesh, people, forMs) {
   const before = await snapshot(mesh, people);
@@ -28,13 +30,20 @@ async function snapshot(mesh, people) {
   const sent = await Promise.all(people.map(async (person) => ({ id: person.id, node: await person.node(), rows: await outbound(person.page) })));
   const feeds = {};
   for (const name of Object.keys(mesh.nodes)) feeds[name] = { ...(await mesh.feed(name)), atMs: Date.now() };
-  return { sent, feeds };
+  const wires = { ...(await carriedByLinks(mesh)), atMs: Date.now() };
+  return { sent, feeds, wires };
 }
 
 /** RTP packets a page has sent so far, by stream; each row says when it was read. */
 async function outbound(page) {
   const rows = await page.evaluate(() => window.__connections.outbound());
-  return rows.map(({ id, kind, packetsSent, timestamp }) => ({ id, kind, packets: packetsSent, atMs: timestamp }));
+  return rows.map((row) => ({
+    id: row.id,
+    kind: row.kind,
+    packets: row.packetsSent,
+    bytes: row.bytesSent + row.headerBytesSent,
+    atMs: row.timestamp,
+  }));
 }
 
 const perSecond = (count, ms) => (count * 1000) / ms;
@@ -49,6 +58,8 @@ function onLink(from, to, before, later) {
     publishers,
     streams,
     published: sum(publishers, (each) => each.all),
+    publishedBytes: sum(publishers, (each) => each.bytes),
+    wireBytes: onWire(before.wires, later.wires, from, to),
     carried: sum(streams, (each) => each.rate),
     tracks: new Set(streams.map((each) => each.track)).size,
   };
@@ -57,10 +68,13 @@ function onLink(from, to, before, later) {
 function published(before, later) {
   const rates = later.rows.flatMap((row) => {
     const earlier = before.rows.find((each) => each.id === row.id);
-    return earlier ? [{ kind: row.kind, rate: perSecond(row.packets - earlier.packets, row.atMs - earlier.atMs) }] : [];
+    if (!earlier) return [];
+    const ms = row.atMs - earlier.atMs;
+    return [{ kind: row.kind, packets: perSecond(row.packets - earlier.packets, ms), bytes: perSecond(row.bytes - earlier.bytes, ms) }];
   });
-  const sum = (some) => some.reduce((total, each) => total + each.rate, 0);
-  return { id: before.id, video: sum(rates.filter((each) => each.kind === "video")), all: sum(rates) };
+  const sum = (some, what) => some.reduce((total, each) => total + each[what], 0);
+  const pictures = rates.filter((each) => each.kind === "video");
+  return { id: before.id, video: sum(pictures, "packets"), all: sum(rates, "packets"), bytes: sum(rates, "bytes") };
 }
 
 function carried(before, later, to) {
@@ -70,6 +84,11 @@ function carried(before, later, to) {
     layer,
     rate: perSecond(datagrams - (keyed.get(`${track}/${layer}`) ?? 0), later.atMs - before.atMs),
   }));
+}
+
+function onWire(before, later, from, to) {
+  const bytes = ({ links }) => links.find((each) => each.from === from && each.to === to).delivered.bytes;
+  return perSecond(bytes(later) - bytes(before), later.atMs - before.atMs);
 }
 
 function streamsOf(feed, to) {
