@@ -242,7 +242,11 @@ impl ShardCore {
                     return;
                 }
                 RtcEvent::Data { reliable, payload } => {
-                    self.facts.push_back(ShardFact::DataReceived { session, reliable, payload });
+                    self.facts.push_back(ShardFact::DataReceived {
+                        session,
+                        reliable,
+                        payload,
+                    });
                 }
                 RtcEvent::Ended(cause) => {
                     self.close_session(now, session);

@@ -1,26 +1,27 @@
 //! Two shards of two nodes, joined by hand, with simulated clients.
 
-use super::io::{ShardCommand, ShardFact, ShardId};
-use super::limits::ShardLimits;
-use super::testing::SimClient;
-use super::*;
 use crate::rtc::{RtcConfig, RtcLimits};
-use relay_proto::id::{Epoch, Layer, LayerSet, ParticipantSid};
+use crate::shard::io::{ShardCommand, ShardFact, ShardId};
+use crate::shard::limits::ShardLimits;
+use crate::shard::testing::SimClient;
+use crate::shard::{ShardConfig, ShardCore};
+use relay_proto::id::{Epoch, NodeId, ParticipantSid, SessionId, TrackAlias, TrackSid};
 use relay_proto::room::{Codec, MediaKind, SealKey, TrackRecord, TrackSource};
-use relay_proto::session::{AnnouncedTrack, TrackWish};
-use std::time::Duration;
+use relay_proto::session::AnnouncedTrack;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-const NODE_A: NodeId = NodeId(1);
-const NODE_B: NodeId = NodeId(2);
+pub(super) const NODE_A: NodeId = NodeId(1);
+pub(super) const NODE_B: NodeId = NodeId(2);
 
-struct World {
-    now: Instant,
-    shards: Vec<ShardCore>,
-    clients: Vec<(usize, SimClient)>,
-    facts: Vec<(usize, ShardFact)>,
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) shards: Vec<ShardCore>,
+    pub(super) clients: Vec<(usize, SimClient)>,
+    pub(super) facts: Vec<(usize, ShardFact)>,
     /// Datagrams that crossed a link, by direction: what "once per link" is counted on.
-    crossed: Vec<(NodeId, Vec<u8>)>,
-    lose_next: usize,
+    pub(super) crossed: Vec<(NodeId, Vec<u8>)>,
+    pub(super) lose_next: usize,
 }
 
 fn shard(node: NodeId) -> ShardCore {
@@ -39,7 +40,7 @@ fn shard(node: NodeId) -> ShardCore {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut world = Self {
             now: Instant::now(),
             shards: vec![shard(NODE_A), shard(NODE_B)],
@@ -76,12 +77,12 @@ impl World {
         world
     }
 
-    fn command(&mut self, at: usize, command: ShardCommand) {
+    pub(super) fn command(&mut self, at: usize, command: ShardCommand) {
         self.shards[at].handle_command(self.now, command);
         self.settle();
     }
 
-    fn join(&mut self, at: usize) -> usize {
+    pub(super) fn join(&mut self, at: usize) -> usize {
         let serial = self.clients.len() as u32 + 1;
         let session = SessionId {
             entry: self.shards[at].config.node,
@@ -108,7 +109,7 @@ impl World {
         index
     }
 
-    fn offer(&mut self, index: usize) {
+    pub(super) fn offer(&mut self, index: usize) {
         let (at, client) = &mut self.clients[index];
         let (at, session, sdp) = (*at, client.session, client.offer());
         self.command(
@@ -121,7 +122,7 @@ impl World {
         );
     }
 
-    fn publish(&mut self, index: usize, kind: MediaKind, rids: &[&str]) -> TrackSid {
+    pub(super) fn publish(&mut self, index: usize, kind: MediaKind, rids: &[&str]) -> TrackSid {
         let (at, client) = &mut self.clients[index];
         let at = *at;
         let sid = TrackSid(format!("TR_{index}_{kind:?}"));
@@ -166,7 +167,7 @@ impl World {
     }
 
     /// Sends a packet of the client's track; its payload names it.
-    fn send(&mut self, index: usize, track: &TrackSid, stream: usize, keyframe: bool) {
+    pub(super) fn send(&mut self, index: usize, track: &TrackSid, stream: usize, keyframe: bool) {
         let (at, client) = &mut self.clients[index];
         let payload = format!("{track} layer {stream}");
         let mut packet = client
@@ -177,7 +178,7 @@ impl World {
         self.settle();
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub(super) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
             self.now += Duration::from_millis(10);
@@ -189,7 +190,7 @@ impl World {
     }
 
     /// Carries everything to where it goes until nothing moves.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         loop {
             let mut moved = false;
             for at in 0..self.shards.len() {
@@ -201,7 +202,7 @@ impl World {
         }
     }
 
-    fn drain(&mut self, at: usize) -> bool {
+    pub(super) fn drain(&mut self, at: usize) -> bool {
         let mut moved = false;
         let mut buf = Vec::new();
         while let Some(transmit) = self.shards[at].poll_transmit(self.now, &mut buf) {
@@ -236,7 +237,7 @@ impl World {
     }
 
     /// What node and signalling would do.
-    fn react(&mut self, at: usize, fact: ShardFact) {
+    pub(super) fn react(&mut self, at: usize, fact: ShardFact) {
         match &fact {
             ShardFact::OfferAnswered {
                 session,
@@ -280,7 +281,7 @@ impl World {
         self.facts.push((at, fact));
     }
 
-    fn heard(&self, index: usize, track: &TrackSid) -> u64 {
+    pub(super) fn heard(&self, index: usize, track: &TrackSid) -> u64 {
         self.clients[index]
             .1
             .heard
@@ -288,7 +289,7 @@ impl World {
             .map_or(0, |heard| heard.packets)
     }
 
-    fn media_crossed(&self, from: NodeId) -> usize {
+    pub(super) fn media_crossed(&self, from: NodeId) -> usize {
         use relay_proto::datagram::{Header, Kind};
         let is_media =
             |bytes: &[u8]| Header::decode(bytes).is_ok_and(|(header, _)| header.kind == Kind::Media);
@@ -315,236 +316,4 @@ fn record(sid: &TrackSid, index: usize, kind: MediaKind) -> TrackRecord {
         layers: Vec::new(),
         client: relay_proto::room::ClientTrackFacts::default(),
     }
-}
-
-#[test]
-fn everybody_hears_everybody_and_a_stream_crosses_a_link_once_for_two_viewers() {
-    let mut world = World::new();
-    let (speaker, near) = (world.join(0), world.join(0));
-    let far = [world.join(1), world.join(1)];
-    let voice = world.publish(speaker, MediaKind::Audio, &[]);
-    for _ in 0..20 {
-        world.send(speaker, &voice, 0, true);
-    }
-    assert_eq!(
-        [near, far[0], far[1]].map(|viewer| world.heard(viewer, &voice)),
-        [20; 3]
-    );
-    assert_eq!(world.heard(speaker, &voice), 0, "nobody hears himself");
-    assert_eq!(
-        world.media_crossed(NODE_A),
-        20,
-        "one copy per packet, two viewers behind the link"
-    );
-}
-
-#[test]
-fn nothing_crosses_a_link_that_nobody_watches() {
-    let mut world = World::new();
-    let speaker = world.join(0);
-    let voice = world.publish(speaker, MediaKind::Audio, &[]);
-    world.send(speaker, &voice, 0, true);
-    assert_eq!(world.media_crossed(NODE_A), 0);
-    let viewer = world.join(1);
-    world.pass(Duration::from_millis(500));
-    world.send(speaker, &voice, 0, true);
-    assert_eq!((world.heard(viewer, &voice), world.media_crossed(NODE_A)), (1, 1));
-}
-
-#[test]
-fn a_viewer_gets_the_layer_it_wishes_for_and_the_link_carries_only_that() {
-    let mut world = World::new();
-    let (publisher, viewer) = (world.join(0), world.join(1));
-    let camera = world.publish(publisher, MediaKind::Video, &["q", "h", "f"]);
-    let send_all = |world: &mut World, rounds: u32| {
-        for round in 0..rounds {
-            for stream in 0..3 {
-                world.send(publisher, &camera, stream, round == 0);
-            }
-            world.pass(Duration::from_millis(30));
-        }
-    };
-    send_all(&mut world, 3);
-    send_all(&mut world, 3);
-    let payload =
-        |world: &World| String::from_utf8(world.clients[viewer].1.heard[&camera].payload.clone()).unwrap();
-    assert!(payload(&world).ends_with("layer 2"), "{}", payload(&world));
-    let wish = TrackWish {
-        enabled: true,
-        max_layer: Layer(0),
-    };
-    let session = world.clients[viewer].1.session;
-    world.command(
-        1,
-        ShardCommand::SetTrackWish {
-            session,
-            tracks: vec![camera.clone()],
-            wish,
-        },
-    );
-    send_all(&mut world, 3);
-    assert!(payload(&world).ends_with("layer 0"), "{}", payload(&world));
-    world.crossed.clear();
-    send_all(&mut world, 5);
-    assert_eq!(world.media_crossed(NODE_A), 5);
-}
-
-#[test]
-fn a_hidden_tile_costs_nothing_on_the_link() {
-    let mut world = World::new();
-    let (publisher, viewer) = (world.join(0), world.join(1));
-    let camera = world.publish(publisher, MediaKind::Video, &[]);
-    world.send(publisher, &camera, 0, true);
-    let session = world.clients[viewer].1.session;
-    let wish = TrackWish {
-        enabled: false,
-        max_layer: Layer(2),
-    };
-    world.command(
-        1,
-        ShardCommand::SetTrackWish {
-            session,
-            tracks: vec![camera.clone()],
-            wish,
-        },
-    );
-    world.crossed.clear();
-    world.send(publisher, &camera, 0, true);
-    assert_eq!(world.media_crossed(NODE_A), 0);
-}
-
-#[test]
-fn what_a_link_loses_is_repaired_from_the_origin() {
-    let mut world = World::new();
-    let (publisher, viewer) = (world.join(0), world.join(1));
-    let camera = world.publish(publisher, MediaKind::Video, &[]);
-    world.send(publisher, &camera, 0, true);
-    world.send(publisher, &camera, 0, true);
-    let before = world.heard(viewer, &camera);
-    world.lose_next = 2;
-    for _ in 0..4 {
-        world.send(publisher, &camera, 0, false);
-    }
-    assert_eq!(world.heard(viewer, &camera), before + 2);
-    world.pass(Duration::from_millis(300));
-    assert_eq!(world.heard(viewer, &camera), before + 4);
-}
-
-#[test]
-fn more_tracks_than_sections_are_received_after_the_client_was_asked_for_more() {
-    let mut world = World::new();
-    let viewer = world.join(0);
-    let tracks: Vec<(usize, TrackSid)> = (0..6)
-        .map(|at| {
-            let publisher = world.join(at % 2);
-            (publisher, world.publish(publisher, MediaKind::Audio, &[]))
-        })
-        .collect();
-    world.pass(Duration::from_secs(1));
-    for (publisher, track) in &tracks {
-        world.send(*publisher, track, 0, true);
-        assert_eq!(world.heard(viewer, track), 1, "{track}");
-    }
-}
-
-#[test]
-fn a_muted_track_is_not_forwarded_and_comes_back() {
-    let mut world = World::new();
-    let (publisher, viewer) = (world.join(0), world.join(0));
-    let voice = world.publish(publisher, MediaKind::Audio, &[]);
-    let session = world.clients[publisher].1.session;
-    world.command(
-        0,
-        ShardCommand::SetTrackMuted {
-            session,
-            track: voice.clone(),
-            muted: true,
-        },
-    );
-    world.send(publisher, &voice, 0, true);
-    assert_eq!(world.heard(viewer, &voice), 0);
-    world.command(
-        0,
-        ShardCommand::SetTrackMuted {
-            session,
-            track: voice.clone(),
-            muted: false,
-        },
-    );
-    world.send(publisher, &voice, 0, true);
-    assert_eq!(world.heard(viewer, &voice), 1);
-}
-
-#[test]
-fn a_session_that_closes_leaves_nothing_behind() {
-    let mut world = World::new();
-    let (publisher, viewer) = (world.join(0), world.join(0));
-    let voice = world.publish(publisher, MediaKind::Audio, &[]);
-    world.send(publisher, &voice, 0, true);
-    for index in [publisher, viewer] {
-        let session = world.clients[index].1.session;
-        world.command(0, ShardCommand::CloseSession { session });
-    }
-    let counters = world.shards[0].counters();
-    assert_eq!((counters.sessions, counters.legs), (0, 0));
-    assert_eq!(world.shards[0].poll_timeout(), None, "an empty shard sleeps");
-    world.command(0, ShardCommand::CloseRoom { room: "r".into() });
-    assert_eq!(world.shards[0].counters().tracks, 0);
-}
-
-#[test]
-fn an_origin_that_dies_takes_its_tracks_along() {
-    let mut world = World::new();
-    let (publisher, viewer) = (world.join(0), world.join(1));
-    let voice = world.publish(publisher, MediaKind::Audio, &[]);
-    world.send(publisher, &voice, 0, true);
-    world.command(
-        1,
-        ShardCommand::DropOrigin {
-            room: "r".into(),
-            origin: NODE_A,
-        },
-    );
-    world.pass(Duration::from_millis(500));
-    assert_eq!(world.shards[1].counters().tracks, 0);
-    assert_eq!(world.clients[viewer].1.receives().count(), 0);
-}
-
-#[test]
-fn random_bytes_from_anywhere_change_nothing() {
-    let mut world = World::new();
-    let (publisher, viewer) = (world.join(0), world.join(1));
-    let voice = world.publish(publisher, MediaKind::Audio, &[]);
-    let mut random = 7_u64;
-    for round in 0..20_000_u32 {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let mut junk: Vec<u8> = (0..(random >> 56) as u8)
-            .map(|at| (random >> (at % 56)) as u8 ^ at)
-            .collect();
-        let from = if round % 2 == 0 {
-            world.clients[publisher].1.address
-        } else {
-            "10.9.9.9:9".parse().unwrap()
-        };
-        world.shards[0].handle_datagram(world.now, from, &mut junk.clone());
-        world.shards[1].handle_relay(world.now, NODE_A, &mut junk);
-    }
-    world.settle();
-    world.send(publisher, &voice, 0, true);
-    assert_eq!(world.heard(viewer, &voice), 1);
-    assert_eq!(world.shards[0].counters().sessions, 1);
-}
-
-#[test]
-fn demand_on_a_track_nobody_has_is_ignored() {
-    let mut world = World::new();
-    let demand = ShardCommand::SetPeerDemand {
-        peer: NODE_B,
-        track: TrackAlias(99),
-        layers: LayerSet::only(Layer(0)),
-    };
-    world.command(0, demand);
-    assert!(world.facts.is_empty());
 }
