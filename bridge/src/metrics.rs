@@ -168,13 +168,25 @@ type Labelled = Vec<(String, f64)>;
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for (name, value) in self.signaling.each() {
-            gauge(
+            counter(
                 &mut encoder,
                 &format!("signaling_{name}"),
-                "signalling, see its name",
-                value as f64,
+                "signalling: what the name says",
+                value,
             )?;
         }
+        gauge(
+            &mut encoder,
+            "signaling_sessions",
+            "sessions open now",
+            self.signaling.sessions.value() as f64,
+        )?;
+        gauge(
+            &mut encoder,
+            "signaling_rooms",
+            "rooms with a session here now",
+            self.signaling.rooms.value() as f64,
+        )?;
         self.encode_shards(&mut encoder)?;
         counter(
             &mut encoder,

@@ -9,11 +9,15 @@ use axum::response::Response;
 use axum::serve::{IncomingStream, Listener};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::io;
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
@@ -62,7 +66,8 @@ pub async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListene
         .map_err(|source| ServerError::Listen { key, address, source })
 }
 
-/// Serves `router` until `stop` turns true, then finishes what is under way.
+/// Serves `router` until `stop` turns true, then finishes what is under way and waits until every connection is closed,
+/// WebSockets included.
 ///
 /// # Errors
 /// Whatever the listener says.
@@ -72,24 +77,34 @@ pub async fn serve(
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    let (open, mut all_closed) = mpsc::channel(1);
     let stopped = async move {
         // A dropped sender means the node is gone: also an end.
         let _ = stop.wait_for(|stop| *stop).await;
     };
     match tls {
         None => {
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            axum::serve(listener, service)
+            let listener = Guarded {
+                inner: listener,
+                open,
+            };
+            axum::serve(listener, service(router))
                 .with_graceful_shutdown(stopped)
-                .await
+                .await?;
         }
         Some(acceptor) => {
-            let listener = TlsListener::start(listener, acceptor)?;
-            axum::serve(listener, tls_service(router))
+            let listener = Guarded {
+                inner: TlsListener::start(listener, acceptor)?,
+                open,
+            };
+            axum::serve(listener, service(router))
                 .with_graceful_shutdown(stopped)
-                .await
+                .await?;
         }
     }
+    // Nothing is ever sent: this ends when the last connection lets go of its end.
+    all_closed.recv().await;
+    Ok(())
 }
 
 /// Reads the certificate of the HTTP listener.
@@ -171,26 +186,86 @@ impl Listener for TlsListener {
     }
 }
 
-/// Where a TLS client is; axum knows only how to find that of a plain one.
-#[derive(Clone, Copy)]
-struct TlsClient(SocketAddr);
+/// A listener, or a connection, that holds `open` for as long as it exists.
+struct Guarded<T> {
+    inner: T,
+    open: mpsc::Sender<Infallible>,
+}
 
-impl Connected<IncomingStream<'_, TlsListener>> for TlsClient {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+impl<L: Listener> Listener for Guarded<L> {
+    type Io = Guarded<L::Io>;
+    type Addr = L::Addr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (inner, address) = self.inner.accept().await;
+        (
+            Guarded {
+                inner,
+                open: self.open.clone(),
+            },
+            address,
+        )
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.inner.local_addr()
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// Where a client is; axum knows only how to find that of its own listener.
+#[derive(Clone, Copy)]
+struct Client(SocketAddr);
+
+impl<L: Listener<Addr = SocketAddr>> Connected<IncomingStream<'_, Guarded<L>>> for Client {
+    fn connect_info(stream: IncomingStream<'_, Guarded<L>>) -> Self {
         Self(*stream.remote_addr())
     }
 }
 
-fn tls_service(router: Router) -> IntoMakeServiceWithConnectInfo<Router, TlsClient> {
-    async fn as_plain(mut request: Request, next: Next) -> Response {
-        if let Some(ConnectInfo(TlsClient(address))) =
-            request.extensions().get::<ConnectInfo<TlsClient>>().copied()
-        {
+fn service(router: Router) -> IntoMakeServiceWithConnectInfo<Router, Client> {
+    async fn with_address(mut request: Request, next: Next) -> Response {
+        if let Some(ConnectInfo(Client(address))) = request.extensions().get().copied() {
             request.extensions_mut().insert(ConnectInfo(address));
         }
         next.run(request).await
     }
     router
-        .layer(from_fn(as_plain))
-        .into_make_service_with_connect_info::<TlsClient>()
+        .layer(from_fn(with_address))
+        .into_make_service_with_connect_info::<Client>()
 }

@@ -6,9 +6,9 @@
 //!  peer --> control stream --> LinkEvent::Control     peer --> datagrams --> DatagramSink | LinkEvent::Probe
 //! ```
 //!
-//! [`endpoint`] owns the UDP socket and answers, [`dialer`] calls the peers of the configuration, [`connection`] runs
+//! `endpoint` owns the UDP socket and answers, `dialer` calls the peers of the configuration, `connection` runs
 //! an established link, [`tls`] says who is believed, [`transport`] sets quinn's knobs, [`congestion`] estimates what
-//! the link carries and [`pace`] holds the [`lanes`] to it.
+//! the link carries and `pace` holds the [`lanes`] to it.
 //!
 //! What may not live here: rooms, tracks beyond counting them, rows, or the choice between two links to one peer.
 //! Those are `MeshCore`'s; this module reports [`LinkEvent`]s and does what a [`LinkHandle`] is told.

@@ -13,7 +13,7 @@
 //!   lanes are really held back by it.
 //!
 //! quinn is told a window above `u32::MAX`, which never blocks and also turns its pacer off (it would add delay to
-//! bursts). The real cap is enforced above quinn, where priorities are known: [`super::pace`] releases datagrams
+//! bursts). The real cap is enforced above quinn, where priorities are known: the pace of the lanes releases datagrams
 //! at this rate, probes and audio first. A cut link is found by the mesh's own pings in under a second; where
 //! quinn sees everything of a while lost ("persistent congestion"), the rate halves.
 

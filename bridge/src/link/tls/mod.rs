@@ -1,7 +1,7 @@
 //! Who a node is on a link, and whom it believes: mutual TLS 1.3 with one authority per mesh.
 //!
-//! Two sources, chosen by the configuration: [`derived`] makes the authority from `mesh.secret` and issues the
-//! node's own certificate; [`files`] reads certificate, key and authority of the operator. Either way a peer is
+//! Two sources, chosen by the configuration: `derived` makes the authority from `mesh.secret` and issues the
+//! node's own certificate; `files` reads certificate, key and authority of the operator. Either way a peer is
 //! believed when its chain ends at the mesh's authority; its *name* is then taken from the certificate
 //! ([`PeerNames`]) and compared with the hello. Sessions are never resumed, so each link proves itself anew.
 //!
