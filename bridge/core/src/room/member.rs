@@ -95,10 +95,11 @@ impl Member {
         }
     }
 
-    /// Whether it wants a track of somebody else.
+    /// Whether it wants a track of somebody else, and may have it.
     #[must_use]
     pub fn wants(&self, track: &TrackSid) -> bool {
         self.rights.subscribe
+            && !self.ended.contains(track)
             && self
                 .subscriptions
                 .get(track)
