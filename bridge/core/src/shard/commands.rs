@@ -9,7 +9,7 @@ use crate::room::member::{Member, Rights};
 use crate::rtc::Session;
 use bytes::Bytes;
 use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
-use relay_proto::room::{SealKey, TrackRecord};
+use relay_proto::room::{LeaveCause, SealKey, TrackRecord};
 use relay_proto::seal::Seal;
 use relay_proto::session::{AnnouncedTrack, EndCause, TrackWish};
 use std::time::Instant;
@@ -22,10 +22,18 @@ impl ShardCore {
         self.room_slots.insert(room, slot);
     }
 
-    pub(super) fn close_room(&mut self, room: &RoomName) {
-        let Some(slot) = self.room_slots.remove(room) else {
+    pub(super) fn close_room(&mut self, now: Instant, room: &RoomName) {
+        let Some(&slot) = self.room_slots.get(room) else {
             return;
         };
+        // Nobody should be in it any more; whoever still is may not outlive it.
+        for member in self.rooms[slot as usize].members.clone() {
+            let session = self.members[member as usize].session;
+            tracing::error!(%session, %room, "session in a room that closes");
+            self.close_session(now, session);
+            self.end(session, EndCause::Left(LeaveCause::Removed));
+        }
+        self.room_slots.remove(room);
         let room = self.rooms.remove(slot as usize);
         for track in room.tracks {
             self.forget_track(track);
@@ -240,8 +248,13 @@ impl ShardCore {
             return;
         };
         if let Some(&slot) = self.track_slots.get(&record.sid) {
-            self.tracks[slot as usize].set_muted(record.muted);
-            self.tracks[slot as usize].retarget(now);
+            let known = &mut self.tracks[slot as usize];
+            if known.identity.origin == origin {
+                known.set_muted(record.muted);
+                known.retarget(now);
+            } else {
+                tracing::warn!(%room, ?origin, track = %record.sid, "remote track refused: its id belongs to another node");
+            }
             return;
         }
         let Some(&room_slot) = self.room_slots.get(room) else {

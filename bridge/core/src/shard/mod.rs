@@ -128,6 +128,7 @@ impl ShardCore {
     }
 
     /// Carries out a command of the node. Never fails: what it breaks comes back as a fact.
+    #[expect(clippy::too_many_lines, reason = "a dispatcher: one call per arm")]
     pub fn handle_command(&mut self, now: Instant, command: ShardCommand) {
         match command {
             ShardCommand::OpenRoom {
@@ -135,7 +136,7 @@ impl ShardCore {
                 epoch,
                 seal_key,
             } => self.open_room(room, epoch, &seal_key),
-            ShardCommand::CloseRoom { room } => self.close_room(&room),
+            ShardCommand::CloseRoom { room } => self.close_room(now, &room),
             ShardCommand::OpenSession {
                 session,
                 room,
