@@ -36,8 +36,11 @@ impl Metric {
     pub fn of_rounds(unit: &'static str, rounds: &[(f64, f64)]) -> Option<Self> {
         let values: Vec<f64> = rounds.iter().map(|(value, _)| *value).collect();
         let floors: Vec<f64> = rounds.iter().map(|(_, floor)| *floor).collect();
-        let ratios: Vec<f64> =
-            rounds.iter().filter(|(_, floor)| *floor > 0.0).map(|(value, floor)| value / floor).collect();
+        let ratios: Vec<f64> = rounds
+            .iter()
+            .filter(|(_, floor)| *floor > 0.0)
+            .map(|(value, floor)| value / floor)
+            .collect();
         let largest = values.iter().copied().fold(f64::MIN, f64::max);
         let smallest = values.iter().copied().fold(f64::MAX, f64::min);
         Some(Self {
@@ -99,13 +102,20 @@ fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info
         .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()))
+        .find_map(|line| {
+            line.strip_prefix("model name")?
+                .split_once(':')
+                .map(|(_, name)| name.trim())
+        })
         .unwrap_or(std::env::consts::ARCH);
     format!("{cores} x {model}")
 }
 
 fn commit() -> Option<String> {
-    let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().ok()?;
+    let output = Command::new("git")
+        .args(["rev-parse", "--short", "HEAD"])
+        .output()
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())
 }

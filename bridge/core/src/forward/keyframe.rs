@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn many_wishes_are_one_request_repeated_until_the_keyframe_is_there() {
-        let start = Instant::now();
+        let start = crate::rtc::testing::instant();
         let mut requester = KeyframeRequester::default();
         assert!(!requester.poll(start));
         requester.want();

@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_largest_alive_layer_up_to_the_wish_is_reached_at_its_keyframe() {
-        let now = Instant::now();
+        let now = crate::rtc::testing::instant();
         let mut choice = LayerChoice::new(Layer(1));
         assert_eq!(choice.retarget(&alive(&[0, 1, 2], now), now), Some(Layer(1)));
         assert_eq!(choice.admit(Layer(1), false), Admission::Drop);
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_old_layer_goes_on_until_the_new_one_has_its_keyframe() {
-        let now = Instant::now();
+        let now = crate::rtc::testing::instant();
         let mut choice = LayerChoice::new(Layer(2));
         choice.retarget(&alive(&[0], now), now);
         assert_eq!(choice.admit(Layer(0), true), Admission::Switch);
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_layer_that_ends_is_left_and_one_that_pauses_is_not() {
-        let start = Instant::now();
+        let start = crate::rtc::testing::instant();
         let mut activity = alive(&[0, 2], start);
         let mut choice = LayerChoice::new(Layer(2));
         choice.retarget(&activity, start);
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_receiver_that_is_switched_off_gets_nothing_and_starts_again_at_a_keyframe() {
-        let now = Instant::now();
+        let now = crate::rtc::testing::instant();
         let mut choice = LayerChoice::new(Layer(0));
         choice.retarget(&alive(&[0], now), now);
         choice.admit(Layer(0), true);

@@ -47,13 +47,17 @@ fn origin() -> ingress::Origin {
     ingress::Origin::new(Epoch(300), Seal::new(&KEY))
 }
 
+fn header_of(bytes: &[u8]) -> Header {
+    Header::decode(bytes).unwrap().0
+}
+
 fn receive(
     origin: &mut ingress::Origin,
     bytes: &[u8],
 ) -> Result<Option<(PacketMeta, Vec<u8>)>, ingress::IngressError> {
     let mut bytes = bytes.to_vec();
     let mut joined = Vec::new();
-    let header = Header::decode(&bytes).unwrap().0;
+    let header = header_of(&bytes);
     let Some(body) = origin.open(&header, &mut bytes, &mut joined)? else {
         return Ok(None);
     };

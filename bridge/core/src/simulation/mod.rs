@@ -15,6 +15,10 @@ const SEEDS: u64 = 6;
 /// Random events per seed.
 const EVENTS: u64 = 8;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which seeds to run is the developer's choice, not the core's"
+)]
 fn seeds() -> Vec<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match number("SIM_SEED") {

@@ -35,7 +35,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64, names: &[&'static str]) -> Self {
-        let began = Instant::now();
+        let began = crate::rtc::testing::instant();
         let certificate = crate::rtc::testing::certificate();
         let configs = names.iter().map(|name| MeshConfig::named(name)).collect();
         let path = Path {

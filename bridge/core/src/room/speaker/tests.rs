@@ -11,7 +11,7 @@ fn talk(detector: &mut SpeakerDetector, level: u8, frames: u32, now: &mut Instan
 
 #[test]
 fn a_voice_is_told_when_it_starts_and_when_it_has_ended() {
-    let mut now = Instant::now();
+    let mut now = crate::rtc::testing::instant();
     let mut detector = SpeakerDetector::default();
     talk(&mut detector, 20, 15, &mut now);
     let told = detector.poll(now);
@@ -24,7 +24,7 @@ fn a_voice_is_told_when_it_starts_and_when_it_has_ended() {
 
 #[test]
 fn a_pause_between_words_does_not_end_speech() {
-    let mut now = Instant::now();
+    let mut now = crate::rtc::testing::instant();
     let mut detector = SpeakerDetector::default();
     talk(&mut detector, 20, 15, &mut now);
     detector.poll(now);
@@ -34,7 +34,7 @@ fn a_pause_between_words_does_not_end_speech() {
 
 #[test]
 fn background_noise_never_counts_as_speech() {
-    let mut now = Instant::now();
+    let mut now = crate::rtc::testing::instant();
     let mut detector = SpeakerDetector::default();
     talk(&mut detector, 60, 200, &mut now);
     assert!(detector.poll(now).is_empty());
@@ -42,7 +42,7 @@ fn background_noise_never_counts_as_speech() {
 
 #[test]
 fn speech_ends_when_packets_stop() {
-    let mut now = Instant::now();
+    let mut now = crate::rtc::testing::instant();
     let mut detector = SpeakerDetector::default();
     talk(&mut detector, 20, 15, &mut now);
     detector.poll(now);
