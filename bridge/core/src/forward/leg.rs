@@ -78,6 +78,8 @@ pub struct Leg {
     codec: Codec,
     runs: VecDeque<Run>,
     highest: Option<u64>,
+    /// Older packets went out under other parameters and are not sent again.
+    repairable_from: u64,
     last_time: RtpTime,
     last_at: Option<Instant>,
     vp8: Vp8Rewriter,
@@ -103,6 +105,7 @@ impl Leg {
             codec,
             runs: VecDeque::with_capacity(MAX_RUNS),
             highest: None,
+            repairable_from: 0,
             last_time: RtpTime(0),
             last_at: None,
             vp8: Vp8Rewriter::default(),
@@ -115,6 +118,13 @@ impl Leg {
     #[must_use]
     pub const fn parameters(&self) -> LegParameters {
         self.parameters
+    }
+
+    /// Takes over what a later negotiation decided about the same stream. Its numbers go on, and what was sent before
+    /// is not sent again: with other parameters it would be another packet under the same nonce.
+    pub fn renegotiate(&mut self, parameters: LegParameters) {
+        self.parameters = parameters;
+        self.repairable_from = self.highest.map_or(0, |highest| highest + 1);
     }
 
     /// What has been sent.
@@ -373,6 +383,9 @@ impl Leg {
     fn find(&self, seq: u16) -> Option<(Run, u64)> {
         let highest = self.highest?;
         let index = highest.checked_sub(u64::from((highest as u16).wrapping_sub(seq)))?;
+        if index < self.repairable_from {
+            return None;
+        }
         let run = self.runs.iter().rev().find(|run| run.first_index <= index)?;
         let source = u64::from(run.first.0) + (index - run.first_index);
         (source <= u64::from(run.last.0)).then_some((*run, index))

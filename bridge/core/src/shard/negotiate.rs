@@ -156,11 +156,18 @@ impl ShardCore {
 
     fn bind_downlinks(&mut self, now: Instant, slot: u32, downlinks: Vec<Downlink>) {
         let before = std::mem::take(&mut self.members[slot as usize].downlinks);
-        for gone in before.iter().filter(|old| !downlinks.contains(old)) {
-            self.remove_leg(now, slot, &gone.track);
+        let same = |old: &Downlink, new: &Downlink| old.track == new.track && old.ssrc == new.ssrc;
+        for gone in &before {
+            if !downlinks.iter().any(|new| same(gone, new)) {
+                self.remove_leg(now, slot, &gone.track);
+            }
         }
         for new in downlinks.iter().filter(|new| !before.contains(new)) {
-            self.add_leg(now, slot, new);
+            if before.iter().any(|old| same(old, new)) {
+                self.renegotiate_leg(slot, new);
+            } else {
+                self.add_leg(now, slot, new);
+            }
         }
         self.members[slot as usize].downlinks = downlinks;
     }

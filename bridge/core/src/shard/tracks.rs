@@ -66,11 +66,7 @@ impl ShardCore {
         let wish = self.members[viewer as usize].wish(&downlink.track);
         let mut choice = LayerChoice::new(wish.max_layer);
         choice.set_wish(wish.enabled, wish.max_layer);
-        let parameters = LegParameters {
-            pt: downlink.pt,
-            ssrc: downlink.ssrc,
-            rtx: downlink.rtx_pt.zip(downlink.rtx_ssrc),
-        };
+        let parameters = leg_parameters(downlink);
         let track = &mut self.tracks[slot as usize];
         track.legs.push(Leg::new(
             viewer,
@@ -82,6 +78,17 @@ impl ShardCore {
         track.retarget(now);
         self.request_keyframes(now, slot);
         self.tell_demand(slot);
+    }
+
+    /// A stream goes on with other parameters. Its leg stays: one that began anew would use its numbers again.
+    pub(super) fn renegotiate_leg(&mut self, viewer: u32, downlink: &Downlink) {
+        let Some(&slot) = self.track_slots.get(&downlink.track) else {
+            return;
+        };
+        let legs = &mut self.tracks[slot as usize].legs;
+        if let Some(leg) = legs.iter_mut().find(|leg| leg.session == viewer) {
+            leg.renegotiate(leg_parameters(downlink));
+        }
     }
 
     pub(super) fn remove_leg(&mut self, now: Instant, viewer: u32, track: &TrackSid) {
@@ -174,5 +181,13 @@ impl ShardCore {
                 bytes,
             });
         }
+    }
+}
+
+fn leg_parameters(downlink: &Downlink) -> LegParameters {
+    LegParameters {
+        pt: downlink.pt,
+        ssrc: downlink.ssrc,
+        rtx: downlink.rtx_pt.zip(downlink.rtx_ssrc),
     }
 }
