@@ -64,6 +64,12 @@ impl NackGenerator {
         }
     }
 
+    /// Watches anew from the next packet on: what comes before it is not missed.
+    pub fn restart(&mut self) {
+        self.newest = None;
+        self.missing.clear();
+    }
+
     /// A packet has come. Hot path: no allocation while nothing is missing.
     pub fn received(&mut self, seq: MediaSeq, now: Instant) {
         let Some((newest, newest_at)) = self.newest else {
@@ -133,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_asked_for_after_patience_and_again_after_a_round_trip_until_it_is_filled() {
-        let start = Instant::now();
+        let start = crate::rtc::testing::instant();
         let mut nack = NackGenerator::new(NackPolicy::CLIENT);
         nack.received(MediaSeq(10), start);
         nack.received(MediaSeq(13), start);
@@ -149,7 +155,7 @@ mod tests {
 
     #[test]
     fn asking_ends_after_the_last_try() {
-        let mut now = Instant::now();
+        let mut now = crate::rtc::testing::instant();
         let mut nack = NackGenerator::new(NackPolicy::CLIENT);
         nack.received(MediaSeq(1), now);
         nack.received(MediaSeq(3), now);
@@ -164,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_jump_over_the_limit_asks_for_a_keyframe_instead_and_holds_nothing() {
-        let now = Instant::now();
+        let now = crate::rtc::testing::instant();
         let mut nack = NackGenerator::new(NackPolicy::CLIENT);
         nack.received(MediaSeq(1), now);
         nack.received(MediaSeq(1_000_000), now);

@@ -175,6 +175,10 @@ impl Track {
     /// Takes a packet in: stores it, notes gaps, and marks it for this batch's fan-out. False where it is a
     /// duplicate, too old, muted, or of a layer that does not exist. Hot path: one copy, no allocation in steady state.
     pub fn ingest(&mut self, now: Instant, packet: Incoming<'_>) -> bool {
+        if self.muted {
+            // Not kept either: what is kept could be asked for as if it had been lost.
+            return false;
+        }
         let kind = self.kind();
         let Some(layer) = self.layers.get_mut(usize::from(packet.layer.0)) else {
             return false;
@@ -194,9 +198,6 @@ impl Track {
         }
         if packet.meta.keyframe {
             layer.keyframe.satisfied();
-        }
-        if self.muted {
-            return false;
         }
         if self.activity.touch(packet.layer, now) {
             self.retarget(now);
@@ -220,11 +221,14 @@ impl Track {
         }
     }
 
-    /// Mutes or unmutes. After a pause every receiver starts again at a keyframe.
+    /// Mutes or unmutes. After a pause every receiver starts again at a keyframe, and nothing of it counts as lost.
     pub fn set_muted(&mut self, muted: bool) {
         if self.muted != muted {
             self.muted = muted;
             self.restart();
+            for layer in &mut self.layers {
+                layer.nack.restart();
+            }
         }
     }
 
