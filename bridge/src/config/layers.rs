@@ -32,7 +32,7 @@ impl fmt::Display for Origin {
 }
 
 /// Raw values by full key name. Unknown keys and wrong kinds are noted as errors and surface in
-/// [`parse`](super::parse), together with everything else that is wrong.
+/// `parse`, together with everything else that is wrong.
 #[derive(Debug, Default)]
 pub struct Layers {
     pub(super) values: BTreeMap<String, (Value, Origin)>,

@@ -2,7 +2,7 @@
 //!
 //! Every key is in the table of [`keys`] and nowhere else: from it follow the flag (`--mesh.listen`), the variable
 //! (`CAUSEWAY_MESH_LISTEN`), the refusal of unknown keys with the nearest valid name, and what `check-config`
-//! prints. [`layers`] gathers raw values with where they came from; [`parse`] turns them into [`Config`], whose types
+//! prints. [`layers`] gathers raw values with where they came from; `parse` turns them into [`Config`], whose types
 //! admit no wrong value: what holds between keys is checked there, once, and never again.
 //!
 //! What may not live here: opening any file but the configuration, and any effect.

@@ -3,7 +3,7 @@
 //! [`track::Track`] is the unit: its layers with their caches, its legs (viewers on this shard) and its next-hop
 //! nodes. A packet enters through [`track::Track::ingest`], whether it came from a client or over a link; legs are
 //! written by [`leg::Leg::write_batch`]. Everything here is free of clients' transports, rooms and links: sealing is
-//! behind [`leg::Seal`], so that the forward path can be read and tested by itself.
+//! behind [`leg::SealRtp`], so that the forward path can be read and tested by itself.
 
 pub mod cache;
 pub mod keyframe;
