@@ -1,6 +1,7 @@
 use super::*;
 use crate::rtc::config::{RtcConfig, RtcLimits};
 use crate::rtc::io::Negotiated;
+use crate::rtc::sdp::ExtensionIds;
 use crate::rtc::session::Session;
 use crate::rtc::testing::{self, OfferBuilder, extension, payload_type};
 use crate::shard::io::ShardId;
@@ -106,8 +107,16 @@ fn an_answer_has_the_offers_order_and_everything_a_client_needs() {
     ] {
         assert!(audio.contains(&line), "{line} in {audio:?}");
     }
-    assert!(!audio.iter().any(|line| line.contains("transport")));
+    assert!(!audio.iter().any(|line| line.contains("transport-cc")));
     let video = section(answer, 3);
+    for uri in [
+        ExtensionIds::RID,
+        ExtensionIds::REPAIRED_RID,
+        ExtensionIds::TRANSPORT_CC,
+    ] {
+        // Or Chromium would offer no later section the extension, and could share no screen in layers.
+        assert!(video.iter().any(|line| line.ends_with(uri)), "{uri} in {video:?}");
+    }
     assert_eq!(video[0], "video 9 UDP/TLS/RTP/SAVPF 96 97");
     let downlink = &negotiated.downlinks[1];
     assert_eq!(
