@@ -65,6 +65,11 @@ impl KeyframeRequester {
         self.wanted = false;
     }
 
+    /// Nobody waits for one any more.
+    pub const fn give_up(&mut self) {
+        self.wanted = false;
+    }
+
     /// Whether to send a request now; call at every wish and every tick.
     pub fn poll(&mut self, now: Instant) -> bool {
         let spaced = self

@@ -11,6 +11,9 @@ const ALIVE: Duration = Duration::from_millis(700);
 /// A receiver leaves its current layer once it is silent for this long while a smaller one is alive.
 const STALE: Duration = Duration::from_secs(2);
 
+/// The largest layer there is.
+const TOP: Layer = Layer(MAX_LAYERS as u8 - 1);
+
 /// When each layer of a track last had a packet.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LayerActivity {
@@ -35,10 +38,20 @@ impl LayerActivity {
             .is_some_and(|last| now.duration_since(last) < time)
     }
 
+    /// The layer not above `max` that had a packet last, however long ago.
+    #[must_use]
+    pub fn latest(&self, max: Layer) -> Option<Layer> {
+        let heard = |layer: &Layer| self.last.get(usize::from(layer.0)).copied().flatten();
+        (0..=max.0.min(TOP.0))
+            .map(Layer)
+            .filter(|layer| heard(layer).is_some())
+            .max_by_key(heard)
+    }
+
     /// The largest alive layer not above `max`; none where all are silent.
     #[must_use]
     pub fn best(&self, max: Layer, now: Instant) -> Option<Layer> {
-        (0..=max.0.min(MAX_LAYERS as u8 - 1))
+        (0..=max.0.min(TOP.0))
             .rev()
             .map(Layer)
             .find(|layer| self.within(*layer, now, ALIVE))
@@ -70,7 +83,7 @@ impl LayerChoice {
     #[must_use]
     pub const fn new(max: Layer) -> Self {
         Self {
-            max,
+            max: at_most_top(max),
             enabled: true,
             current: None,
             target: None,
@@ -79,7 +92,7 @@ impl LayerChoice {
 
     /// Changes the wish. A receiver that is switched off has no layer and starts again at a keyframe.
     pub const fn set_wish(&mut self, enabled: bool, max: Layer) {
-        self.max = max;
+        self.max = at_most_top(max);
         self.enabled = enabled;
         if !enabled {
             self.current = None;
@@ -115,7 +128,8 @@ impl LayerChoice {
                 }
             }
             (_, Some(best)) => Some(best),
-            (current, None) => current,
+            // All are silent: a still picture, whose sender makes a keyframe when asked.
+            (current, None) => current.or_else(|| activity.latest(self.max)),
         };
         self.waits_for()
     }
@@ -148,6 +162,11 @@ impl LayerChoice {
     pub const fn current(&self) -> Option<Layer> {
         self.current
     }
+}
+
+/// Wishes come from clients: one above all layers is for the largest.
+const fn at_most_top(layer: Layer) -> Layer {
+    if layer.0 > TOP.0 { TOP } else { layer }
 }
 
 #[cfg(test)]

@@ -72,6 +72,8 @@ pub struct Leg {
     pub session: u32,
     /// The track, for reconciling legs with what a client negotiated.
     pub track: TrackSid,
+    /// Whether its client has keys. Until then it takes no packets, and no keyframe is asked for on its account.
+    pub connected: bool,
     /// Layers.
     pub choice: LayerChoice,
     parameters: LegParameters,
@@ -100,6 +102,7 @@ impl Leg {
         Self {
             session,
             track,
+            connected: true,
             choice,
             parameters,
             codec,

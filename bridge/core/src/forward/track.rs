@@ -196,20 +196,26 @@ impl Track {
         if layer.nack.take_overrun() {
             layer.keyframe.want();
         }
-        if packet.meta.keyframe {
-            layer.keyframe.satisfied();
-        }
         if self.activity.touch(packet.layer, now) {
             self.retarget(now);
+        }
+        if packet.meta.keyframe {
+            // After the choice of layers: whoever has just chosen this one begins with this packet.
+            self.layers[usize::from(packet.layer.0)].keyframe.satisfied();
         }
         self.fresh.push((packet.layer, packet.meta.seq));
         true
     }
 
-    /// Looks again at which layer every receiver should have, and notes the keyframes needed to get there. Call on
-    /// every change of wishes and at every tick.
+    /// Looks again at which layer every receiver should have, and notes the keyframes needed to get there and those
+    /// nobody needs any more. Call on every change of wishes and at every review.
     pub fn retarget(&mut self, now: Instant) {
-        let legs = self.legs.iter_mut().map(|leg| &mut leg.choice);
+        let mut in_use = LayerSet::NONE;
+        let legs = self
+            .legs
+            .iter_mut()
+            .filter(|leg| leg.connected)
+            .map(|leg| &mut leg.choice);
         let peers = self
             .peers
             .iter_mut()
@@ -217,6 +223,13 @@ impl Track {
         for choice in legs.chain(peers) {
             if let Some(layer) = choice.retarget(&self.activity, now) {
                 self.layers[usize::from(layer.0)].keyframe.want();
+                in_use = in_use.with(layer);
+            }
+            in_use = choice.current().into_iter().fold(in_use, LayerSet::with);
+        }
+        for (layer, state) in (0..).map(Layer).zip(&mut self.layers) {
+            if !in_use.contains(layer) {
+                state.keyframe.give_up();
             }
         }
     }
@@ -262,13 +275,21 @@ impl Track {
             });
             self.peers.len() - 1
         });
-        for (layer, choice) in self.peers[at].wanted.iter_mut().enumerate() {
-            let layer = Layer(layer as u8);
-            match (layers.contains(layer), &choice) {
-                (true, None) => *choice = Some(LayerChoice::new(layer)),
-                (false, Some(_)) => *choice = None,
-                _ => {}
-            }
+        let before = self.peers[at].wanted;
+        let of_layers = || (0..).map(Layer).zip(before);
+        // A choice in place of another goes on with the layer that one had, until its own has a keyframe.
+        let mut replaced = of_layers()
+            .filter(|(layer, _)| !layers.contains(*layer))
+            .filter_map(|(_, choice)| choice);
+        for (layer, choice) in of_layers() {
+            let after = layers.contains(layer).then(|| {
+                let mut choice = choice
+                    .or_else(|| replaced.next())
+                    .unwrap_or(LayerChoice::new(layer));
+                choice.set_wish(true, layer);
+                choice
+            });
+            self.peers[at].wanted[usize::from(layer.0)] = after;
         }
         self.retarget(now);
     }
@@ -304,7 +325,11 @@ impl Track {
 
     /// Somebody downstream needs a keyframe of `layer`, or of what comes nearest below.
     pub fn want_keyframe(&mut self, layer: Layer, now: Instant) {
-        let layer = self.activity.best(layer, now).unwrap_or(Layer(0));
+        let layer = self
+            .activity
+            .best(layer, now)
+            .or_else(|| self.activity.latest(layer))
+            .unwrap_or(Layer(0));
         self.layers[usize::from(layer.0)].keyframe.want();
     }
 }

@@ -124,7 +124,7 @@ impl ShardCore {
             .find(|leg| leg.session == slot)
             .and_then(|leg| leg.choice.current());
         if let Some(layer) = layer {
-            track.want_keyframe(layer, now);
+            track.layers[usize::from(layer.0)].keyframe.want();
             self.request_keyframes(now, track_slot);
         }
     }
@@ -233,7 +233,10 @@ impl ShardCore {
         {
             let session = self.members[slot as usize].session;
             match event {
-                RtcEvent::Connected => self.facts.push_back(ShardFact::TransportConnected { session }),
+                RtcEvent::Connected => {
+                    self.connect_legs(now, slot);
+                    self.facts.push_back(ShardFact::TransportConnected { session });
+                }
                 RtcEvent::RemoteMoved => self.refresh_pictures(now, slot),
                 RtcEvent::Data { .. } if self.facts.len() >= self.config.limits.max_queued_facts => {
                     // Reliable data may not be dropped silently, and facts may not pile up.

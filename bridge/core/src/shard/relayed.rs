@@ -20,7 +20,9 @@ impl ShardCore {
             Kind::Clock => self.relayed_clock(slot, &header, bytes),
             Kind::KeyframeRequest => {
                 self.local_track(slot)?;
-                self.tracks[slot as usize].want_keyframe(header.layer, now);
+                let track = &mut self.tracks[slot as usize];
+                track.demanding_nodes().find(|node| *node == peer)?;
+                track.want_keyframe(header.layer, now);
                 self.request_keyframes(now, slot);
                 Some(())
             }

@@ -67,17 +67,30 @@ impl ShardCore {
         let mut choice = LayerChoice::new(wish.max_layer);
         choice.set_wish(wish.enabled, wish.max_layer);
         let parameters = leg_parameters(downlink);
+        let mut leg = Leg::new(viewer, downlink.track.clone(), downlink.codec, parameters, choice);
+        leg.connected = self.members[viewer as usize].rtc.is_connected();
         let track = &mut self.tracks[slot as usize];
-        track.legs.push(Leg::new(
-            viewer,
-            downlink.track.clone(),
-            downlink.codec,
-            parameters,
-            choice,
-        ));
+        track.legs.push(leg);
         track.retarget(now);
         self.request_keyframes(now, slot);
         self.tell_demand(slot);
+    }
+
+    /// A client has keys: what it should receive may begin.
+    pub(super) fn connect_legs(&mut self, now: Instant, viewer: u32) {
+        let downlinks = &self.members[viewer as usize].downlinks;
+        let slots: Vec<u32> = downlinks
+            .iter()
+            .filter_map(|section| self.track_slots.get(&section.track).copied())
+            .collect();
+        for slot in slots {
+            let track = &mut self.tracks[slot as usize];
+            for leg in track.legs.iter_mut().filter(|leg| leg.session == viewer) {
+                leg.connected = true;
+            }
+            track.retarget(now);
+            self.request_keyframes(now, slot);
+        }
     }
 
     /// A stream goes on with other parameters. Its leg stays: one that began anew would use its numbers again.
