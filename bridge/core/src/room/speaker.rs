@@ -23,6 +23,8 @@ struct Voice {
     /// Smoothed level in 1/16 dB.
     level: u16,
     active: bool,
+    /// No more packets will come: to be forgotten once that is told.
+    ending: bool,
     loud_at: Instant,
     told: Option<(u8, bool)>,
 }
@@ -46,6 +48,7 @@ impl SpeakerDetector {
             let mut voice = Voice {
                 level: target,
                 active: false,
+                ending: false,
                 loud_at: now,
                 told: None,
             };
@@ -54,7 +57,15 @@ impl SpeakerDetector {
         }
     }
 
-    /// A participant is gone or no longer sends audio.
+    /// A sound track of a participant has ended: so has its speech, which is told before the voice is forgotten.
+    pub fn silence(&mut self, participant: &ParticipantSid) {
+        if let Some(voice) = self.voices.get_mut(participant) {
+            voice.active = false;
+            voice.ending = true;
+        }
+    }
+
+    /// A participant is gone.
     pub fn forget(&mut self, participant: &ParticipantSid) {
         self.voices.remove(participant);
     }
@@ -85,6 +96,7 @@ impl SpeakerDetector {
                 });
             }
         }
+        self.voices.retain(|_, voice| !voice.ending);
         changed
     }
 }
@@ -92,6 +104,7 @@ impl SpeakerDetector {
 impl Voice {
     fn hear(&mut self, now: Instant) {
         let level = self.level / 16;
+        self.ending = false;
         self.active |= level <= u16::from(START);
         if level <= u16::from(STOP) {
             self.loud_at = now;

@@ -39,7 +39,7 @@ impl ShardCore {
         };
         room.tracks.retain(|other| *other != slot);
         if track.kind() == MediaKind::Audio {
-            room.speakers.forget(&track.identity.participant);
+            room.speakers.silence(&track.identity.participant);
         }
         for member in &room.members {
             let member = &mut self.members[*member as usize];

@@ -49,3 +49,15 @@ fn speech_ends_when_packets_stop() {
     let told = detector.poll(now + HOLD);
     assert!(told.len() == 1 && !told[0].active);
 }
+
+#[test]
+fn speech_ends_when_its_track_does() {
+    let mut now = crate::rtc::testing::instant();
+    let mut detector = SpeakerDetector::default();
+    talk(&mut detector, 20, 15, &mut now);
+    detector.poll(now);
+    detector.silence(&"PA_a".into());
+    let told = detector.poll(now);
+    assert!(told.len() == 1 && !told[0].active);
+    assert!(detector.voices.is_empty());
+}
