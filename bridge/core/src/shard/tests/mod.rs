@@ -1,5 +1,7 @@
 //! What a shard does for its clients and for other nodes, seen from outside.
 
+mod keyframes;
+mod order;
 mod world;
 
 use super::io::ShardCommand;

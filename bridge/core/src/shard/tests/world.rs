@@ -42,7 +42,7 @@ fn shard(node: NodeId) -> ShardCore {
 impl World {
     pub(super) fn new() -> Self {
         let mut world = Self {
-            now: Instant::now(),
+            now: crate::rtc::testing::instant(),
             shards: vec![shard(NODE_A), shard(NODE_B)],
             clients: Vec::new(),
             facts: Vec::new(),
@@ -300,7 +300,7 @@ impl World {
     }
 }
 
-fn record(sid: &TrackSid, index: usize, kind: MediaKind) -> TrackRecord {
+pub(super) fn record(sid: &TrackSid, index: usize, kind: MediaKind) -> TrackRecord {
     TrackRecord {
         sid: sid.clone(),
         alias: TrackAlias(index as u32 * 2 + u32::from(kind == MediaKind::Video) + 1),
