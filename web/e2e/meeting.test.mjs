@@ -36,6 +36,7 @@ describe("one meeting over three regions", () => {
   let mesh;
 
   const othersOf = (person) => people.filter((each) => each !== person);
+  const keepAll = () => Promise.all(people.map((person) => keep(person, results)));
   const idsOf = (some) => some.map((each) => each.id);
 
   before(async () => {
@@ -45,7 +46,7 @@ describe("one meeting over three regions", () => {
   });
 
   after(async () => {
-    for (const person of people) await keep(person, results);
+    if (mesh?.wan.isRunning()) await keepAll();
     await Promise.all(people.map((person) => person.leave()));
     await mesh?.stop();
   });
@@ -124,6 +125,7 @@ describe("one meeting over three regions", () => {
       const counts = { audio: count("audio"), video: count("video") };
       return { done: Object.values(counts).every((each) => each >= LEAST_SLICES_PER_KIND), seen: counts, slices };
     });
+    await keepAll();
     await mesh.wan.stop();
     const capture = await readCapture(mesh.capture);
     const secrets = new Map([

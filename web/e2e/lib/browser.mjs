@@ -8,6 +8,9 @@ import { signalOf } from "./signal.mjs";
 
 const PAGE_SCRIPTS = join(dirname(fileURLToPath(import.meta.url)), "page");
 
+/** Small enough for many browsers on two cores; it is published in a single layer. */
+const SMALL = "320x180";
+
 const BROWSER_NICENESS = 5;
 
 const FLAGS = [
@@ -32,8 +35,8 @@ const FLAGS = [
  * Starts a browser with a fresh profile and the devices of sender `id`.
  * `takeFrames` also takes slices out of encoded frames, for which the page must be allowed to start a worker.
  */
-export async function startBrowser(id, { takeFrames = false } = {}) {
-  const signal = await signalOf(id);
+export async function startBrowser(id, { takeFrames = false, size = SMALL } = {}) {
+  const signal = await signalOf(id, size);
   // The machine has few cores and the nodes would have their own: browsers, which inherit this, let them go first.
   setPriority(BROWSER_NICENESS);
   const devices = [`--use-file-for-fake-video-capture=${signal.picture}`, `--use-file-for-fake-audio-capture=${signal.sound}`];

@@ -22,13 +22,13 @@ export const CITIES = {
  * Opens a meeting link as somebody in `city`. The first node they meet is `door`; which one serves them is the mesh's
  * choice. Answers when the page says that it is connected.
  */
-export async function enter({ id, city, door, room, takeFrames = false }) {
+export async function enter({ id, city, door, room, takeFrames = false, size }) {
   const { address } = CITIES[city];
   const name = nameOf(id, city);
   const proxy = await startProxy(door.origin, address);
   let browser;
   try {
-    browser = await startBrowser(id, { takeFrames });
+    browser = await startBrowser(id, { takeFrames, size });
     const { page } = browser;
     await page.goto(`${proxy.origin}/m/${room}?autojoin=1&name=${encodeURIComponent(name)}`);
     const person = {
