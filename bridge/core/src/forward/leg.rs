@@ -126,6 +126,9 @@ impl Leg {
     /// Takes over what a later negotiation decided about the same stream. Its numbers go on, and what was sent before
     /// is not sent again: with other parameters it would be another packet under the same nonce.
     pub fn renegotiate(&mut self, parameters: LegParameters) {
+        if self.parameters == parameters {
+            return;
+        }
         self.parameters = parameters;
         self.repairable_from = self.highest.map_or(0, |highest| highest + 1);
     }
