@@ -9,10 +9,12 @@ use super::sequence::SequenceExtender;
 use relay_proto::id::{Layer, LayerSet, MAX_LAYERS, NodeId, ParticipantSid, TrackAlias, TrackSid};
 use relay_proto::room::{Codec, MediaKind};
 use relay_proto::unit::{MediaSeq, RtpTime};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Packets kept per video layer: about a second at 4 Mbit/s.
 const VIDEO_WINDOW: usize = 512;
+/// Sender reports of a layer that follow more closely are ignored; clients send about one a second.
+const CLOCK_INTERVAL: Duration = Duration::from_millis(100);
 /// Packets kept per audio track: about two seconds.
 const AUDIO_WINDOW: usize = 128;
 
@@ -46,6 +48,7 @@ pub struct LayerState {
     pub keyframe: KeyframeRequester,
     /// Newest sender report.
     pub clock: Option<Clock>,
+    clock_at: Option<Instant>,
 }
 
 impl LayerState {
@@ -56,7 +59,22 @@ impl LayerState {
             nack: NackGenerator::new(policy),
             keyframe: KeyframeRequester::default(),
             clock: None,
+            clock_at: None,
         }
+    }
+
+    /// Takes a sender report; false where the last one is so new that this one is not worth passing on: one report
+    /// becomes one for every viewer.
+    pub fn take_clock(&mut self, clock: Clock, now: Instant) -> bool {
+        if self
+            .clock_at
+            .is_some_and(|last| now.duration_since(last) < CLOCK_INTERVAL)
+        {
+            return false;
+        }
+        self.clock = Some(clock);
+        self.clock_at = Some(now);
+        true
     }
 
     /// A packet still held. Hot path.
@@ -192,6 +210,11 @@ impl Track {
         if !cache.insert(packet.meta, packet.payload) {
             return false;
         }
+        let begins = packet.meta.keyframe && kind == MediaKind::Video;
+        if begins && !has_receiver(&self.legs, &self.peers, packet.layer) {
+            // Whoever takes up the layer does so here: what was sent before it is of no use.
+            layer.nack.restart();
+        }
         layer.nack.received(packet.meta.seq, now);
         if layer.nack.take_overrun() {
             layer.keyframe.want();
@@ -285,7 +308,7 @@ impl Track {
             let after = layers.contains(layer).then(|| {
                 let mut choice = choice
                     .or_else(|| replaced.next())
-                    .unwrap_or(LayerChoice::new(layer));
+                    .unwrap_or_else(|| LayerChoice::new(layer));
                 choice.set_wish(true, layer);
                 choice
             });
@@ -332,4 +355,13 @@ impl Track {
             .unwrap_or(Layer(0));
         self.layers[usize::from(layer.0)].keyframe.want();
     }
+}
+
+/// Whether anybody gets this layer now.
+fn has_receiver(legs: &[Leg], peers: &[PeerDemand], layer: Layer) -> bool {
+    let of_peers = peers.iter().flat_map(|peer| peer.wanted.iter().flatten());
+    legs.iter()
+        .map(|leg| &leg.choice)
+        .chain(of_peers)
+        .any(|choice| choice.current() == Some(layer))
 }

@@ -106,8 +106,9 @@ impl ShardCore {
                     time: RtpTime(rtp_time),
                 };
                 if let Some(&track_slot) = self.members[slot as usize].uplinks.get(track) {
-                    self.clock_of(track_slot, layer, clock);
-                    self.relay_clock(track_slot, layer, clock);
+                    if self.clock_of(now, track_slot, layer, clock) {
+                        self.relay_clock(track_slot, layer, clock);
+                    }
                 }
             }
         }
@@ -169,15 +170,17 @@ impl ShardCore {
     }
 
     /// A publisher's sender report: kept for layer switches, and passed to every viewer in the viewer's time, so
-    /// that sound and picture stay in step.
-    pub(super) fn clock_of(&mut self, track_slot: u32, layer: Layer, clock: Clock) {
+    /// that sound and picture stay in step. False where it follows another too closely.
+    pub(super) fn clock_of(&mut self, now: Instant, track_slot: u32, layer: Layer, clock: Clock) -> bool {
         let Some(track) = self.tracks.get_mut(track_slot as usize) else {
-            return;
+            return false;
         };
         let Some(state) = track.layers.get_mut(usize::from(layer.0)) else {
-            return;
+            return false;
         };
-        state.clock = Some(clock);
+        if !state.take_clock(clock, now) {
+            return false;
+        }
         for leg in &track.legs {
             if leg.choice.current() != Some(layer) {
                 continue;
@@ -198,6 +201,7 @@ impl ShardCore {
                 self.talkative.push(leg.session);
             }
         }
+        true
     }
 
     fn relay_clock(&mut self, track_slot: u32, layer: Layer, clock: Clock) {

@@ -73,6 +73,8 @@ pub struct ShardCore {
     cursor: transmit::Cursor,
     /// Sessions with something to send besides media.
     talkative: Vec<u32>,
+    /// Packets repaired for other nodes in this tick.
+    peer_repairs: BTreeMap<NodeId, usize>,
     /// Repairs, ready to go.
     repairs: VecDeque<(SocketAddr, Vec<u8>)>,
     facts: VecDeque<ShardFact>,
@@ -115,6 +117,7 @@ impl ShardCore {
             fresh: Vec::new(),
             cursor: transmit::Cursor::default(),
             talkative: Vec::new(),
+            peer_repairs: BTreeMap::new(),
             repairs: VecDeque::new(),
             facts: VecDeque::new(),
             relay: VecDeque::new(),

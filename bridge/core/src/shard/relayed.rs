@@ -10,6 +10,9 @@ use relay_proto::room::MediaKind;
 use relay_proto::unit::RtpTime;
 use std::time::Instant;
 
+/// Most packets repaired for one node per tick (10 ms): about a millisecond of sealing.
+const MAX_PEER_REPAIRS_PER_TICK: usize = 512;
+
 impl ShardCore {
     /// None where the datagram is refused.
     pub(super) fn relayed(&mut self, now: Instant, peer: NodeId, bytes: &mut [u8]) -> Option<()> {
@@ -17,7 +20,7 @@ impl ShardCore {
         let slot = *self.alias_slots.get(&(header.origin, header.track))?;
         match header.kind {
             Kind::Media => self.relayed_media(now, slot, &header, bytes),
-            Kind::Clock => self.relayed_clock(slot, &header, bytes),
+            Kind::Clock => self.relayed_clock(now, slot, &header, bytes),
             Kind::KeyframeRequest => {
                 self.local_track(slot)?;
                 let track = &mut self.tracks[slot as usize];
@@ -66,7 +69,7 @@ impl ShardCore {
         (!refused).then_some(())
     }
 
-    fn relayed_clock(&mut self, slot: u32, header: &Header, bytes: &mut [u8]) -> Option<()> {
+    fn relayed_clock(&mut self, now: Instant, slot: u32, header: &Header, bytes: &mut [u8]) -> Option<()> {
         let track = &self.tracks[slot as usize];
         let room = &mut self.rooms[track.identity.room as usize];
         let origin = room.origins.get_mut(&header.origin)?;
@@ -74,6 +77,7 @@ impl ShardCore {
         let body = origin.open(header, bytes, &mut joined).ok()??;
         let ntp = u64::from_be_bytes(body.try_into().ok()?);
         self.clock_of(
+            now,
             slot,
             header.layer,
             Clock {
@@ -92,9 +96,11 @@ impl ShardCore {
             return None;
         }
         let layer = track.layers.get(usize::from(header.layer.0))?;
+        let given = self.peer_repairs.entry(peer).or_default();
         let room = &self.rooms[track.identity.room as usize];
         let repairs: Vec<Bytes> = seqs
             .filter_map(|seq| layer.packet(seq))
+            .take(MAX_PEER_REPAIRS_PER_TICK - *given)
             .map(|(meta, payload)| {
                 egress::media_datagram(
                     &track.identity,
@@ -106,6 +112,7 @@ impl ShardCore {
                 )
             })
             .collect();
+        *given += repairs.len();
         let audio = track.kind() == MediaKind::Audio;
         for repair in repairs {
             self.relay_to(peer, audio, repair);

@@ -197,6 +197,11 @@ impl SimClient {
         Some(self.srtp.seal_rtp(packet, rollovers))
     }
 
+    /// A compound of RTCP, sealed.
+    pub fn rtcp(&mut self, compound: Vec<u8>) -> Vec<u8> {
+        self.srtp.seal_rtcp(compound)
+    }
+
     /// Takes a datagram from the node; false where it is no authentic media of a known track.
     pub fn receive(&mut self, now: Instant, datagram: &mut [u8]) -> bool {
         let Some(packet) = self.srtp.open_rtp(now, datagram) else {

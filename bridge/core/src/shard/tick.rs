@@ -29,6 +29,7 @@ impl ShardCore {
     }
 
     pub(super) fn tick(&mut self, now: Instant) {
+        self.peer_repairs.clear();
         let slots: Vec<u32> = self.members.iter().map(|(slot, _)| slot as u32).collect();
         for slot in slots {
             self.tick_member(now, slot);

@@ -2,6 +2,7 @@
 
 mod keyframes;
 mod order;
+mod repairs;
 mod world;
 
 use super::io::ShardCommand;
