@@ -2,7 +2,7 @@
 
 use crate::AnyError;
 use bytes::Bytes;
-use loadtest::wan::{LinkProperties, Loss, Probability, Wan, WanConfig};
+use loadtest::wan::{BitRate, LinkProperties, Loss, Probability, Wan, WanConfig};
 use relay_proto::datagram::{HEADER_BYTES, Header};
 use relay_proto::id::{Layer, NodeId, TrackAlias};
 use relay_proto::unit::{MediaSeq, RtpTime};
@@ -23,6 +23,8 @@ const AUDIO_EVERY: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy)]
 pub(crate) struct Path {
     pub(crate) loss: f64,
+    /// Bits per second both ways; none for a path that is never full.
+    pub(crate) rate_bps: Option<u64>,
     pub(crate) time: Duration,
     pub(crate) seed: u64,
 }
@@ -36,6 +38,7 @@ impl Path {
         let properties = LinkProperties {
             delay: ONE_WAY,
             loss: Loss::Uniform(Probability::new(self.loss)?),
+            rate: self.rate_bps.and_then(BitRate::from_bps),
             ..LinkProperties::default()
         };
         let mut config = WanConfig::dialled(("near", "far"), target, properties.clone(), properties);
@@ -122,6 +125,13 @@ impl Arrivals {
 pub(crate) struct Measured {
     pub(crate) video: Stream,
     pub(crate) audio: Stream,
+}
+
+impl Measured {
+    /// Whether one in a hundred datagrams came more than a tenth later than the path delays it.
+    pub(crate) fn is_late(&self) -> bool {
+        self.video.p99_ms > ONE_WAY.as_secs_f64() * 1e3 * 1.1
+    }
 }
 
 /// What became of one kind of datagrams.

@@ -4,13 +4,14 @@
 //! default lose half of all datagrams and 1 % lost 92 % (measured: performance study, 2.4), because a shrunken
 //! window fills the datagram buffer, which then drops. This one separates the two causes:
 //!
-//! * **A standing queue** means too much is sent: even the *smallest* round trip of a round is 30 ms above the
-//!   smallest of the last ten seconds. Then the rate falls below what was delivered until the queue is drained,
-//!   so that the smallest round trip stays honest. A delay that does not react was not ours: the path is longer.
+//! * **A standing queue** means too much is sent: in three rounds running even the *smallest* round trip is 30 ms
+//!   above the smallest of the last ten seconds. (One round is not enough: a busy machine or a radio link stalls for
+//!   longer than that.) Then the rate falls below what was delivered until the queue is drained, so that the
+//!   smallest round trip stays honest. A delay that does not react was not ours: the path is longer.
 //! * **Loss as a rate**: below 10 % it is taken for the path's own and changes nothing. Above, the rate falls by
-//!   half the loss, as in GCC (RFC draft rmcat-gcc, 5.5).
-//! * Without either the rate grows by 5 % a round (1 % near where the link was last full), and only while the
-//!   lanes are really held back by it.
+//!   half the loss, as in GCC (draft-ietf-rmcat-gcc-02, 6); together with a queue of any length, as above.
+//! * Without either the rate grows, first by 5 % a round, then faster (by 1 to 2 % near where the link was last full),
+//!   and only while the lanes are really held back by it.
 //!
 //! quinn is told a window above `u32::MAX`, which never blocks and also turns its pacer off (it would add delay to
 //! bursts). The real cap is enforced above quinn, where priorities are known: the pace of the lanes releases datagrams
@@ -33,6 +34,8 @@ const STANDING_QUEUE: Duration = Duration::from_millis(30);
 const MIN_ROUND: Duration = Duration::from_millis(50);
 /// How long the smallest round trip is believed.
 const MIN_RTT_MEMORY: Duration = Duration::from_secs(10);
+/// Rounds for which a queue must stand before it counts.
+const STANDING_ROUNDS: u32 = 3;
 /// A queue below this is drained.
 const DRAINED: Duration = Duration::from_millis(8);
 /// Rounds of draining without a shorter queue after which the path itself is taken to be longer.
@@ -46,12 +49,14 @@ const LOSS_SAMPLE_TIME: Duration = Duration::from_secs(2);
 /// Packets without which a loss share says nothing.
 const LOSS_MIN_PACKETS: u64 = 20;
 
-/// Share of the delivered rate that drains a queue, and the least share one episode of draining goes down to.
+/// Share of what the link carries that drains its queue; then of each round's delivery; and the least of all.
 const DRAIN: f64 = 0.85;
+const DRAIN_FURTHER: f64 = 0.95;
 const DRAIN_FLOOR: f64 = 0.5;
-const GROWTH: f64 = 1.05;
-/// Growth within a tenth of the rate at which the link was last full: slow, so that it overshoots by little.
-const GROWTH_NEAR_FULL: f64 = 1.01;
+/// Growth per round, first and at most; it doubles as long as nothing speaks against it.
+const GROWTH: (f64, f64) = (0.05, 0.25);
+/// The same within a tenth of the rate at which the link was last full: slow, so that it overshoots by little.
+const GROWTH_NEAR_FULL: (f64, f64) = (0.01, 0.02);
 
 /// Above `u32::MAX`: quinn neither blocks nor paces. Half of `u64` leaves room for its sums.
 const OPEN_WINDOW: u64 = u64::MAX / 2;
@@ -79,27 +84,20 @@ pub struct RateController {
     min_rtt: WindowedMin,
     round: Round,
     loss: LossSample,
+    standing_rounds: u32,
     draining: Option<Draining>,
+    /// What the last rounds delivered: the most of them is what the link carries, also where a stall has cut one short.
+    delivered_bps: [u64; STANDING_ROUNDS as usize],
     last_full_bps: u64,
+    growth: f64,
 }
 
 /// A standing queue that is being drained.
 #[derive(Clone, Copy, Debug)]
 struct Draining {
     first_queue: Duration,
-    floor_bps: u64,
+    carried_bps: u64,
     rounds: u32,
-}
-
-impl Draining {
-    fn new(queue: Duration, delivered_bps: u64) -> Self {
-        let floor_bps = (delivered_bps as f64 * DRAIN_FLOOR) as u64;
-        Self {
-            first_queue: queue,
-            floor_bps,
-            rounds: 0,
-        }
-    }
 }
 
 /// What is gathered between two decisions.
@@ -160,8 +158,11 @@ impl RateController {
             min_rtt: WindowedMin::new(MIN_RTT_MEMORY),
             round: Round::new(now),
             loss: LossSample::new(now),
+            standing_rounds: 0,
             draining: None,
+            delivered_bps: [0; STANDING_ROUNDS as usize],
             last_full_bps: 0,
+            growth: 0.0,
         }
     }
 
@@ -175,46 +176,67 @@ impl RateController {
         let elapsed = now.duration_since(round.started).as_secs_f64().max(0.001);
         let delivered_bps = (round.delivered_bytes as f64 * 8.0 / elapsed) as u64;
         self.estimate.set_round(delivered_bps, queue);
+        self.delivered_bps.rotate_right(1);
+        self.delivered_bps[0] = delivered_bps;
         let standing = queue > STANDING_QUEUE || round.marked;
+        self.standing_rounds = if standing { self.standing_rounds + 1 } else { 0 };
         match self.draining {
-            None if standing => self.drain(Draining::new(queue, delivered_bps), queue, delivered_bps),
+            None if self.standing_rounds >= STANDING_ROUNDS => self.start_draining(queue),
             // Worse although less is sent: the bottleneck has become narrower.
-            Some(draining) if queue > draining.first_queue.mul_f64(1.2) => {
-                self.drain(Draining::new(queue, delivered_bps), queue, delivered_bps);
-            }
-            Some(draining) if queue > DRAINED || round.marked => self.drain(draining, queue, delivered_bps),
+            Some(draining) if queue > draining.first_queue.mul_f64(1.2) => self.start_draining(queue),
+            Some(draining) if queue > DRAINED || round.marked => self.drain(draining, queue),
             None if queue > DRAINED => {}
             _ => {
                 self.draining = None;
-                self.grow(delivered_bps);
+                self.grow();
             }
         }
     }
 
-    fn drain(&mut self, mut draining: Draining, queue: Duration, delivered_bps: u64) {
+    fn start_draining(&mut self, queue: Duration) {
+        let carried_bps = self.delivered_bps.into_iter().max().unwrap_or_default();
+        self.last_full_bps = carried_bps;
+        self.limit_rate(carried_bps as f64 * DRAIN);
+        self.drain(
+            Draining {
+                first_queue: queue,
+                carried_bps,
+                rounds: 0,
+            },
+            queue,
+        );
+    }
+
+    fn drain(&mut self, mut draining: Draining, queue: Duration) {
         self.estimate.take_held_back();
+        self.growth = 0.0;
         draining.rounds += 1;
-        self.last_full_bps = delivered_bps;
         if draining.rounds > FUTILE_ROUNDS && queue > draining.first_queue.mul_f64(0.8) {
             self.min_rtt.forget();
             self.draining = None;
             return;
         }
-        let target = ((delivered_bps as f64 * DRAIN) as u64).max(draining.floor_bps);
-        self.estimate
-            .set_rate_bps(self.limits.clamp(self.estimate.rate_bps().min(target)));
+        let further = self.delivered_bps[0] as f64 * DRAIN_FURTHER;
+        self.limit_rate(further.max(draining.carried_bps as f64 * DRAIN_FLOOR));
         self.draining = Some(draining);
     }
 
-    fn grow(&mut self, delivered_bps: u64) {
+    fn limit_rate(&self, bps: f64) {
+        let rate = self.estimate.rate_bps().min(bps as u64);
+        self.estimate.set_rate_bps(self.limits.clamp(rate));
+    }
+
+    fn grow(&mut self) {
         let rate = self.estimate.rate_bps();
-        let tried = self.estimate.take_held_back() || delivered_bps as f64 > 0.8 * rate as f64;
-        if tried && self.loss.share() < TOLERATED_LOSS {
-            let near_full = rate.abs_diff(self.last_full_bps) < self.last_full_bps / 10;
-            let growth = if near_full { GROWTH_NEAR_FULL } else { GROWTH };
-            self.estimate
-                .set_rate_bps(self.limits.clamp((rate as f64 * growth) as u64));
+        let tried = self.estimate.take_held_back() || self.delivered_bps[0] as f64 > 0.8 * rate as f64;
+        if !tried || self.loss.share() >= TOLERATED_LOSS {
+            return;
         }
+        let near_full = rate.abs_diff(self.last_full_bps) < self.last_full_bps / 10;
+        let (first, most) = if near_full { GROWTH_NEAR_FULL } else { GROWTH };
+        self.growth = (self.growth * 2.0).clamp(first, most);
+        let grown = (rate as f64 * (1.0 + self.growth)) as u64;
+        self.estimate.set_rate_bps(self.limits.clamp(grown));
     }
 
     fn end_loss_sample(&mut self, now: Instant) {
@@ -229,9 +251,15 @@ impl RateController {
         }
         let share = sample.share();
         self.estimate.set_loss_ppm((share * 1_000_000.0) as u32);
-        if share > TOLERATED_LOSS {
-            let rate = self.estimate.rate_bps() as f64 * (1.0 - 0.5 * share);
-            self.estimate.set_rate_bps(self.limits.clamp(rate as u64));
+        if share <= TOLERATED_LOSS {
+            return;
+        }
+        let queue = self.estimate.queue();
+        if queue > DRAINED && self.draining.is_none() {
+            // A queue and loss together: the bottleneck's buffer overflows, no need to see it stand any longer.
+            self.start_draining(queue);
+        } else {
+            self.limit_rate(self.estimate.rate_bps() as f64 * (1.0 - 0.5 * share));
         }
     }
 }

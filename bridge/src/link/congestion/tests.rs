@@ -78,6 +78,15 @@ impl Model {
         }
     }
 
+    /// Time passes in which nobody reads: what arrives meanwhile is acknowledged late.
+    fn stall(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += STEP;
+            self.send();
+        }
+    }
+
     fn receive(&mut self) {
         while let Some(&(sent, due, lost)) = self.in_flight.front() {
             if due > self.now {
@@ -158,6 +167,20 @@ fn a_longer_path_is_not_taken_for_a_queue_for_ever() {
     link.extra_rtt = Duration::from_millis(60);
     link.run(Duration::from_secs(6));
     assert!(link.rate() > 34_000_000, "{}", link.rate());
+}
+
+#[test]
+fn a_machine_that_stalls_now_and_then_keeps_its_rate() {
+    for stall_ms in [60, 150, 300] {
+        let mut link = Model::new(RateLimits::default());
+        let mut least = u64::MAX;
+        for _ in 0..20 {
+            link.run(Duration::from_millis(900));
+            link.stall(Duration::from_millis(stall_ms));
+            least = least.min(link.rate());
+        }
+        assert!(least > 35_000_000, "stalls of {stall_ms} ms: down to {least}");
+    }
 }
 
 #[test]
