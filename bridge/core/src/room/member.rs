@@ -56,6 +56,8 @@ pub struct Member {
     pub free_sections: (u32, u32),
     /// Has offered at least once.
     pub has_offered: bool,
+    /// Its address has changed since the last tick.
+    pub has_moved: bool,
     /// Repairs it may still get in this tick.
     pub repairs_left: u32,
     /// Tracks that ended while a section still carried them. Until that section has been answered without them, a
@@ -87,6 +89,7 @@ impl Member {
             downlinks: Vec::new(),
             free_sections: (0, 0),
             has_offered: false,
+            has_moved: false,
             repairs_left: 0,
             ended: BTreeSet::new(),
             subscriptions: BTreeMap::new(),
@@ -135,13 +138,15 @@ impl Member {
         true
     }
 
-    /// A track is gone: forgets what was said about it, and keeps its section from serving a namesake.
+    /// A track is gone: forgets what was said about it.
     pub fn track_ended(&mut self, track: &TrackSid) {
         self.subscriptions.remove(track);
         self.wishes.remove(track);
-        if self.downlinks.iter().any(|section| section.track == *track) {
-            self.ended.insert(track.clone());
-        }
+    }
+
+    /// A track it received is gone: keeps its section from serving a namesake.
+    pub fn section_ended(&mut self, track: &TrackSid) {
+        self.ended.insert(track.clone());
     }
 
     /// What it receives may have to change: ask for an offer soon.

@@ -105,10 +105,10 @@ impl ShardCore {
                     ntp,
                     time: RtpTime(rtp_time),
                 };
-                if let Some(&track_slot) = self.members[slot as usize].uplinks.get(track) {
-                    if self.clock_of(now, track_slot, layer, clock) {
-                        self.relay_clock(track_slot, layer, clock);
-                    }
+                if let Some(&track_slot) = self.members[slot as usize].uplinks.get(track)
+                    && self.clock_of(now, track_slot, layer, clock)
+                {
+                    self.relay_clock(track_slot, layer, clock);
                 }
             }
         }
@@ -241,7 +241,7 @@ impl ShardCore {
                     self.connect_legs(now, slot);
                     self.facts.push_back(ShardFact::TransportConnected { session });
                 }
-                RtcEvent::RemoteMoved => self.refresh_pictures(now, slot),
+                RtcEvent::RemoteMoved => self.members[slot as usize].has_moved = true,
                 RtcEvent::Data { .. } if self.facts.len() >= self.config.limits.max_queued_facts => {
                     // Reliable data may not be dropped silently, and facts may not pile up.
                     self.close_session(now, session);
@@ -264,9 +264,15 @@ impl ShardCore {
         }
     }
 
-    /// A client's address has changed: what was in flight is lost, so pictures start anew in both directions.
-    fn refresh_pictures(&mut self, now: Instant, slot: u32) {
-        let member = &self.members[slot as usize];
+    /// Where a client's address has changed, what was in flight is lost: pictures start anew in both directions. Once
+    /// per tick, because it looks at every track and a client can change its address with every packet.
+    pub(super) fn refresh_pictures(&mut self, now: Instant, slot: u32) {
+        let Some(member) = self.members.get_mut(slot as usize) else {
+            return;
+        };
+        if !std::mem::take(&mut member.has_moved) {
+            return;
+        }
         let received = member
             .downlinks
             .iter()

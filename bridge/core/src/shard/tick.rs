@@ -63,6 +63,7 @@ impl ShardCore {
         }
         // Also without a timeout: a media packet may have moved the client's address.
         self.events_of(now, slot);
+        self.refresh_pictures(now, slot);
         if self
             .members
             .get(slot as usize)

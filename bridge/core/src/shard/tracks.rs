@@ -46,6 +46,9 @@ impl ShardCore {
             member.track_ended(&track.identity.sid);
             member.tracks_changed(now);
         }
+        for leg in &track.legs {
+            self.members[leg.session as usize].section_ended(&track.identity.sid);
+        }
     }
 
     /// Removes a track from the shard's tables only.

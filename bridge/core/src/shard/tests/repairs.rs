@@ -49,7 +49,10 @@ fn what_nobody_watched_is_not_asked_for_afterwards() {
     world.send(publisher, &camera, 0, true);
     world.send(publisher, &camera, 0, false);
     world.pass(Duration::from_secs(1));
-    assert_eq!((world.crossed_of(Kind::Nack), world.media_crossed(NODE_A)), (0, 2));
+    assert_eq!(
+        (world.crossed_of(Kind::Nack), world.media_crossed(NODE_A)),
+        (0, 2)
+    );
 }
 
 #[test]
