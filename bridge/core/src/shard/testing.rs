@@ -171,7 +171,7 @@ impl SimClient {
             marker: true,
             seq: *seq as u16,
             time: *time,
-            ssrc: 1_000 + (at * 10 + stream) as u32,
+            ssrc: 1_000 + (sending.mid * 10 + stream) as u32,
         };
         let rollovers = *seq >> 16;
         *seq += 1;

@@ -2,6 +2,7 @@
 
 mod keyframes;
 mod order;
+mod random;
 mod repairs;
 mod world;
 

@@ -93,7 +93,7 @@ fn a_flood_of_sender_reports_is_passed_on_a_few_times_a_second() {
     for report in 0..1_000_u64 {
         let client = &mut world.clients[speaker].1;
         let from = client.address;
-        let mut sealed = client.rtcp(PeerSrtp::sender_report(1_000, report << 32, report as u32));
+        let mut sealed = client.rtcp(PeerSrtp::sender_report(1_070, report << 32, report as u32));
         world.shards[0].handle_datagram(world.now, from, &mut sealed);
         world.pass(Duration::from_millis(u64::from(report % 2 == 0)));
     }
