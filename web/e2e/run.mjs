@@ -10,11 +10,12 @@ import { runRing } from "./lib/ring.mjs";
 const folder = dirname(fileURLToPath(import.meta.url));
 const wanted = process.argv.slice(2);
 
-/** The readers come first: what they say is worth nothing unless they are right. */
-const first = "readers.test.mjs";
 const files = readdirSync(folder)
   .filter((file) => file.endsWith(".test.mjs"))
-  .filter((file) => wanted.length === 0 || wanted.some((name) => file.includes(name)))
-  .sort((a, b) => Number(b === first) - Number(a === first) || a.localeCompare(b));
+  .filter((file) => wanted.length === 0 || wanted.some((name) => file.includes(name)));
+if (files.length === 0) {
+  console.error(`no test file has ${wanted.join(" or ")} in its name`);
+  process.exit(1);
+}
 
 await runRing(files.map((file) => join(folder, file)));
