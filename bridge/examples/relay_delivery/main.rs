@@ -27,13 +27,13 @@ const LOSSES: [(f64, &str); 2] = [(0.01, "relay_delivery_1pct"), (0.001, "relay_
 const NARROW_BPS: u64 = 20_000_000;
 
 /// How often a round is tried on a busy machine.
-const TRIES_PER_ROUND: usize = 4;
+const TRIES_PER_ROUND: usize = 2;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), AnyError> {
     let mut arguments = std::env::args().skip(1);
-    let seconds = arguments.next().map_or(Ok(10), |text| text.parse())?;
+    let seconds = arguments.next().map_or(Ok(5), |text| text.parse())?;
     let rounds: usize = arguments.next().map_or(Ok(3), |text| text.parse())?;
     let time = Duration::from_secs(seconds);
     let mut metrics = Vec::new();
