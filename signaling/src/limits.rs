@@ -21,6 +21,10 @@ pub struct Limits {
     pub frames_per_second: u32,
     /// Frames a client may send at once.
     pub frame_burst: u32,
+    /// Offers per second a client may make on average. Each costs a media thread some 50 us per section.
+    pub offers_per_second: u32,
+    /// Offers a client may make at once.
+    pub offer_burst: u32,
     /// Malformed frames after which a session is closed.
     pub malformed_frames: u32,
     /// Rejected offers in a row after which a session is closed.
@@ -61,6 +65,8 @@ impl Default for Limits {
             sdp_bytes: 256 * 1024,
             frames_per_second: 50,
             frame_burst: 500,
+            offers_per_second: 10,
+            offer_burst: 100,
             malformed_frames: 10,
             rejected_offers: 5,
             name_bytes: 256,

@@ -10,7 +10,7 @@ mod requests;
 pub(crate) mod tests;
 
 use crate::counters::Counters;
-use crate::limits::{IDLE_TIMEOUT, Limits, OPEN_TIMEOUT};
+use crate::limits::{IDLE_TIMEOUT, Limits, OPEN_TIMEOUT, TokenBucket};
 use crate::protocol::{Join, Leave, LeaveAction, LeaveReason, Reply};
 use crate::room::Room;
 use relay_proto::id::{Identity, ParticipantSid, RoomName, SessionId};
@@ -106,6 +106,7 @@ pub struct Session {
     sections: Option<PendingSections>,
     /// Whether an offer waits for its answer.
     offer_open: bool,
+    offers: TokenBucket,
     answered_once: bool,
     rejected_in_a_row: u32,
     malformed: u32,

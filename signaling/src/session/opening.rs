@@ -1,6 +1,7 @@
 //! From an admitted client to an open session.
 
 use super::{Around, Effect, Now, Phase, Session, Site};
+use crate::limits::TokenBucket;
 use crate::protocol::{ClientFacts, Join, JoinReply, Leave, LeaveAction, LeaveReason, Reply};
 use crate::protocol::{NODE_ATTRIBUTE, REGION_ATTRIBUTE};
 use crate::sid::{self, RandomSource};
@@ -40,6 +41,11 @@ impl Session {
             heard_at: now.monotonic,
             sections: None,
             offer_open: false,
+            offers: TokenBucket::new(
+                site.limits.offers_per_second,
+                site.limits.offer_burst,
+                now.monotonic,
+            ),
             answered_once: false,
             rejected_in_a_row: 0,
             malformed: 0,

@@ -84,6 +84,10 @@ impl Session {
             self.offer_rejected(offer.id, "the session description is too large", site, out);
             return;
         }
+        if !self.offers.take(self.heard_at) {
+            self.offer_rejected(offer.id, "too many offers in a short time", site, out);
+            return;
+        }
         self.offer_open = true;
         self.command(
             SessionCommand::ApplyOffer {

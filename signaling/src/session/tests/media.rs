@@ -101,6 +101,29 @@ fn an_oversized_description_never_reaches_the_bridge() {
 }
 
 #[test]
+fn a_flood_of_offers_never_reaches_the_bridge_and_ends_the_session() {
+    let mut bench = Bench::with_limits(Limits {
+        offers_per_second: 1,
+        offer_burst: 3,
+        ..Limits::default()
+    });
+    bench.join(1, newcomer("ada"));
+    let mut applied = 0;
+    for at in 1..20 {
+        let effects = bench.ask(1, Request::Offer(offer(at)));
+        applied += commands(&effects)
+            .iter()
+            .filter(|command| matches!(command, SessionCommand::ApplyOffer { .. }))
+            .count();
+        if applied == 1 {
+            answered(&mut bench, 1);
+        }
+    }
+    assert_eq!(applied, 3);
+    assert!(bench.hub.is_empty());
+}
+
+#[test]
 fn an_announced_track_is_published_under_the_clients_own_id() {
     let mut bench = Bench::new();
     bench.join(1, newcomer("ada"));

@@ -105,7 +105,7 @@ fn drain(track: &mut Track, now: Instant) -> Vec<Packet> {
 
 #[test]
 fn a_viewer_gets_every_packet_once_and_in_its_own_numbers() {
-    let now = Instant::now();
+    let now = crate::rtc::testing::instant();
     let mut track = track(Codec::Opus);
     for seq in 500..510 {
         feed(&mut track, now, 0, seq, seq * 960, true, &[seq as u8; 80]);
@@ -121,7 +121,7 @@ fn a_viewer_gets_every_packet_once_and_in_its_own_numbers() {
 
 #[test]
 fn packets_of_one_frame_leave_as_equal_segments_whatever_a_byte_more_or_less() {
-    let now = Instant::now();
+    let now = crate::rtc::testing::instant();
     let mut track = track(Codec::H264);
     for (seq, len) in [1_100, 1_101, 1_100, 1_101, 600].into_iter().enumerate() {
         feed(
@@ -148,7 +148,7 @@ fn packets_of_one_frame_leave_as_equal_segments_whatever_a_byte_more_or_less() {
 
 #[test]
 fn a_layer_switch_continues_numbers_and_time() {
-    let mut now = Instant::now();
+    let mut now = crate::rtc::testing::instant();
     let mut track = track(Codec::H264);
     feed(&mut track, now, 0, 10, 1_000, true, b"small");
     assert_eq!(drain(&mut track, now).len(), 1);
@@ -170,7 +170,7 @@ fn a_layer_switch_continues_numbers_and_time() {
 
 #[test]
 fn sender_reports_relate_layers_exactly() {
-    let mut now = Instant::now();
+    let mut now = crate::rtc::testing::instant();
     let mut track = track(Codec::H264);
     track.layers[0].clock = Some(Clock {
         ntp: 100 << 32,
@@ -189,7 +189,7 @@ fn sender_reports_relate_layers_exactly() {
 
 #[test]
 fn a_lost_packet_is_found_in_any_layer_it_was_sent_from() {
-    let now = Instant::now();
+    let now = crate::rtc::testing::instant();
     let mut track = track(Codec::H264);
     feed(&mut track, now, 0, 10, 0, true, b"first");
     drain(&mut track, now);
@@ -214,7 +214,7 @@ fn a_lost_packet_is_found_in_any_layer_it_was_sent_from() {
 
 #[test]
 fn a_late_packet_takes_the_number_that_was_kept_for_it() {
-    let now = Instant::now();
+    let now = crate::rtc::testing::instant();
     let mut track = track(Codec::H264);
     feed(&mut track, now, 0, 10, 0, true, b"a");
     feed(&mut track, now, 0, 12, 0, false, b"c");
@@ -225,7 +225,7 @@ fn a_late_packet_takes_the_number_that_was_kept_for_it() {
 
 #[test]
 fn a_packet_from_before_the_viewer_is_not_sent() {
-    let now = Instant::now();
+    let now = crate::rtc::testing::instant();
     let mut track = track(Codec::H264);
     feed(&mut track, now, 0, 10, 0, true, b"a");
     drain(&mut track, now);
@@ -236,7 +236,7 @@ fn a_packet_from_before_the_viewer_is_not_sent() {
 #[test]
 fn an_index_is_never_used_for_two_packets() {
     // The seal's nonce is the index: over any mix of layers, lateness and switches it may serve one packet only.
-    let mut now = Instant::now();
+    let mut now = crate::rtc::testing::instant();
     let mut track = track(Codec::H264);
     let mut used = std::collections::BTreeMap::new();
     let mut random = 1_u32;

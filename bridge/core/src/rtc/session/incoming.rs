@@ -258,7 +258,8 @@ impl Session {
 
     /// A move before keys concerns nobody: nothing has been sent yet that would have to be repeated.
     fn note_move(&mut self, moved: bool) {
-        if moved && self.keys.is_some() {
+        let told = self.events.back() == Some(&RtcEvent::RemoteMoved);
+        if moved && self.keys.is_some() && !told {
             self.events.push_back(RtcEvent::RemoteMoved);
         }
     }
