@@ -113,9 +113,10 @@ describe("life in a meeting over three regions", () => {
 
   it("somebody who leaves disappears, and returns by the button", async () => {
     await sydney.page.click("[data-testid=leave]");
-    await until("the tile is gone", PATIENCE_MS, async () => {
+    await until("tile and sound are gone", PATIENCE_MS, async () => {
       const count = await tilesOf(berlin, sydney.name, "camera").count();
-      return { done: count === 0, seen: count };
+      const sounds = await berlin.page.locator("audio").count();
+      return { done: count === 0 && sounds === 1, seen: { count, sounds } };
     });
     await sydney.page.click("[data-testid=left-again]");
     await sydney.page.click("[data-testid=prejoin-join]");

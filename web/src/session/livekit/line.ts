@@ -215,8 +215,12 @@ export class LivekitLine implements Line {
   }
 
   private unsubscribed(track: RemoteTrack): void {
-    for (const element of track.detach()) if (track.kind === Track.Kind.Audio) element.remove();
-    if (track.sid) this.sounds.delete(track.sid);
+    track.detach();
+    if (track.sid) {
+      // The library may have detached it already, so it does not name the element any more.
+      this.sounds.get(track.sid)?.remove();
+      this.sounds.delete(track.sid);
+    }
     this.changed();
   }
 
