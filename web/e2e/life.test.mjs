@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, it } from "node:test";
+import { pictureSids } from "./lib/carried.mjs";
 import { startMesh } from "./lib/mesh.mjs";
 import { enter, keep } from "./lib/participant.mjs";
 import { resultsFolder } from "./lib/paths.mjs";
@@ -107,6 +108,11 @@ describe("life in a meeting over three regions", () => {
       return { done: rows[0] === 640, seen: rows, rows };
     });
     assert.deepEqual(rows, [640], "what one viewer wants must not change what another one gets");
+    const layers = await layersOnLinks("syd", (await pictureSids(berlin.page)).get(sydney.id));
+    console.log("layers that cross a link:", JSON.stringify(layers));
+    assert.equal(layers.fra.length, 1, "only what somebody watches crosses a link");
+    assert.equal(layers.sin.length, 1, "only what somebody watches crosses a link");
+    assert.notDeepEqual(layers.fra, layers.sin);
     await berlin.page.setViewportSize({ width: 960, height: 600 });
     await arrives(640);
   });
@@ -149,6 +155,19 @@ describe("life in a meeting over three regions", () => {
     });
     await whole();
   });
+
+  /** Layers of a track of which a node sends anything now, by the node it sends to. */
+  async function layersOnLinks(from, track) {
+    const read = async () => {
+      const { peers } = await mesh.feed(from);
+      return new Map(peers.flatMap((peer) => peer.streams.filter((each) => each.track === track).map((each) => [`${peer.node}/${each.layer}`, each.datagrams])));
+    };
+    const before = await read();
+    await pause(DRAIN_MS);
+    const growing = [...(await read())].filter(([key, datagrams]) => datagrams > (before.get(key) ?? 0)).map(([key]) => key.split("/"));
+    const to = (node) => growing.filter(([peer]) => peer === node).map(([, layer]) => Number(layer));
+    return { fra: to("fra"), sin: to("sin") };
+  }
 
   /** Waits until everybody sees everybody else move. */
   async function whole() {
