@@ -7,7 +7,8 @@
 //! * **A standing queue** means too much is sent: in three rounds running even the *smallest* round trip is 30 ms
 //!   above the smallest of the last ten seconds. (One round is not enough: a busy machine or a radio link stalls for
 //!   longer than that.) Then the rate falls below what was delivered until the queue is drained, so that the
-//!   smallest round trip stays honest. A delay that does not react was not ours: the path is longer.
+//!   smallest round trip stays honest. A delay that does not react was not ours: the path is longer, and the rate is
+//!   what it was before. A queue on a link that delivers what it is given, at well below its rate, is not ours either.
 //! * **Loss as a rate**: below 10 % it is taken for the path's own and changes nothing. Above, the rate falls by
 //!   half the loss, as in GCC (draft-ietf-rmcat-gcc-02, 6); together with a queue of any length, as above.
 //! * Without either the rate grows, first by 5 % a round, then faster (by 1 to 2 % near where the link was last full),
@@ -40,6 +41,14 @@ const STANDING_ROUNDS: u32 = 3;
 const DRAINED: Duration = Duration::from_millis(8);
 /// Rounds of draining without a shorter queue after which the path itself is taken to be longer.
 const FUTILE_ROUNDS: u32 = 8;
+/// Share of the expected shortening that counts as one.
+const REACTION: f64 = 0.3;
+/// A link that is given less than this share of its rate is not filled by us,
+const USED: f64 = 0.5;
+/// unless it delivers less than this share of what it is given.
+const KEEPING_UP: f64 = 0.85;
+/// Bytes that may be under way at either end of the rounds compared.
+const UNDER_WAY_BYTES: u64 = 20_000;
 /// Share of loss that is taken for the path's own.
 const TOLERATED_LOSS: f64 = 0.10;
 /// Packets over which loss is measured: 10 % is told from 5 % with more than five standard deviations.
@@ -88,6 +97,8 @@ pub struct RateController {
     draining: Option<Draining>,
     /// What the last rounds delivered: the most of them is what the link carries, also where a stall has cut one short.
     delivered_bps: [u64; STANDING_ROUNDS as usize],
+    /// Bytes the last rounds sent and saw delivered.
+    exchanged_bytes: [(u64, u64); STANDING_ROUNDS as usize],
     last_full_bps: u64,
     growth: f64,
 }
@@ -98,6 +109,24 @@ struct Draining {
     first_queue: Duration,
     carried_bps: u64,
     rounds: u32,
+    started: Instant,
+    longest_queue: Duration,
+    /// Rate and last full rate before, for when it turns out that the queue was not ours.
+    before_bps: (u64, u64),
+}
+
+impl Draining {
+    /// Whether the queue has had time to become shorter by what we hold back, and has not.
+    ///
+    /// What is measured now was sent a round trip ago, so holding back shows only after that.
+    fn is_futile(&self, now: Instant, queue: Duration, base: Duration) -> bool {
+        let elapsed = now.saturating_duration_since(self.started);
+        if self.rounds <= FUTILE_ROUNDS || elapsed < (base + self.first_queue) * 2 {
+            return false;
+        }
+        let shown = elapsed.saturating_sub(base + queue).mul_f64(1.0 - DRAIN);
+        self.longest_queue.saturating_sub(queue) < shown.mul_f64(REACTION)
+    }
 }
 
 /// What is gathered between two decisions.
@@ -105,6 +134,7 @@ struct Draining {
 struct Round {
     started: Instant,
     min_rtt: Option<Duration>,
+    sent_bytes: u64,
     delivered_bytes: u64,
     marked: bool,
 }
@@ -122,6 +152,7 @@ impl Round {
         Self {
             started,
             min_rtt: None,
+            sent_bytes: 0,
             delivered_bytes: 0,
             marked: false,
         }
@@ -161,6 +192,7 @@ impl RateController {
             standing_rounds: 0,
             draining: None,
             delivered_bps: [0; STANDING_ROUNDS as usize],
+            exchanged_bytes: [(0, 0); STANDING_ROUNDS as usize],
             last_full_bps: 0,
             growth: 0.0,
         }
@@ -178,13 +210,15 @@ impl RateController {
         self.estimate.set_round(delivered_bps, queue);
         self.delivered_bps.rotate_right(1);
         self.delivered_bps[0] = delivered_bps;
-        let standing = queue > STANDING_QUEUE || round.marked;
+        self.exchanged_bytes.rotate_right(1);
+        self.exchanged_bytes[0] = (round.sent_bytes, round.delivered_bytes);
+        let standing = (queue > STANDING_QUEUE && self.could_be_ours()) || round.marked;
         self.standing_rounds = if standing { self.standing_rounds + 1 } else { 0 };
         match self.draining {
-            None if self.standing_rounds >= STANDING_ROUNDS => self.start_draining(queue),
+            None if self.standing_rounds >= STANDING_ROUNDS => self.start_draining(now, queue),
             // Worse although less is sent: the bottleneck has become narrower.
-            Some(draining) if queue > draining.first_queue.mul_f64(1.2) => self.start_draining(queue),
-            Some(draining) if queue > DRAINED || round.marked => self.drain(draining, queue),
+            Some(draining) if queue > draining.first_queue.mul_f64(1.2) => self.start_draining(now, queue),
+            Some(draining) if queue > DRAINED || round.marked => self.drain(now, draining, queue),
             None if queue > DRAINED => {}
             _ => {
                 self.draining = None;
@@ -193,27 +227,48 @@ impl RateController {
         }
     }
 
-    fn start_draining(&mut self, queue: Duration) {
+    /// Whether what we send may be what stands in the queue: we use much of the rate, or the link falls behind.
+    fn could_be_ours(&self) -> bool {
         let carried_bps = self.delivered_bps.into_iter().max().unwrap_or_default();
+        let (sent, delivered) = self
+            .exchanged_bytes
+            .into_iter()
+            .fold((0, 0), |sum, round| (sum.0 + round.0, sum.1 + round.1));
+        let behind = (delivered + UNDER_WAY_BYTES) as f64 <= sent as f64 * KEEPING_UP;
+        behind || carried_bps as f64 >= self.estimate.rate_bps() as f64 * USED
+    }
+
+    fn start_draining(&mut self, now: Instant, queue: Duration) {
+        let carried_bps = self.delivered_bps.into_iter().max().unwrap_or_default();
+        let now_bps = (self.estimate.rate_bps(), self.last_full_bps);
+        let before_bps = self.draining.map_or(now_bps, |draining| draining.before_bps);
         self.last_full_bps = carried_bps;
         self.limit_rate(carried_bps as f64 * DRAIN);
         self.drain(
+            now,
             Draining {
                 first_queue: queue,
                 carried_bps,
                 rounds: 0,
+                started: now,
+                longest_queue: queue,
+                before_bps,
             },
             queue,
         );
     }
 
-    fn drain(&mut self, mut draining: Draining, queue: Duration) {
+    fn drain(&mut self, now: Instant, mut draining: Draining, queue: Duration) {
         self.estimate.take_held_back();
         self.growth = 0.0;
         draining.rounds += 1;
-        if draining.rounds > FUTILE_ROUNDS && queue > draining.first_queue.mul_f64(0.8) {
+        draining.longest_queue = draining.longest_queue.max(queue);
+        if draining.is_futile(now, queue, self.min_rtt.least().unwrap_or_default()) {
             self.min_rtt.forget();
             self.draining = None;
+            let (rate_bps, last_full_bps) = draining.before_bps;
+            self.estimate.set_rate_bps(self.limits.clamp(rate_bps));
+            self.last_full_bps = last_full_bps;
             return;
         }
         let further = self.delivered_bps[0] as f64 * DRAIN_FURTHER;
@@ -257,7 +312,7 @@ impl RateController {
         let queue = self.estimate.queue();
         if queue > DRAINED && self.draining.is_none() {
             // A queue and loss together: the bottleneck's buffer overflows, no need to see it stand any longer.
-            self.start_draining(queue);
+            self.start_draining(now, queue);
         } else {
             self.limit_rate(self.estimate.rate_bps() as f64 * (1.0 - 0.5 * share));
         }
@@ -265,6 +320,10 @@ impl RateController {
 }
 
 impl Controller for RateController {
+    fn on_sent(&mut self, _: Instant, bytes: u64, _: u64) {
+        self.round.sent_bytes += bytes;
+    }
+
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, _: bool, _: &RttEstimator) {
         self.acknowledge(now, sent, bytes);
     }

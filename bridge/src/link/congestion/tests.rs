@@ -70,6 +70,7 @@ impl Model {
             self.credit_bytes -= PACKET_BYTES as f64;
             self.queue_bytes += self.capacity_bps.map_or(0.0, |_| PACKET_BYTES as f64);
             self.sent += 1;
+            self.controller.on_sent(self.now, PACKET_BYTES, self.sent);
             let lost = self
                 .loss_every
                 .is_some_and(|every| self.sent.is_multiple_of(every));
@@ -181,6 +182,57 @@ fn a_machine_that_stalls_now_and_then_keeps_its_rate() {
         }
         assert!(least > 35_000_000, "stalls of {stall_ms} ms: down to {least}");
     }
+}
+
+#[test]
+fn a_path_that_becomes_longer_under_little_traffic_keeps_its_rate() {
+    for offered_bps in [50_000, 400_000, 3_000_000] {
+        let mut link = Model::new(RateLimits::default());
+        link.offered_bps = offered_bps;
+        link.run(Duration::from_secs(3));
+        let before = link.rate();
+        link.extra_rtt = Duration::from_millis(125);
+        let mut least = u64::MAX;
+        for _ in 0..100 {
+            link.run(Duration::from_millis(100));
+            least = least.min(link.rate());
+        }
+        assert!(least >= before, "offered {offered_bps}: {before} -> {least}");
+    }
+}
+
+#[test]
+fn delays_that_come_and_go_on_a_quiet_link_leave_its_rate_alone() {
+    let mut link = Model::new(RateLimits::default());
+    link.offered_bps = 400_000;
+    let before = link.rate();
+    for _ in 0..10 {
+        link.run(Duration::from_secs(2));
+        link.extra_rtt = Duration::from_millis(60);
+        link.run(Duration::from_millis(500));
+        link.extra_rtt = Duration::ZERO;
+    }
+    assert!(link.rate() >= before, "{}", link.rate());
+}
+
+#[test]
+fn a_narrow_link_under_a_high_first_guess_is_found_all_the_same() {
+    let mut link = Model::new(RateLimits::default());
+    link.offered_bps = 3_000_000;
+    link.capacity_bps = Some(1_000_000);
+    link.run(Duration::from_secs(10));
+    assert!(link.rate() < 1_500_000, "{}", link.rate());
+    assert!(link.queue() < Duration::from_millis(100), "{:?}", link.queue());
+}
+
+#[test]
+fn a_link_that_was_drained_in_vain_has_its_rate_back() {
+    let mut link = Model::new(RateLimits::default());
+    link.run(Duration::from_secs(3));
+    let before = link.rate();
+    link.extra_rtt = Duration::from_millis(125);
+    link.run(Duration::from_secs(8));
+    assert!(link.rate() >= before, "{before} -> {}", link.rate());
 }
 
 #[test]
