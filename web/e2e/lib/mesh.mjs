@@ -156,10 +156,12 @@ async function joined(mesh) {
   for (const name of NAMES) {
     await until(`node ${name} sees both others`, JOINED_WITHIN_MS, async () => {
       for (const node of Object.values(mesh.nodes)) node.mustRun();
-      const { peers } = await mesh.feed(name);
+      const { peers, nodes } = await mesh.feed(name);
       const up = peers.filter((peer) => peer.state === "up").map((peer) => peer.node);
+      // A peer says where it is only after its link is up; until then nobody can be sent there.
+      const placed = nodes.map((node) => node.node);
       const others = NAMES.filter((other) => other !== name);
-      return { done: others.every((other) => up.includes(other)), seen: peers };
+      return { done: others.every((other) => up.includes(other) && placed.includes(other)), seen: { peers, nodes } };
     });
   }
 }
