@@ -45,6 +45,9 @@ pub struct PeerStatus {
     pub region: String,
     /// `up`, `suspect`, `down` or `connecting`.
     pub state: String,
+    /// Number of the link in use on this node, none while there is none. All counters here are the link's: with
+    /// another number they have begun anew.
+    pub link: Option<u64>,
     /// Smoothed round trip.
     pub rtt_ms: Option<f64>,
     /// Pings without echo, 0 to 1.
@@ -169,6 +172,7 @@ impl MeshFeed {
             node: link.name.to_string(),
             region: facts.map(|facts| facts.region.clone()).unwrap_or_default(),
             state: link.state.as_str().to_owned(),
+            link: link.link.map(|id| id.0),
             rtt_ms: link.rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
             loss: f64::from(link.loss.0) / 1_000_000.0,
             sent: Amount {

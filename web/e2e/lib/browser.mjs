@@ -11,7 +11,7 @@ const PAGE_SCRIPTS = join(dirname(fileURLToPath(import.meta.url)), "page");
 /** Small enough for many browsers on two cores; it is published in a single layer. */
 const SMALL = "320x180";
 
-const BROWSER_NICENESS = 5;
+const BROWSER_NICENESS = 15;
 
 const FLAGS = [
   "--no-sandbox",

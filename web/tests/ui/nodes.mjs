@@ -28,9 +28,10 @@ function withNodes(regions, test) {
       await test({ page, nodes });
       assert.deepEqual(complaints, [], "the policy of a node is kept");
       assert.deepEqual(foreign, [], "nothing is asked of others");
+      for (const node of nodes) await node.settle();
     } finally {
       await page.close();
-      for (const node of nodes) if (node.alive) await node.kill().catch(() => {});
+      for (const node of nodes) node.close();
       await rm(dist, { recursive: true, force: true });
     }
   };

@@ -37,6 +37,9 @@ export class StandInNode {
   joined = 0;
   /** The other nodes, told to who joins. */
   others = [];
+  /** What is being answered right now. */
+  work = new Set();
+  killed = false;
 
   constructor(name, region, dist) {
     this.name = name;
@@ -63,18 +66,30 @@ export class StandInNode {
   /** Ends the node without a word: its port is closed, its connections are cut, its media stop. */
   async kill() {
     this.alive = false;
+    this.killed = true;
     this.socket?.close({ code: 1006 });
-    this.server.closeAllConnections();
-    this.server.close();
+    this.close();
     await this.page?.evaluate((name) => globalThis.standIn?.[name]?.close(), this.name);
   }
 
   /** Ends the node as a power cut does: nobody is told, nothing comes any more. */
   async fallSilent() {
     this.alive = false;
+    this.killed = true;
+    this.close();
+    await this.page.evaluate((name) => globalThis.standIn[name].pc.getSenders().map((sender) => sender.replaceTrack(null)), this.name);
+  }
+
+  /** Closes the port. */
+  close() {
     this.server.closeAllConnections();
     this.server.close();
-    await this.page.evaluate((name) => globalThis.standIn[name].pc.getSenders().map((sender) => sender.replaceTrack(null)), this.name);
+  }
+
+  /** Answers nothing more and waits for what is being answered, so that the page can close. Throws what failed there. */
+  async settle() {
+    this.alive = false;
+    await Promise.all(this.work);
   }
 
   answer(request, response) {
@@ -101,7 +116,19 @@ export class StandInNode {
   /** Takes over the WebSockets that a page opens to this node. */
   async serve(page) {
     this.page = page;
-    await page.routeWebSocket(new RegExp(`127\\.0\\.0\\.1:${this.port}/rtc`), (socket) => this.signal(socket));
+    await page.routeWebSocket(new RegExp(`127\\.0\\.0\\.1:${this.port}/rtc`), (socket) => this.during(this.signal(socket)));
+  }
+
+  /** Keeps a promise until `settle`; one that fails, unless with a killed node, is kept for good and fails the test there. */
+  during(work) {
+    const kept = work.catch((error) => {
+      if (!this.killed) throw error;
+    });
+    this.work.add(kept);
+    kept.then(
+      () => this.work.delete(kept),
+      () => {},
+    );
   }
 
   async signal(socket) {
@@ -109,7 +136,7 @@ export class StandInNode {
     this.socket = socket;
     this.sockets++;
     const send = (kase, value) => this.alive && socket.send(Buffer.from(new SignalResponse({ message: { case: kase, value } }).toBinary()));
-    socket.onMessage((data) => this.request(SignalRequest.fromBinary(data), send));
+    socket.onMessage((data) => this.alive && this.during(this.request(SignalRequest.fromBinary(data), send)));
     const asked = joinRequest(socket.url());
     // Like a node of ours: no resuming, a new session instead.
     if (asked?.reconnect) return send("leave", { action: LeaveRequest_Action.RECONNECT });

@@ -25,12 +25,22 @@ const JITTER_WEIGHT: f64 = 1.0 / 16.0;
 /// Weight of one ping in the loss: about the last ten seconds at the default interval.
 const LOSS_WEIGHT: f64 = 1.0 / 64.0;
 
+/// A ping whose echo has not come.
+#[derive(Debug)]
+struct Outstanding {
+    number: u32,
+    sent_at: Instant,
+    /// When it is given up and counts as lost.
+    lost_at: Instant,
+}
+
 #[derive(Debug)]
 pub(super) struct Detector {
     timing: MeshTiming,
     next_number: u32,
-    outstanding: VecDeque<(u32, Instant)>,
-    heard_at: Instant,
+    outstanding: VecDeque<Outstanding>,
+    /// Silence counts from here: the arrival of the last echo, and the time after it in which nobody listened.
+    silent_since: Instant,
     last_rtt: Option<Duration>,
     smoothed_rtt: Option<Duration>,
     min_rtt: Option<Duration>,
@@ -45,7 +55,7 @@ impl Detector {
             timing,
             next_number: 1,
             outstanding: VecDeque::new(),
-            heard_at: now,
+            silent_since: now,
             last_rtt: None,
             smoothed_rtt: None,
             min_rtt: None,
@@ -59,21 +69,34 @@ impl Detector {
         self.give_up_on_old(now);
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1);
-        self.outstanding.push_back((number, now));
+        self.outstanding.push_back(Outstanding {
+            number,
+            sent_at: now,
+            lost_at: now + self.timing.ping_interval * self.timing.down_after_missed,
+        });
         number
+    }
+
+    /// Takes time in which this node itself stood still out of the silence: `late` until `now`. Echoes that came
+    /// meanwhile wait to be read, so their absence says nothing of the link.
+    pub(super) fn on_stall(&mut self, now: Instant, late: Duration) {
+        self.silent_since = (self.silent_since + late).min(now);
+        for ping in &mut self.outstanding {
+            ping.lost_at += late;
+        }
     }
 
     /// Notes an echo. One that answers no outstanding ping (late, doubled or invented) changes nothing.
     pub(super) fn on_echo(&mut self, now: Instant, number: u32) {
-        let Some(at) = self.outstanding.iter().position(|(sent, _)| *sent == number) else {
+        let Some(at) = self.outstanding.iter().position(|ping| ping.number == number) else {
             return;
         };
-        let Some((_, sent_at)) = self.outstanding.remove(at) else {
+        let Some(ping) = self.outstanding.remove(at) else {
             return;
         };
         self.note_loss(false);
-        self.heard_at = now;
-        self.on_round_trip(now.saturating_duration_since(sent_at));
+        self.silent_since = now;
+        self.on_round_trip(now.saturating_duration_since(ping.sent_at));
     }
 
     fn on_round_trip(&mut self, rtt: Duration) {
@@ -89,10 +112,8 @@ impl Detector {
     }
 
     fn give_up_on_old(&mut self, now: Instant) {
-        let patience = self.timing.ping_interval * self.timing.down_after_missed;
-        while let Some((_, sent_at)) = self.outstanding.front() {
-            let overdue = now.saturating_duration_since(*sent_at) > patience;
-            if !overdue && self.outstanding.len() < MAX_OUTSTANDING {
+        while let Some(oldest) = self.outstanding.front() {
+            if now <= oldest.lost_at && self.outstanding.len() < MAX_OUTSTANDING {
                 return;
             }
             self.outstanding.pop_front();
@@ -137,7 +158,7 @@ impl Detector {
             Some(_) => (self.jitter * 4).min(self.timing.jitter_allowance),
             None => self.timing.first_echo_grace,
         };
-        self.heard_at + interval * missed + interval / 2 + grace
+        self.silent_since + interval * missed + interval / 2 + grace
     }
 
     /// Smoothed round trip, once measured.

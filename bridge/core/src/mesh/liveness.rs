@@ -9,8 +9,8 @@ use super::peer::PeerEvent;
 use relay_proto::control::GoodbyeCause;
 use relay_proto::datagram::{Header, Kind, encode_probe};
 use relay_proto::id::NodeId;
-use std::time::Instant;
-use tracing::{info, warn};
+use std::time::{Duration, Instant};
+use tracing::{debug, info, warn};
 
 /// Bytes of a probe after its header.
 const STAMP_BYTES: usize = 8;
@@ -32,6 +32,15 @@ impl Agenda {
 }
 
 impl Link {
+    /// Judges nothing by the time in which this node stood still: `late` until `now`.
+    fn on_stall(&mut self, now: Instant, late: Duration) {
+        self.detector.on_stall(now, late);
+        match &mut self.phase {
+            LinkPhase::Greeting { until } | LinkPhase::Retiring { until, .. } => *until += late,
+            LinkPhase::Established { .. } => {}
+        }
+    }
+
     /// When this link needs attention next.
     fn next_deadline(&self, now: Instant) -> (Instant, MeshTimer) {
         let phase = match self.phase {
@@ -65,6 +74,7 @@ impl MeshCore {
         if self.stopped {
             return;
         }
+        self.excuse_own_stall(now);
         self.looked_at = now;
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
@@ -78,6 +88,23 @@ impl MeshCore {
         if now >= self.agenda.digest_at {
             self.agenda.digest_at = now + timing.digest_interval;
             self.ask_everybody();
+        }
+    }
+
+    /// Takes time in which this node itself stood still (no core free for it, the machine suspended) out of the
+    /// silence of its links. Otherwise the first thing a node did after such a pause would be to close them all,
+    /// with the echoes that prove them waiting in its sockets.
+    fn excuse_own_stall(&mut self, now: Instant) {
+        let late = self.next_deadline().map_or(Duration::ZERO, |(due_at, _)| {
+            now.saturating_duration_since(due_at)
+        });
+        if late <= self.config.timing.ping_interval {
+            return;
+        }
+        self.counters.stalls += 1;
+        debug!(late_ms = late.as_millis() as u64, "this node stood still");
+        for link in self.links.values_mut() {
+            link.on_stall(now, late);
         }
     }
 

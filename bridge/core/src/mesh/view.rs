@@ -119,6 +119,8 @@ pub struct MeshCounters {
     pub protocol_violations: u64,
     /// Datagrams that were no probes.
     pub bad_probes: u64,
+    /// Times this node looked at the clock more than a ping interval late: it stood still, not its peers.
+    pub stalls: u64,
     /// Rows a peer sent in our name.
     pub rows_in_our_name: u64,
     /// Rows over a limit.

@@ -51,6 +51,17 @@ pub(super) struct Node<S> {
     pub(super) next_link: u64,
     pub(super) links: BTreeMap<LinkId, (usize, usize)>,
     pub(super) closed: Vec<CloseCause>,
+    /// Until when the process gets no processor.
+    pub(super) stands_until: Option<Instant>,
+}
+
+/// How soon after a stall a node reads what has waited for it: it looks at its clock first, the worse order.
+const READS_AFTER_STALL: Duration = Duration::from_micros(500);
+
+impl<S> Node<S> {
+    fn reads_at(&self) -> Option<Instant> {
+        self.stands_until.map(|until| until + READS_AFTER_STALL)
+    }
 }
 
 /// Several nodes and everything between them.
@@ -88,6 +99,7 @@ impl<S: ShardPort> MeshNet<S> {
             next_link: 1,
             links: BTreeMap::new(),
             closed: Vec::new(),
+            stands_until: None,
             config,
         });
         let mut net = Self {
@@ -230,6 +242,11 @@ impl<S: ShardPort> MeshNet<S> {
         }
     }
 
+    /// Lets a node stand still: it gets no processor for `duration`, and what arrives waits for it.
+    pub fn stall(&mut self, index: NodeIndex, duration: Duration) {
+        self.nodes[index].stands_until = Some(self.now + duration);
+    }
+
     /// Gives a command to a running node.
     pub fn command(&mut self, index: NodeIndex, command: SessionCommand) {
         let (now, unix_now) = (self.now, self.unix_now());
@@ -265,7 +282,8 @@ impl<S: ShardPort> MeshNet<S> {
         let event = self.events.keys().next().map(|(at, _)| *at);
         let timers = self.nodes.iter().filter_map(|node| {
             let core = node.core.as_ref()?.poll_timeout().map(|(at, _)| at);
-            core.into_iter().chain(node.shards.poll_timeout()).min()
+            let due_at = core.into_iter().chain(node.shards.poll_timeout()).min()?;
+            Some(node.stands_until.map_or(due_at, |until| due_at.max(until)))
         });
         event.into_iter().chain(timers).min()
     }
@@ -274,10 +292,16 @@ impl<S: ShardPort> MeshNet<S> {
         let now = self.now;
         while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= now) {
             let event = entry.remove();
-            self.happen(event);
+            match self.nodes[self.reader(&event)].reads_at() {
+                Some(reads_at) if now < reads_at => self.schedule(reads_at, event),
+                _ => self.happen(event),
+            }
         }
         for index in 0..self.nodes.len() {
             let node = &mut self.nodes[index];
+            if node.stands_until.is_some_and(|until| now < until) {
+                continue;
+            }
             let Some(core) = node.core.as_mut() else {
                 continue;
             };

@@ -33,6 +33,16 @@ pub(super) enum Event {
 }
 
 impl<S: ShardPort> MeshNet<S> {
+    /// The node that an event is for.
+    pub(super) fn reader(&self, event: &Event) -> NodeIndex {
+        match event {
+            Event::Dial { from, .. } => *from,
+            Event::Connected { connection, end, .. }
+            | Event::Frame { connection, end }
+            | Event::Datagram { connection, end, .. } => self.connections[*connection][*end].node,
+        }
+    }
+
     pub(super) fn happen(&mut self, event: Event) {
         match event {
             Event::Dial { from, to } => self.on_dial(from, to),

@@ -20,6 +20,29 @@ fn silence_makes_a_link_suspect_and_then_dead() {
 }
 
 #[test]
+fn time_in_which_nobody_listened_is_no_silence() {
+    let start = beginning();
+    let mut detector = Detector::new(MeshTiming::default(), start);
+    let first = detector.on_ping_sent(start);
+    detector.on_echo(start + ms(80), first);
+    let second = detector.on_ping_sent(start + ms(100));
+    let woken = start + ms(5_100);
+    assert_eq!(detector.verdict(woken), Verdict::Dead);
+    detector.on_stall(woken, ms(4_900));
+    assert_eq!(detector.verdict(woken), Verdict::Alive);
+    detector.on_ping_sent(woken);
+    assert_eq!(detector.loss().0, 0, "the second is not given up");
+    detector.on_echo(woken, second);
+    assert_eq!(detector.smoothed_rtt(), Some(ms(80) * 7 / 8 + ms(5_000) / 8));
+    detector.on_stall(woken, ms(60_000));
+    assert_eq!(
+        detector.verdict(woken + ms(1_000)),
+        Verdict::Dead,
+        "never excused beyond now"
+    );
+}
+
+#[test]
 fn a_link_of_330_ms_round_trip_is_dead_within_a_second_of_the_kill() {
     let start = beginning();
     let mut detector = Detector::new(MeshTiming::default(), start);

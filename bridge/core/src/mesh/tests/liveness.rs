@@ -1,4 +1,4 @@
-use super::super::testing::{FakeShards, Path};
+use super::super::testing::{Chance, FakeShards, Path};
 use super::super::view::LinkState;
 use super::{Net, join, leave, ms, net_of, seen, unlinked_net};
 use std::time::Duration;
@@ -35,6 +35,56 @@ fn five_percent_loss_for_an_hour_never_takes_a_link_down() {
     let link = net.core(0).expect("the node runs").view().links.remove(0);
     assert!((ms(160)..ms(185)).contains(&link.rtt.unwrap()), "{:?}", link.rtt);
     assert!((30_000..200_000).contains(&link.loss.0), "{:?}", link.loss);
+}
+
+#[test]
+fn nodes_whose_machine_stands_still_keep_their_links() {
+    let mut net = net_of(8, &["fra", "sin", "syd"]);
+    (0..3).for_each(|node| drop(net.take_closed(node)));
+    for round in 1..=5 {
+        for node in 0..3 {
+            net.stall(node, ms(700 * round));
+        }
+        net.run(ms(700 * round + 2_000));
+    }
+    for node in 0..3 {
+        assert_eq!(net.take_closed(node), vec![], "node {node}");
+        assert_eq!(net.core(node).expect("the node runs").view().counters.stalls, 5);
+    }
+    net.cut(0, 1);
+    net.run(ms(1_000));
+    assert_eq!(
+        state(&net, 0, 1),
+        LinkState::Down,
+        "a stall excuses nothing after it"
+    );
+}
+
+#[test]
+fn nodes_that_get_a_core_only_now_and_then_keep_their_links() {
+    for seed in 0..10 {
+        let mut net = unlinked_net(seed, &["fra", "sin", "syd"], Path::of_ms(125));
+        net.run(ms(3_000));
+        (0..3).for_each(|node| drop(net.take_closed(node)));
+        let mut chance = Chance::new(seed);
+        for turn in 0..300 {
+            net.stall(turn % 3, ms(50) + chance.up_to(ms(350)));
+            net.run(ms(140) + chance.up_to(ms(100)));
+        }
+        for node in 0..3 {
+            assert_eq!(net.take_closed(node), vec![], "seed {seed}, node {node}");
+        }
+        net.kill(0, FakeShards::default());
+        for _ in 0..20 {
+            net.stall(1, ms(200));
+            net.run(ms(250));
+        }
+        assert_eq!(
+            state(&net, 1, 0),
+            LinkState::Down,
+            "seed {seed}: stalls must not hide a death"
+        );
+    }
 }
 
 #[test]
