@@ -11,5 +11,8 @@
 //! in-process.
 
 pub mod bench;
+pub mod client;
+pub mod sdp;
 pub mod signal;
+pub mod trace;
 pub mod wan;

@@ -7,7 +7,7 @@
 //! exactly.
 
 mod loss;
-mod random;
+pub(crate) mod random;
 #[cfg(test)]
 mod tests;
 
