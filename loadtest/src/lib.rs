@@ -14,5 +14,7 @@ pub mod bench;
 pub mod client;
 pub mod sdp;
 pub mod signal;
+pub mod signalling;
 pub mod trace;
 pub mod wan;
+pub mod worker;
