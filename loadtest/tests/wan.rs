@@ -252,6 +252,42 @@ fn a_changed_property_holds_for_the_next_datagram() {
     assert!(start.elapsed() >= Duration::from_millis(60));
 }
 
+#[test]
+fn copies_arrive_and_datagrams_held_back_are_overtaken() {
+    let (fra, sin) = (socket(), socket());
+    let wan = Wan::start(&config(address(&sin), delayed(0), delayed(0)), None).unwrap();
+    let entry = wan.listen_addr("fra", "sin").unwrap();
+    let there = Between::one_way("fra", "sin");
+    let set = |keys: [(&str, &str); 3]| wan.set(&there, PropertyChange::parse(keys).unwrap()).unwrap();
+
+    set([
+        ("duplicate", "100%"),
+        ("reorder", "100%"),
+        ("reorder_by", "300ms"),
+    ]);
+    fra.send_to(b"held back", entry).unwrap();
+    stats_when(&wan, |stats| offered(stats) == 1);
+    set([("duplicate", "0%"), ("reorder", "0%"), ("delay", "0ms")]);
+    fra.send_to(b"overtakes", entry).unwrap();
+
+    let mut buffer = [0; 100];
+    for expected in [&b"overtakes"[..], b"held back", b"held back"] {
+        let bytes = sin.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..bytes], expected);
+    }
+    let stats = wan.finish().unwrap();
+    let link = stats.link("fra", "sin").unwrap();
+    assert_eq!(
+        (
+            link.offered.datagrams,
+            link.delivered.datagrams,
+            link.duplicated,
+            link.held_back
+        ),
+        (2, 2, 1, 1)
+    );
+}
+
 /// The UDP payloads of a capture, after checking lengths and header checksums.
 fn payloads(pcap: &[u8]) -> Vec<(u16, Vec<u8>)> {
     assert_eq!(pcap[..4], [0xd4, 0xc3, 0xb2, 0xa1]);

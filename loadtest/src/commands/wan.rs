@@ -2,15 +2,22 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::net::SocketAddrV4;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use clap::Args;
-use loadtest::wan::{CaptureTo, Relay, WanConfig, WanError, WanHandle, WanStats, units};
+use loadtest::wan::namespaces::Priority;
+use loadtest::wan::{
+    CaptureTo, Namespaces, NamespacesConfig, Relay, WanConfig, WanError, WanFile, WanHandle, units,
+};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
 
 use super::CommandError;
+use super::wan_summary::summarise;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -26,39 +33,95 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
-    let config = read_config(&arguments.config)?;
-    let capture = arguments.capture.clone();
-    let capture = capture.map(|path| CaptureTo {
+    let file = read_config(&arguments.config)?;
+    // Before anything is made: what a signal would leave behind must be removed.
+    let signals = block_end_signals().map_err(CommandError::Signals)?;
+    match file {
+        WanFile::Relay(config) => run_relay(&config, arguments, signals),
+        WanFile::Namespaces { config, fallback } => match (Namespaces::possible(), fallback) {
+            (Err(why), Some(relay)) => {
+                eprintln!(
+                    "loadtest: {why}. These links have them, so the relay carries UDP to those addresses"
+                );
+                run_relay(&relay, arguments, signals)
+            }
+            (possible, _) => {
+                possible?;
+                run_namespaces(&config, arguments, &signals)
+            }
+        },
+    }
+}
+
+fn run_relay(config: &WanConfig, arguments: &Arguments, signals: SignalFd) -> Result<(), CommandError> {
+    let capture = arguments.capture.clone().map(|path| CaptureTo {
         path,
         limit_bytes: arguments.capture_limit,
     });
-    let signals = block_end_signals().map_err(CommandError::Signals)?;
-    let relay = Relay::bind(&config, capture.as_ref())?;
+    let relay = Relay::bind(config, capture.as_ref())?;
     let handle = relay.handle();
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || stop_on_signal(&signals, &handle))
         .map_err(WanError::EventLoop)?;
-
     let mut stdout = io::stdout();
-    write!(stdout, "wan ready: {} links", config.links.len())?;
-    match relay.control_addr() {
-        Some(address) => writeln!(stdout, ", control {address}")?,
-        None => writeln!(stdout)?,
-    }
+    writeln!(stdout, "{}", ready(config.links.len(), relay.control_addr()))?;
     stdout.flush()?;
     let stats = relay.run()?;
     summarise(&stats, &mut stdout)?;
     Ok(())
 }
 
-fn read_config(path: &Path) -> Result<WanConfig, CommandError> {
+fn run_namespaces(
+    config: &NamespacesConfig,
+    arguments: &Arguments,
+    signals: &SignalFd,
+) -> Result<(), CommandError> {
+    if arguments.capture.is_some() {
+        let sentence =
+            "--capture records the relay; in a region use `ip netns exec NAMESPACE tcpdump -i wan0`";
+        return Err(CommandError::Refused(sentence.into()));
+    }
+    let namespaces = Namespaces::create(config)?;
+    if let Priority::Ordinary { reason } = namespaces.priority() {
+        eprintln!("loadtest: no real-time priority ({reason}): on a busy machine delays have a longer tail");
+    }
+    let mut stdout = io::stdout();
+    let mut text = ready(config.links.len(), namespaces.control_addr());
+    text += &format!(", {}\n", namespaces.priority());
+    for region in namespaces.regions() {
+        let (name, address) = (namespaces.namespace_of(region)?, namespaces.address_of(region)?);
+        text += &format!("region {region}: namespace {name}, address {address}\n");
+    }
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    wait_for_signal(&namespaces, signals)?;
+    let dropped = namespaces
+        .regions()
+        .map(|region| namespaces.dropped_before_reading(region))
+        .sum::<Result<u64, _>>()?;
+    summarise(&namespaces.finish()?, &mut stdout)?;
+    if dropped > 0 {
+        writeln!(
+            stdout,
+            "{dropped} packets dropped by the kernel: more than the emulator could read"
+        )?;
+    }
+    Ok(())
+}
+
+fn ready(links: usize, control: Option<SocketAddrV4>) -> String {
+    let control = control.map(|address| format!(", control {address}"));
+    format!("wan ready: {links} links{}", control.unwrap_or_default())
+}
+
+fn read_config(path: &Path) -> Result<WanFile, CommandError> {
     let path_buf = || path.to_owned();
     let text = fs::read_to_string(path).map_err(|source| CommandError::File {
         path: path_buf(),
         source,
     })?;
-    WanConfig::from_toml(&text).map_err(|source| CommandError::Config {
+    WanFile::from_toml(&text).map_err(|source| CommandError::Config {
         path: path_buf(),
         source: Box::new(source),
     })
@@ -82,30 +145,17 @@ fn stop_on_signal(signals: &SignalFd, handle: &WanHandle) {
     }
 }
 
-fn summarise(stats: &WanStats, output: &mut impl Write) -> io::Result<()> {
-    for link in &stats.links {
-        writeln!(
-            output,
-            "{} > {}: {} offered, {} delivered ({} bytes), {} lost, {} queue full, {} cut off, {} refused, \
-             {} unsent",
-            link.from,
-            link.to,
-            link.offered.datagrams,
-            link.delivered.datagrams,
-            link.delivered.bytes,
-            link.lost,
-            link.queue_full,
-            link.cut_off,
-            link.refused,
-            link.unsent,
-        )?;
-    }
-    if stats.captured + stats.capture_skipped > 0 {
-        writeln!(
-            output,
-            "captured {}, beyond the limit {}",
-            stats.captured, stats.capture_skipped
-        )?;
+/// Returns at the first signal, and when the emulator has ended by itself.
+fn wait_for_signal(namespaces: &Namespaces, signals: &SignalFd) -> Result<(), CommandError> {
+    /// How often it looks whether the emulator still runs.
+    const LOOK_EVERY_MS: u16 = 500;
+    while namespaces.is_running() {
+        let mut descriptors = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut descriptors, LOOK_EVERY_MS) {
+            Ok(0) | Err(nix::Error::EINTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(CommandError::Signals(error)),
+        }
     }
     Ok(())
 }

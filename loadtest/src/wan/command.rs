@@ -6,6 +6,7 @@
 //! cut fra sin                           both directions go dead; what is under way is lost too
 //! heal fra sin                          both directions carry again
 //! set fra sin delay=80ms loss=1%        changes both directions; other properties stay
+//! set fra sin profile=lte               all properties at once
 //! cut fra>sin                           `fra>sin` instead of two names: that direction alone
 //! stats                                 counters of every link
 //! ```
@@ -143,7 +144,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::wan::model::{BitRate, LinkProperties, Loss, Probability};
+    use crate::wan::model::{BitRate, LinkProperties, Loss, Probability, Reorder};
+    use crate::wan::profiles;
 
     #[test]
     fn two_names_mean_both_directions_and_an_arrow_means_one() {
@@ -162,19 +164,25 @@ mod tests {
     #[test]
     fn set_changes_what_it_names_and_nothing_else() {
         let Ok(Command::Set(between, change)) =
-            Command::parse("set fra sin delay=80ms loss=1% rate=50mbit jitter=5ms")
+            Command::parse("set fra sin delay=80ms loss=1% rate=50mbit jitter=5ms reorder=2% reorder_by=9ms")
         else {
             panic!("not a set");
         };
         assert_eq!(between, Between::both("fra", "sin"));
         let before = LinkProperties {
             queue: Duration::from_millis(33),
+            duplicate: Probability::new(0.5).unwrap(),
             ..LinkProperties::default()
         };
         let expected = LinkProperties {
             delay: Duration::from_millis(80),
             jitter: Duration::from_millis(5),
             loss: Loss::Uniform(Probability::new(0.01).unwrap()),
+            reorder: Some(Reorder {
+                share: Probability::new(0.02).unwrap(),
+                by: Duration::from_millis(9),
+            }),
+            duplicate: Probability::new(0.5).unwrap(),
             rate: BitRate::from_bps(50_000_000),
             queue: Duration::from_millis(33),
         };
@@ -188,6 +196,38 @@ mod tests {
         };
         assert_eq!(change.rate, Some(None));
         assert!(matches!(change.loss, Some(Loss::Bursts(_))));
+    }
+
+    #[test]
+    fn a_profile_sets_everything_and_what_stands_beside_it_wins() {
+        let Ok(Command::Set(_, change)) = Command::parse("set a b delay=9ms profile=lte") else {
+            panic!("not a set");
+        };
+        let before = LinkProperties {
+            duplicate: Probability::ONE,
+            ..LinkProperties::default()
+        };
+        let expected = LinkProperties {
+            delay: Duration::from_millis(9),
+            ..profiles::profile("lte").unwrap()
+        };
+        assert_eq!(change.applied_to(&before), expected);
+    }
+
+    #[test]
+    fn reordering_and_duplication_can_be_ended() {
+        let Ok(Command::Set(_, change)) = Command::parse("set a b reorder=0% duplicate=0%") else {
+            panic!("not a set");
+        };
+        let before = LinkProperties {
+            reorder: Some(Reorder {
+                share: Probability::ONE,
+                by: Duration::from_millis(1),
+            }),
+            duplicate: Probability::ONE,
+            ..LinkProperties::default()
+        };
+        assert_eq!(change.applied_to(&before), LinkProperties::default());
     }
 
     #[test]
@@ -205,6 +245,10 @@ mod tests {
             ("set a b burst=3", "needs `loss`"),
             ("set a b loss=90% burst=2", "longer"),
             ("set a b speed=1", "not a property"),
+            ("set a b reorder=1%", "need each other"),
+            ("set a b reorder_by=1ms", "need each other"),
+            ("set a b duplicate=2", "is not a percentage"),
+            ("set a b profile=5g", "is not a profile"),
         ] {
             let error = Command::parse(line).unwrap_err().to_string();
             assert!(error.contains(part), "{line}: {error}");

@@ -1,4 +1,4 @@
-//! The configuration of an emulator, and its TOML form.
+//! The configuration of the relay, and its TOML form (read in [`super::file`]).
 //!
 //! ```toml
 //! seed = 7                          # optional; equal seeds lose the same datagrams
@@ -13,19 +13,25 @@
 //! jitter = "2ms"                    # extra delay between 0 and this; order is kept
 //! loss = "0.5%"
 //! burst = 4                         # losses come in bursts of this mean length; else singly
+//! reorder = "1%"                    # so many are held back and may be overtaken ...
+//! reorder_by = "10ms"               # ... for so long
+//! duplicate = "0.1%"                # so many arrive twice
 //! rate = "100mbit"                  # or "unlimited"; IPv4 and UDP headers count
 //! queue = "50ms"                    # longest wait for the line, then datagrams are dropped
+//! profile = "lte"                   # instead of all these, or before those that differ from it
 //! ```
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use serde::Deserialize;
 use thiserror::Error;
 
-use super::change::{ChangeError, PropertyChange};
+use super::change::ChangeError;
 use super::command::is_name;
+use super::file::WanFile;
 use super::model::LinkProperties;
+use super::namespaces::config::MOST_REGIONS;
+use super::profiles::ProfileError;
 
 /// Most directed links of one emulator: a full mesh of 16 nodes has 240.
 pub const MOST_LINKS: usize = 256;
@@ -73,6 +79,30 @@ pub enum ConfigError {
         /// Receiving node.
         to: String,
     },
+    /// A link of the relay without its addresses.
+    #[error(
+        "link {from} > {to} needs `listen` and `forward_to`; for network namespaces, where no link has them, add \
+         [[regions]] or a matrix"
+    )]
+    NoAddresses {
+        /// Sending node.
+        from: String,
+        /// Receiving node.
+        to: String,
+    },
+    /// A file for namespaces where the relay was wanted.
+    #[error(
+        "the relay needs `listen` and `forward_to` on every link; this file describes network namespaces"
+    )]
+    OnlyNamespaces,
+    /// A bad prefix, or one without namespaces.
+    #[error(
+        "`prefix` names network namespaces: it is a short name and needs [[regions]] or a matrix beside it"
+    )]
+    Prefix,
+    /// An unknown profile or matrix.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     /// A property that cannot be.
     #[error("link {from} > {to}: {source}")]
     Property {
@@ -83,12 +113,26 @@ pub enum ConfigError {
         /// What is wrong.
         source: ChangeError,
     },
+    /// Too few or too many regions, or one of them twice.
+    #[error("between 2 and {MOST_REGIONS} different regions are needed")]
+    Regions,
     /// Not the TOML that is expected; the text names line, key and what is possible.
     #[error("{0}")]
     Toml(String),
+    /// A region no link leads to.
+    #[error("region {0} is joined to no other: add a link, or a matrix that has it")]
+    Unjoined(String),
+    /// A link of a region that does not exist.
+    #[error("link {from} > {to} joins something that is no region of this file")]
+    UnknownRegion {
+        /// Sending region.
+        from: String,
+        /// Receiving region.
+        to: String,
+    },
 }
 
-/// One directed link.
+/// One directed link of the relay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinkConfig {
     /// Name of the sending node.
@@ -112,31 +156,6 @@ pub struct WanConfig {
     pub control: Option<SocketAddrV4>,
     /// The directed links.
     pub links: Vec<LinkConfig>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawConfig {
-    #[serde(default)]
-    seed: u64,
-    control: Option<SocketAddrV4>,
-    #[serde(default)]
-    links: Vec<RawLink>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLink {
-    from: String,
-    to: String,
-    listen: SocketAddrV4,
-    forward_to: SocketAddrV4,
-    delay: Option<String>,
-    jitter: Option<String>,
-    loss: Option<String>,
-    burst: Option<f64>,
-    rate: Option<String>,
-    queue: Option<String>,
 }
 
 impl WanConfig {
@@ -165,24 +184,16 @@ impl WanConfig {
         }
     }
 
-    /// Reads and checks the TOML form. Unknown keys are refused.
+    /// Reads and checks the TOML form. Unknown keys are refused. From a file for namespaces it takes what the
+    /// relay can do in their stead.
     ///
     /// # Errors
     /// [`ConfigError`] names the line or link and what would be right.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Toml(error.to_string()))?;
-        let links = raw
-            .links
-            .into_iter()
-            .map(RawLink::checked)
-            .collect::<Result<_, _>>()?;
-        let config = Self {
-            seed: raw.seed,
-            control: raw.control,
-            links,
-        };
-        config.check()?;
-        Ok(config)
+        match WanFile::from_toml(text)? {
+            WanFile::Relay(config) => Ok(config),
+            WanFile::Namespaces { fallback, .. } => fallback.ok_or(ConfigError::OnlyNamespaces),
+        }
     }
 
     /// Checks what holds between links; [`Self::from_toml`] and the emulator's start do it by themselves.
@@ -218,40 +229,6 @@ impl WanConfig {
             }
         }
         Ok(())
-    }
-}
-
-impl RawLink {
-    fn checked(self) -> Result<LinkConfig, ConfigError> {
-        let burst = self.burst.map(|burst| burst.to_string());
-        let given = [
-            ("delay", &self.delay),
-            ("jitter", &self.jitter),
-            ("loss", &self.loss),
-            ("burst", &burst),
-            ("rate", &self.rate),
-            ("queue", &self.queue),
-        ];
-        let pairs = given
-            .iter()
-            .filter_map(|(key, value)| Some((*key, value.as_deref()?)));
-        let change = match PropertyChange::parse(pairs) {
-            Ok(change) => change,
-            Err(source) => {
-                return Err(ConfigError::Property {
-                    from: self.from,
-                    to: self.to,
-                    source,
-                });
-            }
-        };
-        Ok(LinkConfig {
-            properties: change.applied_to(&LinkProperties::default()),
-            from: self.from,
-            to: self.to,
-            listen: self.listen,
-            forward_to: self.forward_to,
-        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::command::LONGEST_LINE_BYTES;
-use super::relay::WanError;
+use super::error::WanError;
 
 /// Connections at once; more are closed at once.
 const MOST_CLIENTS: usize = 16;

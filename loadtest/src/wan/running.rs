@@ -5,7 +5,9 @@ use std::ops::Deref;
 use std::thread::JoinHandle;
 
 use super::config::WanConfig;
-use super::relay::{CaptureTo, Relay, WanError, WanHandle};
+use super::error::WanError;
+use super::handle::WanHandle;
+use super::relay::{CaptureTo, Relay};
 use super::stats::WanStats;
 
 /// A running emulator; dropping it ends it. Commands are those of [`WanHandle`].

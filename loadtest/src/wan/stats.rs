@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-/// Datagrams and the bytes of their UDP payload.
+/// Datagrams and their bytes: UDP payload in the relay, whole IP packets between namespaces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
     /// Datagrams.
     pub datagrams: u64,
-    /// Bytes of UDP payload.
+    /// Bytes: UDP payload in the relay, whole IP packets between namespaces.
     pub bytes: u64,
 }
 
@@ -18,7 +18,8 @@ impl Traffic {
     }
 }
 
-/// One directed link. Every offered datagram is in exactly one of the other counts.
+/// One directed link. Every offered datagram is in exactly one of the other counts; `held_back` and
+/// `duplicated` are counted beside them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LinkStats {
     /// Sending node.
@@ -43,6 +44,10 @@ pub struct LinkStats {
     pub refused: u64,
     /// Datagrams the kernel did not take or nobody listened for.
     pub unsent: u64,
+    /// Datagrams held back by reordering; they are in one of the counts above as well.
+    pub held_back: u64,
+    /// Copies that left the far end beside their originals.
+    pub duplicated: u64,
 }
 
 /// The whole emulator.
@@ -52,6 +57,8 @@ pub struct WanStats {
     pub links: Vec<LinkStats>,
     /// Open flows: one per sender and link it sends to.
     pub flows: usize,
+    /// Packets that were for no region or not IPv4; always 0 in the relay.
+    pub strays: u64,
     /// Datagrams written to the capture file.
     pub captured: u64,
     /// Datagrams not captured because the file had reached its limit.

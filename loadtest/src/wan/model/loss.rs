@@ -50,7 +50,7 @@ impl Probability {
         self.0
     }
 
-    fn happens(self, random: &mut SplitMix64) -> bool {
+    pub(super) fn happens(self, random: &mut SplitMix64) -> bool {
         random.next_unit() < self.0
     }
 }

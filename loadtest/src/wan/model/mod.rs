@@ -2,11 +2,13 @@
 //! does.
 //!
 //! A datagram passes, in this order: a queue bounded in time, a line of fixed rate, a lossy path, and a delay
-//! with jitter. A lost datagram has used its share of the line, as on a real path. Order is always preserved.
-//! Nothing here reads a clock or ambient randomness: `now` and the seed are arguments, so a run repeats
+//! with jitter. A lost datagram has used its share of the line, as on a real path. Order is preserved, except
+//! for the share that [`Reorder`] holds back. A copy ([`LinkProperties::duplicate`]) is made on the path, behind
+//! the line, and leaves right after its original. Nothing here reads a clock or ambient randomness: `now` and the seed are arguments, so a run repeats
 //! exactly.
 
 mod loss;
+mod packet;
 pub(crate) mod random;
 #[cfg(test)]
 mod tests;
@@ -16,10 +18,8 @@ use std::time::{Duration, Instant};
 
 use loss::LossProcess;
 pub use loss::{GilbertElliott, Loss, LossError, Probability};
+pub use packet::{HEADER_BYTES, PacketBytes};
 use random::SplitMix64;
-
-/// Bytes of IPv4 and UDP header that each datagram adds on the line; rates count them.
-pub const HEADER_BYTES: usize = 28;
 
 /// A transmission rate in bits per second, never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,12 +36,21 @@ impl BitRate {
         self.0.get()
     }
 
-    /// How long the line is busy with `bytes`, rounded up to a nanosecond.
-    pub fn time_for(self, bytes: usize) -> Duration {
-        let bit_nanoseconds = bytes as u128 * 8 * 1_000_000_000;
+    /// How long the line is busy with a packet, rounded up to a nanosecond.
+    pub fn time_for(self, packet: PacketBytes) -> Duration {
+        let bit_nanoseconds = packet.get() as u128 * 8 * 1_000_000_000;
         let nanoseconds = bit_nanoseconds.div_ceil(u128::from(self.as_bps()));
         Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
+}
+
+/// Some datagrams are held back and may be overtaken by those behind them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reorder {
+    /// How many are held back, each by itself.
+    pub share: Probability,
+    /// How much longer than its delay such a datagram takes.
+    pub by: Duration,
 }
 
 /// What a link does to datagrams. The default is a perfect link.
@@ -53,7 +62,11 @@ pub struct LinkProperties {
     pub jitter: Duration,
     /// Which datagrams vanish.
     pub loss: Loss,
-    /// Rate of the line; `None` is infinitely fast. [`HEADER_BYTES`] count.
+    /// Which datagrams are overtaken; `None` preserves order.
+    pub reorder: Option<Reorder>,
+    /// How many datagrams arrive twice, each by itself.
+    pub duplicate: Probability,
+    /// Rate of the line; `None` is infinitely fast. Headers count: see [`PacketBytes`].
     pub rate: Option<BitRate>,
     /// Longest wait for the line; a datagram that would wait longer is dropped. No meaning without a rate.
     pub queue: Duration,
@@ -65,6 +78,8 @@ impl Default for LinkProperties {
             delay: Duration::ZERO,
             jitter: Duration::ZERO,
             loss: Loss::None,
+            reorder: None,
+            duplicate: Probability::ZERO,
             rate: None,
             queue: Duration::from_millis(50),
         }
@@ -74,10 +89,15 @@ impl Default for LinkProperties {
 /// What becomes of an offered datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It leaves the far end at `due`: never before `now` plus the delay, never before an earlier datagram.
+    /// It leaves the far end at `due`: never before `now` plus the delay, and never before an earlier datagram
+    /// unless that one was held back.
     Deliver {
         /// When it leaves the far end.
         due: Instant,
+        /// Whether it was held back, so that later ones may overtake it.
+        held_back: bool,
+        /// Whether a copy leaves right after it.
+        twice: bool,
     },
     /// The path lost it.
     Lost,
@@ -121,22 +141,29 @@ impl Link {
         self.properties = properties;
     }
 
-    /// Decides about a datagram with `payload_bytes` of UDP payload that arrives at `now`.
-    pub fn offer(&mut self, now: Instant, payload_bytes: usize) -> Verdict {
-        let Some(on_path_at) = self.cross_line(now, payload_bytes) else {
+    /// Decides about a datagram of this size that arrives at `now`.
+    pub fn offer(&mut self, now: Instant, packet: PacketBytes) -> Verdict {
+        let Some(on_path_at) = self.cross_line(now, packet) else {
             return Verdict::QueueFull;
         };
         if self.loss.next_is_lost(&mut self.random) {
             return Verdict::Lost;
         }
         let due = on_path_at + self.properties.delay + self.draw_jitter();
-        let due = self.latest_due.map_or(due, |latest| latest.max(due));
-        self.latest_due = Some(due);
-        Verdict::Deliver { due }
+        let in_order = self.latest_due.map_or(due, |latest| latest.max(due));
+        let held_back_by = self.draw_hold();
+        if held_back_by.is_none() {
+            self.latest_due = Some(in_order);
+        }
+        Verdict::Deliver {
+            due: in_order + held_back_by.unwrap_or_default(),
+            held_back: held_back_by.is_some(),
+            twice: self.draw_duplicate(),
+        }
     }
 
     /// When the last bit is on the path, or `None` when the queue is full.
-    fn cross_line(&mut self, now: Instant, payload_bytes: usize) -> Option<Instant> {
+    fn cross_line(&mut self, now: Instant, packet: PacketBytes) -> Option<Instant> {
         let Some(rate) = self.properties.rate else {
             return Some(now);
         };
@@ -144,7 +171,7 @@ impl Link {
         if start.duration_since(now) > self.properties.queue {
             return None;
         }
-        let finish = start + rate.time_for(payload_bytes + HEADER_BYTES);
+        let finish = start + rate.time_for(packet);
         self.line_free_at = Some(finish);
         Some(finish)
     }
@@ -154,5 +181,16 @@ impl Link {
             return Duration::ZERO;
         }
         self.properties.jitter.mul_f64(self.random.next_unit())
+    }
+
+    // Properties that are off draw nothing, so that a seed loses the same datagrams with and without them.
+
+    fn draw_hold(&mut self) -> Option<Duration> {
+        let reorder = self.properties.reorder?;
+        reorder.share.happens(&mut self.random).then_some(reorder.by)
+    }
+
+    fn draw_duplicate(&mut self) -> bool {
+        self.properties.duplicate != Probability::ZERO && self.properties.duplicate.happens(&mut self.random)
     }
 }

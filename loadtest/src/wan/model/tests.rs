@@ -5,14 +5,27 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::{
-    BitRate, GilbertElliott, HEADER_BYTES, Link, LinkProperties, Loss, LossError, Probability, Verdict,
+    BitRate, GilbertElliott, HEADER_BYTES, Link, LinkProperties, Loss, LossError, PacketBytes, Probability,
+    Reorder, Verdict,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
+fn udp(payload_bytes: usize) -> PacketBytes {
+    PacketBytes::of_udp_payload(payload_bytes)
+}
+
+fn delivered(due: Instant) -> Verdict {
+    Verdict::Deliver {
+        due,
+        held_back: false,
+        twice: false,
+    }
+}
+
 fn due(verdict: Verdict) -> Option<Instant> {
     match verdict {
-        Verdict::Deliver { due } => Some(due),
+        Verdict::Deliver { due, .. } => Some(due),
         Verdict::Lost | Verdict::QueueFull => None,
     }
 }
@@ -28,7 +41,7 @@ fn losses(loss: Loss, seed: u64, count: usize) -> Vec<bool> {
     );
     let start = Instant::now();
     (0..count)
-        .map(|index| link.offer(start + MILLISECOND * index as u32, 100) == Verdict::Lost)
+        .map(|index| link.offer(start + MILLISECOND * index as u32, udp(100)) == Verdict::Lost)
         .collect()
 }
 
@@ -40,7 +53,7 @@ fn share(lost: &[bool]) -> f64 {
 fn a_default_link_delivers_at_once() {
     let mut link = Link::new(LinkProperties::default(), 1);
     let now = Instant::now();
-    assert_eq!(link.offer(now, 1200), Verdict::Deliver { due: now });
+    assert_eq!(link.offer(now, udp(1200)), delivered(now));
 }
 
 #[test]
@@ -54,7 +67,7 @@ fn delay_is_exact_without_jitter() {
         1,
     );
     let now = Instant::now();
-    assert_eq!(link.offer(now, 1200), Verdict::Deliver { due: now + delay });
+    assert_eq!(link.offer(now, udp(1200)), delivered(now + delay));
 }
 
 #[test]
@@ -128,12 +141,7 @@ fn the_line_spaces_datagrams_exactly_by_its_rate() {
     let start = Instant::now();
     let spacing = Duration::from_nanos((1200 + HEADER_BYTES as u64) * 80);
     for index in 1..=10_000 {
-        assert_eq!(
-            link.offer(start, 1200),
-            Verdict::Deliver {
-                due: start + spacing * index
-            }
-        );
+        assert_eq!(link.offer(start, udp(1200)), delivered(start + spacing * index));
     }
 }
 
@@ -154,9 +162,9 @@ fn an_overloaded_line_carries_its_rate_and_its_queue_stays_within_the_bound() {
     let mut delivered_bytes = 0;
     for index in 0..48_000_u32 {
         let now = start + MILLISECOND * index / 24;
-        if let Some(due) = due(link.offer(now, 1200)) {
+        if let Some(due) = due(link.offer(now, udp(1200))) {
             delivered_bytes += 1200 + HEADER_BYTES;
-            assert!(due - now <= delay + queue + rate.time_for(1200 + HEADER_BYTES));
+            assert!(due - now <= delay + queue + rate.time_for(udp(1200)));
         }
     }
     let carried_bits = delivered_bytes as f64 * 8.0;
@@ -180,8 +188,8 @@ fn a_lost_datagram_has_used_the_line() {
     };
     let mut link = Link::new(properties, 1);
     let now = Instant::now();
-    assert_eq!(link.offer(now, 1000), Verdict::Lost);
-    assert_eq!(link.offer(now, 1000), Verdict::QueueFull);
+    assert_eq!(link.offer(now, udp(1000)), Verdict::Lost);
+    assert_eq!(link.offer(now, udp(1000)), Verdict::QueueFull);
 }
 
 #[test]
@@ -192,11 +200,11 @@ fn order_holds_when_the_delay_shrinks() {
     };
     let mut link = Link::new(slow, 1);
     let now = Instant::now();
-    let first = due(link.offer(now, 10)).unwrap();
+    let first = due(link.offer(now, udp(10))).unwrap();
     link.change(LinkProperties::default());
-    assert_eq!(due(link.offer(now + MILLISECOND, 10)), Some(first));
+    assert_eq!(due(link.offer(now + MILLISECOND, udp(10))), Some(first));
     assert_eq!(
-        due(link.offer(now + MILLISECOND * 200, 10)),
+        due(link.offer(now + MILLISECOND * 200, udp(10))),
         Some(now + MILLISECOND * 200)
     );
 }
@@ -208,6 +216,110 @@ fn equal_seeds_repeat_and_other_seeds_differ() {
     assert_ne!(losses(loss, 77, 1_000), losses(loss, 78, 1_000));
 }
 
+#[test]
+fn a_rate_means_the_same_for_payloads_and_for_whole_packets() {
+    assert_eq!(udp(1200), PacketBytes::of_ip_packet(1228));
+    let rate = BitRate::from_bps(8_000_000).unwrap();
+    assert_eq!(
+        rate.time_for(PacketBytes::of_ip_packet(1000)),
+        Duration::from_millis(1)
+    );
+}
+
+/// What becomes of `count` datagrams, one per millisecond, on a link that delays by 20 ms.
+fn verdicts(properties: LinkProperties, seed: u64, count: u32) -> Vec<(Instant, Verdict)> {
+    let mut link = Link::new(
+        LinkProperties {
+            delay: MILLISECOND * 20,
+            ..properties
+        },
+        seed,
+    );
+    let start = Instant::now();
+    (0..count)
+        .map(|index| start + MILLISECOND * index)
+        .map(|now| (now, link.offer(now, udp(100))))
+        .collect()
+}
+
+#[test]
+fn the_share_asked_for_is_held_back_and_the_others_keep_their_times() {
+    let properties = LinkProperties {
+        reorder: Some(Reorder {
+            share: Probability::new(0.1).unwrap(),
+            by: MILLISECOND * 7,
+        }),
+        ..LinkProperties::default()
+    };
+    let mut held = 0_u32;
+    for (now, verdict) in verdicts(properties, 3, 100_000) {
+        let Verdict::Deliver { due, held_back, .. } = verdict else {
+            panic!("nothing is lost here");
+        };
+        held += u32::from(held_back);
+        let expected = if held_back { 27 } else { 20 };
+        assert_eq!(due, now + MILLISECOND * expected);
+    }
+    // Four standard deviations of a binomial: 4 * sqrt(100_000 * 0.1 * 0.9) = 380.
+    assert!(held.abs_diff(10_000) < 380, "{held} of 100,000 at 10 %");
+}
+
+#[test]
+fn the_share_asked_for_arrives_twice() {
+    let properties = LinkProperties {
+        duplicate: Probability::new(0.05).unwrap(),
+        ..LinkProperties::default()
+    };
+    let twice = verdicts(properties, 4, 100_000)
+        .iter()
+        .filter(|(_, verdict)| matches!(verdict, Verdict::Deliver { twice: true, .. }))
+        .count();
+    // Four standard deviations: 276.
+    assert!(twice.abs_diff(5_000) < 276, "{twice} of 100,000 at 5 %");
+}
+
+#[test]
+fn reordering_and_duplication_at_their_ends_and_with_equal_seeds() {
+    let all = LinkProperties {
+        reorder: Some(Reorder {
+            share: Probability::ONE,
+            by: MILLISECOND,
+        }),
+        duplicate: Probability::ONE,
+        ..LinkProperties::default()
+    };
+    for (now, verdict) in verdicts(all, 5, 1_000) {
+        let due = now + MILLISECOND * 21;
+        assert_eq!(
+            verdict,
+            Verdict::Deliver {
+                due,
+                held_back: true,
+                twice: true
+            }
+        );
+    }
+    let half = LinkProperties {
+        reorder: Some(Reorder {
+            share: Probability::new(0.5).unwrap(),
+            by: MILLISECOND,
+        }),
+        duplicate: Probability::new(0.5).unwrap(),
+        ..LinkProperties::default()
+    };
+    let outcome = |seed| -> Vec<(bool, bool)> {
+        verdicts(half.clone(), seed, 200)
+            .iter()
+            .map(|(_, verdict)| match verdict {
+                Verdict::Deliver { held_back, twice, .. } => (*held_back, *twice),
+                Verdict::Lost | Verdict::QueueFull => panic!("nothing is lost here"),
+            })
+            .collect()
+    };
+    assert_eq!(outcome(8), outcome(8));
+    assert_ne!(outcome(8), outcome(9));
+}
+
 proptest! {
     #[test]
     fn nothing_is_early_late_beyond_its_bounds_or_out_of_order(
@@ -217,12 +329,19 @@ proptest! {
         rate_kbps in prop::option::of(64_u64..1_000_000),
         queue_us in 0_u64..100_000,
         loss in 0.0..1.0_f64,
+        reorder in prop::option::of((0.0..1.0_f64, 0_u64..30_000)),
+        duplicate in 0.0..1.0_f64,
         steps in prop::collection::vec((0_u64..5_000, 0_usize..1_500), 1..200),
     ) {
         let properties = LinkProperties {
             delay: Duration::from_micros(delay_us),
             jitter: Duration::from_micros(jitter_us),
             loss: Loss::Uniform(Probability::new(loss).unwrap()),
+            reorder: reorder.map(|(share, by_us)| Reorder {
+                share: Probability::new(share).unwrap(),
+                by: Duration::from_micros(by_us),
+            }),
+            duplicate: Probability::new(duplicate).unwrap(),
             rate: rate_kbps.and_then(|kbps| BitRate::from_bps(kbps * 1000)),
             queue: Duration::from_micros(queue_us),
         };
@@ -231,13 +350,15 @@ proptest! {
         let mut latest = now;
         for (pause_us, bytes) in steps {
             now += Duration::from_micros(pause_us);
-            let Some(due) = due(link.offer(now, bytes)) else { continue };
-            let line = properties.rate.map_or(Duration::ZERO, |rate| rate.time_for(bytes + HEADER_BYTES));
+            let Verdict::Deliver { due, held_back, .. } = link.offer(now, udp(bytes)) else { continue };
+            let line = properties.rate.map_or(Duration::ZERO, |rate| rate.time_for(udp(bytes)));
             let waiting = properties.rate.map_or(Duration::ZERO, |_| properties.queue);
-            prop_assert!(due >= now + properties.delay + line);
-            prop_assert!(due >= latest);
-            prop_assert!(due <= latest.max(now + properties.delay + line + waiting + properties.jitter));
-            latest = due;
+            let by = properties.reorder.filter(|_| held_back).map_or(Duration::ZERO, |reorder| reorder.by);
+            prop_assert!(due >= now + properties.delay + line + by);
+            prop_assert!(due >= latest + by);
+            prop_assert!(due <= latest.max(now + properties.delay + line + waiting + properties.jitter) + by);
+            // Those held back are no bound for the others.
+            latest = if held_back { latest } else { due };
         }
     }
 }

@@ -5,12 +5,14 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::flows::FlowId;
-use super::handle::{Answer, Request};
-use super::in_flight::{Datagram, Route};
-use super::poller::Token;
-use super::{Relay, WanError};
-use crate::wan::command::{Between, Command};
-use crate::wan::model::Verdict;
+use super::{Relay, Route};
+use crate::wan::capture::Capture;
+use crate::wan::command::Command;
+use crate::wan::error::WanError;
+use crate::wan::handle::Answer;
+use crate::wan::in_flight::Packet;
+use crate::wan::model::PacketBytes;
+use crate::wan::poller::Token;
 use crate::wan::stats::WanStats;
 
 /// Datagrams taken from one socket before the others have their turn.
@@ -20,7 +22,7 @@ const DATAGRAMS_PER_TURN: usize = 64;
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 impl Relay {
-    /// Carries datagrams on this thread until [`super::WanHandle::stop`], then returns the final counters.
+    /// Carries datagrams on this thread until [`crate::wan::WanHandle::stop`], then returns the final counters.
     ///
     /// # Errors
     /// [`WanError`] if the capture cannot be written or the system fails the event loop.
@@ -33,14 +35,15 @@ impl Relay {
                 self.sweep(now)?;
                 next_sweep = now + SWEEP_EVERY;
             }
-            let earliest = self.in_flight.earliest();
+            let earliest = self.links.earliest();
             for token in self.poller.wait(Instant::now(), earliest)? {
                 match token {
                     Token::ControlClient(index) => self.read_control(index),
-                    Token::ControlListener => self.accept_control(),
+                    Token::ControlListener => self.desk.accept_control(&self.poller),
                     Token::Flow(index) => self.receive_back(index),
                     Token::Listen(index) => self.receive_forward(index),
-                    Token::Timer => {}
+                    // No relay has devices.
+                    Token::Timer | Token::Device(_) => {}
                     Token::Wake => {
                         if self.answer_requests()? {
                             return self.finish();
@@ -120,172 +123,81 @@ impl Relay {
 
     /// Offers the datagram at the start of the buffer to a link. Without a flow it is refused.
     fn admit(&mut self, index: usize, flow: Option<FlowId>, route: Route, bytes: usize, now: Instant) {
-        let pair = &mut self.pairs[index];
-        pair.stats.offered.add(bytes);
-        let Some(flow) = flow else {
-            pair.stats.refused += 1;
-            return;
-        };
-        if pair.stats.cut {
-            pair.stats.cut_off += 1;
-            return;
-        }
-        let due = match pair.link.offer(now, bytes) {
-            Verdict::Deliver { due } => due,
-            Verdict::Lost => {
-                pair.stats.lost += 1;
-                return;
+        match flow {
+            Some(flow) => {
+                let size = PacketBytes::of_udp_payload(bytes);
+                let payload = &self.buffer[..bytes];
+                self.links.offer(index, now, size, (flow, route), payload);
             }
-            Verdict::QueueFull => {
-                pair.stats.queue_full += 1;
-                return;
-            }
-        };
-        let payload = self.buffer[..bytes].into();
-        if self.in_flight.push(Datagram {
-            due,
-            pair: index,
-            cuts: pair.cuts,
-            flow,
-            route,
-            payload,
-        }) {
-            pair.stats.in_flight += 1;
-        } else {
-            pair.stats.refused += 1;
+            None => self.links.refuse(index, bytes),
         }
     }
 
     fn deliver_due(&mut self, now: Instant) -> Result<(), WanError> {
-        while let Some(datagram) = self.in_flight.pop_due(now) {
+        while let Some(datagram) = self.links.pop_due(now) {
             self.deliver(&datagram)?;
         }
         Ok(())
     }
 
-    fn deliver(&mut self, datagram: &Datagram) -> Result<(), WanError> {
-        let pair = &self.pairs[datagram.pair];
-        let survived = datagram.cuts == pair.cuts;
-        let flow = self.flows.by_id(datagram.flow);
-        let sent = match (flow, datagram.route) {
-            (Some(flow), Route::Forward) if survived => {
-                send_again_if_refused(|| flow.socket.send(&datagram.payload))
-                    .map(|_| (flow.sender, pair.forward_to))
+    fn deliver(&mut self, datagram: &Packet<(FlowId, Route)>) -> Result<(), WanError> {
+        let Self {
+            links,
+            pairs,
+            flows,
+            capture,
+            ..
+        } = self;
+        let (id, route) = datagram.way;
+        let flow = flows.by_id(id);
+        let mut recorded = Ok(());
+        links.settle(datagram, || {
+            let sent = match (flow, route) {
+                (Some(flow), Route::Forward) => send_again_if_refused(|| flow.socket.send(&datagram.bytes))
+                    .map(|_| (flow.sender, pairs[datagram.link].forward_to)),
+                (Some(flow), Route::Back) => {
+                    let entry = &pairs[flow.pair];
+                    let sent = entry.socket.send_to(&datagram.bytes, flow.sender);
+                    sent.map(|_| (entry.forward_to, flow.sender))
+                }
+                (None, _) => Err(ErrorKind::NotConnected.into()),
+            };
+            if let (Ok((source, destination)), Some(capture), Ok(())) = (&sent, capture.as_mut(), &recorded) {
+                recorded = capture.record(SystemTime::now(), *source, *destination, &datagram.bytes);
             }
-            (Some(flow), Route::Back) if survived => {
-                let entry = &self.pairs[flow.pair];
-                entry
-                    .socket
-                    .send_to(&datagram.payload, flow.sender)
-                    .map(|_| (entry.forward_to, flow.sender))
-            }
-            _ => Err(ErrorKind::NotConnected.into()),
-        };
-        if let (Ok((source, destination)), Some(capture)) = (&sent, &mut self.capture) {
-            let recorded = capture.record(SystemTime::now(), *source, *destination, &datagram.payload);
-            recorded.map_err(WanError::Capture)?;
-        }
-        let stats = &mut self.pairs[datagram.pair].stats;
-        stats.in_flight -= 1;
-        match sent {
-            Ok(_) => stats.delivered.add(datagram.payload.len()),
-            Err(_) if !survived => stats.cut_off += 1,
-            Err(_) => stats.unsent += 1,
-        }
-        Ok(())
+            sent.is_ok()
+        });
+        recorded.map_err(WanError::Capture)
     }
 
     /// Obeys waiting commands; `true` if one of them asked to end.
     fn answer_requests(&mut self) -> Result<bool, WanError> {
-        match self.wake.read() {
-            Ok(_) | Err(nix::Error::EAGAIN) => {}
-            Err(error) => return Err(error.into()),
-        }
-        while let Ok(request) = self.requests.try_recv() {
-            match request {
-                Request::Do(command, reply) => {
-                    let answer = self.obey(&command);
-                    // A caller that no longer waits needs no answer.
-                    let _ = reply.try_send(answer);
-                }
-                Request::Stop => return Ok(true),
-            }
-        }
-        Ok(false)
-    }
-
-    fn obey(&mut self, command: &Command) -> Result<Answer, WanError> {
-        match command {
-            Command::Cut(between) => self.on_each(between, |relay, index| relay.pairs[index].cut()),
-            Command::Heal(between) => self.on_each(between, |relay, index| relay.pairs[index].heal()),
-            Command::Set(between, change) => self.on_each(between, |relay, index| {
-                let link = &mut relay.pairs[index].link;
-                link.change(change.applied_to(link.properties()));
-            }),
-            Command::Stats => Ok(Answer::Stats(self.stats())),
-        }
-    }
-
-    /// Does something to every link meant, or to none if one of them does not exist.
-    fn on_each(
-        &mut self,
-        between: &Between,
-        mut change: impl FnMut(&mut Self, usize),
-    ) -> Result<Answer, WanError> {
-        let index_of = |(from, to): (&str, &str)| {
-            let found = self
-                .pairs
-                .iter()
-                .position(|pair| pair.from == from && pair.to == to);
-            found.ok_or_else(|| WanError::UnknownLink {
-                from: from.to_owned(),
-                to: to.to_owned(),
-            })
-        };
-        let indexes: Vec<usize> = between
-            .directions()
-            .into_iter()
-            .map(index_of)
-            .collect::<Result<_, _>>()?;
-        for index in indexes {
-            change(self, index);
-        }
-        Ok(Answer::Done)
-    }
-
-    fn stats(&self) -> WanStats {
-        WanStats {
-            links: self.pairs.iter().map(|pair| pair.stats.clone()).collect(),
-            flows: self.flows.len(),
-            captured: self.capture.as_ref().map_or(0, |capture| capture.captured),
-            capture_skipped: self.capture.as_ref().map_or(0, |capture| capture.skipped),
-        }
-    }
-
-    fn accept_control(&mut self) {
-        if let Some(control) = &mut self.control {
-            control.accept(|client, index| self.poller.watch(client, Token::ControlClient(index)));
-        }
+        let (flows, capture) = (self.flows.len(), self.capture.as_ref());
+        self.desk
+            .answer_requests(|command| self.links.obey(command, || beside_links(flows, capture)))
     }
 
     fn read_control(&mut self, index: usize) {
-        let lines = self
-            .control
-            .as_mut()
-            .map_or_else(Vec::new, |control| control.read_lines(index));
-        for line in lines {
-            let answer = match Command::parse(&line) {
-                Ok(command) => match self.obey(&command) {
-                    Ok(Answer::Done) => "ok".to_owned(),
-                    Ok(Answer::Stats(stats)) => stats.to_json(),
-                    Err(error) => format!("error: {error}"),
-                },
-                Err(error) => format!("error: {error}"),
-            };
-            if let Some(control) = &mut self.control {
-                control.answer(index, &answer);
-            }
-        }
+        let (flows, capture) = (self.flows.len(), self.capture.as_ref());
+        let obey = |command: &Command| -> Result<Answer, WanError> {
+            self.links.obey(command, || beside_links(flows, capture))
+        };
+        self.desk.read_control(index, obey);
+    }
+
+    fn stats(&self) -> WanStats {
+        self.links
+            .stats(beside_links(self.flows.len(), self.capture.as_ref()))
+    }
+}
+
+/// The counters that do not belong to links.
+fn beside_links(flows: usize, capture: Option<&Capture>) -> WanStats {
+    WanStats {
+        flows,
+        captured: capture.map_or(0, |capture| capture.captured),
+        capture_skipped: capture.map_or(0, |capture| capture.skipped),
+        ..WanStats::default()
     }
 }
 

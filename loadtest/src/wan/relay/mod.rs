@@ -12,30 +12,24 @@
 
 mod event_loop;
 mod flows;
-mod handle;
-mod in_flight;
 mod pair;
-mod poller;
 
 use std::io;
 use std::net::{SocketAddrV4, UdpSocket};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
 
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{setsockopt, sockopt};
-use thiserror::Error;
 
 use super::capture::Capture;
-use super::config::{ConfigError, WanConfig};
-use super::control::ControlServer;
-use flows::Flows;
-use handle::Request;
-pub use handle::WanHandle;
-use in_flight::InFlight;
+use super::config::WanConfig;
+use super::desk::Desk;
+use super::error::WanError;
+use super::handle::WanHandle;
+use super::links::Links;
+use super::poller::{Poller, Token};
+use flows::{FlowId, Flows};
 use pair::Pair;
-use poller::{Poller, Token};
 
 /// Largest UDP payload.
 const LARGEST_DATAGRAM_BYTES: usize = 65_535;
@@ -43,48 +37,13 @@ const LARGEST_DATAGRAM_BYTES: usize = 65_535;
 /// What each socket asks the kernel to hold: a second of 4,000 packets of 1,200 bytes.
 const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
-/// Commands that may wait for the thread before their callers wait.
-const WAITING_REQUESTS: usize = 64;
-
-/// Why the emulator could not start or had to end.
-#[derive(Debug, Error)]
-pub enum WanError {
-    /// An address could not be taken.
-    #[error("cannot listen on {address} ({purpose}): {source}")]
-    Bind {
-        /// What the address is for.
-        purpose: String,
-        /// The address.
-        address: SocketAddrV4,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// The capture file could not be written.
-    #[error("cannot write the capture: {0}")]
-    Capture(#[source] io::Error),
-    /// The configuration contradicts itself.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The system refused epoll, a timer or an event descriptor.
-    #[error("the system refused the event loop: {0}")]
-    EventLoop(#[from] io::Error),
-    /// The emulator has ended.
-    #[error("the emulator has ended")]
-    Stopped,
-    /// No such link.
-    #[error("there is no link {from} > {to}")]
-    UnknownLink {
-        /// Sending node.
-        from: String,
-        /// Receiving node.
-        to: String,
-    },
-}
-
-impl From<nix::Error> for WanError {
-    fn from(error: nix::Error) -> Self {
-        Self::EventLoop(error.into())
-    }
+/// Which way a datagram goes through its flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    /// To the sender that opened the flow.
+    Back,
+    /// To the node the flow's link leads to.
+    Forward,
 }
 
 /// Where delivered datagrams are recorded.
@@ -103,12 +62,10 @@ pub struct Relay {
     poller: Poller,
     pairs: Vec<Pair>,
     flows: Flows,
-    in_flight: InFlight,
+    /// In the order of `pairs`.
+    links: Links<(FlowId, Route)>,
     capture: Option<Capture>,
-    control: Option<ControlServer>,
-    requests: Receiver<Request>,
-    wake: Arc<EventFd>,
-    handle: WanHandle,
+    desk: Desk,
     buffer: Box<[u8]>,
 }
 
@@ -119,40 +76,31 @@ impl Relay {
     /// [`WanError`]: the configuration, the address or the file that failed.
     pub fn bind(config: &WanConfig, capture: Option<&CaptureTo>) -> Result<Self, WanError> {
         config.check()?;
-        let poller = Poller::new()?;
+        let poller = Poller::new(Duration::ZERO)?;
         let pairs = Pair::open_all(config)?;
-        for (index, pair) in pairs.iter().enumerate() {
+        let mut links = Links::default();
+        for (index, (pair, link)) in pairs.iter().zip(&config.links).enumerate() {
             poller.watch(&pair.socket, Token::Listen(index))?;
+            links.add(&link.from, &link.to, &link.properties, config.seed);
         }
-        let control = config.control.map(ControlServer::bind).transpose()?;
-        if let Some(control) = &control {
-            poller.watch(control.listener(), Token::ControlListener)?;
-        }
+        let desk = Desk::open(config.control, &poller)?;
         let capture = capture
             .map(|to| Capture::create(&to.path, to.limit_bytes))
             .transpose();
-        let wake = Arc::new(EventFd::from_flags(
-            EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC,
-        )?);
-        poller.watch(&wake, Token::Wake)?;
-        let (sender, requests) = sync_channel(WAITING_REQUESTS);
         Ok(Self {
             poller,
             pairs,
             flows: Flows::default(),
-            in_flight: InFlight::default(),
+            links,
             capture: capture.map_err(WanError::Capture)?,
-            control,
-            requests,
-            handle: WanHandle::new(sender, Arc::clone(&wake)),
-            wake,
+            desk,
             buffer: vec![0; LARGEST_DATAGRAM_BYTES].into_boxed_slice(),
         })
     }
 
     /// How other threads speak to this emulator.
     pub fn handle(&self) -> WanHandle {
-        self.handle.clone()
+        self.desk.handle()
     }
 
     /// The addresses that stand for the links, as `(from, to, listen)`, with the ports really taken.
@@ -165,7 +113,7 @@ impl Relay {
 
     /// The address of the control socket, with the port really taken.
     pub fn control_addr(&self) -> Option<SocketAddrV4> {
-        self.control.as_ref().map(ControlServer::address)
+        self.desk.control_addr()
     }
 }
 

@@ -1,13 +1,12 @@
-//! A directed link with its socket and counters.
+//! The sockets of a directed link.
 
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 
-use super::{WanError, open_udp};
+use super::open_udp;
 use crate::wan::config::{LinkConfig, WanConfig};
-use crate::wan::model::Link;
-use crate::wan::stats::LinkStats;
+use crate::wan::error::WanError;
 
-/// One directed link of the running emulator.
+/// Where one directed link begins and ends.
 pub(super) struct Pair {
     pub(super) from: String,
     pub(super) to: String,
@@ -18,10 +17,6 @@ pub(super) struct Pair {
     pub(super) socket: UdpSocket,
     /// Index of the link of the other direction.
     pub(super) opposite: usize,
-    pub(super) link: Link,
-    /// How often the link was cut; datagrams that set out before a cut are lost to it.
-    pub(super) cuts: u32,
-    pub(super) stats: LinkStats,
 }
 
 impl Pair {
@@ -50,35 +45,6 @@ impl Pair {
             forward_to: link.forward_to,
             socket,
             opposite: opposite.expect("invariant: a checked configuration has both directions"),
-            link: Link::new(link.properties.clone(), seed_of(link, config.seed)),
-            cuts: 0,
-            stats: LinkStats {
-                from: link.from.clone(),
-                to: link.to.clone(),
-                ..LinkStats::default()
-            },
         })
     }
-
-    /// Loses everything from now on, also what is under way.
-    pub(super) fn cut(&mut self) {
-        self.cuts = self.cuts.wrapping_add(1);
-        self.stats.cut = true;
-    }
-
-    /// Carries again.
-    pub(super) fn heal(&mut self) {
-        self.stats.cut = false;
-    }
-}
-
-/// A seed per link that depends on its name alone, so that adding a link leaves the others' losses as they
-/// were (FNV-1a over the names).
-fn seed_of(link: &LinkConfig, seed: u64) -> u64 {
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-    let bytes = link.from.bytes().chain([b'>']).chain(link.to.bytes());
-    bytes.fold(BASIS ^ seed, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(PRIME)
-    })
 }

@@ -5,14 +5,14 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use nix::sys::eventfd::EventFd;
 
-use super::WanError;
-use crate::wan::change::PropertyChange;
-use crate::wan::command::{Between, Command};
-use crate::wan::stats::WanStats;
+use super::change::PropertyChange;
+use super::command::{Between, Command};
+use super::error::WanError;
+use super::stats::WanStats;
 
 /// What a command answers.
 #[derive(Debug)]
-pub(in crate::wan) enum Answer {
+pub(super) enum Answer {
     Done,
     Stats(WanStats),
 }
