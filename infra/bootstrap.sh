@@ -4,6 +4,7 @@
 #   build     C compiler and Rust          web      Node and the npm packages of web/
 #   browser   Chromium                     sdk      a Python environment with the SDK under test
 #   demo      curl                         systemd  systemd-analyze
+#   wan       ip, for network namespaces
 #   all       everything above
 #
 # Idempotent and quick when nothing is missing. Debian packages are installed as root only; otherwise one sentence
@@ -94,11 +95,16 @@ need_systemd() {
     have systemd-analyze || debian systemd
 }
 
-[ $# -gt 0 ] || stop "what for? build, web, browser, sdk, demo, systemd or all"
+need_wan() {
+    # Without root there are no namespaces, and what would use them says so and does without.
+    have ip || [ "$(id -u)" -ne 0 ] || debian iproute2
+}
+
+[ $# -gt 0 ] || stop "what for? build, web, browser, sdk, demo, systemd, wan or all"
 for need in "$@"; do
     case $need in
-    build | web | browser | sdk | demo | systemd) "need_$need" ;;
-    all) for each in build web browser sdk demo systemd; do "need_$each"; done ;;
+    build | web | browser | sdk | demo | systemd | wan) "need_$need" ;;
+    all) for each in build web browser sdk demo systemd wan; do "need_$each"; done ;;
     *) stop "unknown need: $need" ;;
     esac
 done

@@ -70,7 +70,7 @@ fn the_emulator_says_when_it_is_ready_and_ends_cleanly_on_either_signal() {
 fn an_unknown_key_or_a_missing_file_is_named() {
     let config = config_file("unknown.toml", "latency = \"1ms\"\n");
     let output = output_of(loadtest().args(["wan", "--config"]).arg(config));
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(2));
     assert!(
         text(&output.stderr).contains("unknown field `latency`"),
         "{}",
@@ -78,7 +78,7 @@ fn an_unknown_key_or_a_missing_file_is_named() {
     );
 
     let output = output_of(loadtest().args(["wan", "--config", "there-is-no-such.toml"]));
-    assert!(!output.status.success());
+    assert_eq!(output.status.code(), Some(2));
     assert!(
         text(&output.stderr).contains("there-is-no-such.toml"),
         "{}",

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::wan::relay::enlarge_buffers;
-use crate::wan::{LinkProperties, Wan, WanConfig, WanError};
+use crate::wan::{LinkProperties, Namespaces, NamespacesConfig, NamespacesError, Wan, WanConfig, WanError};
 
 const DATAGRAM_BYTES: usize = 1_200;
 const TICK: Duration = Duration::from_millis(1);
@@ -46,6 +46,8 @@ pub struct Accuracy {
     pub delivered: u64,
     /// Datagrams received.
     pub received: u64,
+    /// Between the first and the last arrival.
+    pub received_per_second: f64,
     /// Datagrams that arrived after one sent later.
     pub reordered: u64,
     /// Arrival after the nominal delay, as the receiving program sees it: its own wake-up is included.
@@ -54,66 +56,187 @@ pub struct Accuracy {
     pub floor: Lateness,
 }
 
-/// Sends through an emulator with one delay and measures when it arrives.
+/// Sends through the relay with one delay and measures when it arrives.
 ///
 /// # Errors
 /// [`WanError`] if sockets or threads are refused.
 pub fn measure(plan: AccuracyPlan) -> Result<Accuracy, WanError> {
-    let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    enlarge_buffers(&receiver)?;
-    receiver.set_read_timeout(Some(plan.delay + Duration::from_secs(1)))?;
-    let delayed = LinkProperties {
-        delay: plan.delay,
-        ..LinkProperties::default()
-    };
+    let receiver = open(Ipv4Addr::LOCALHOST)?;
     let config = WanConfig::dialled(
         ("near", "far"),
         v4_addr(&receiver)?,
-        delayed,
+        plan.link(),
         LinkProperties::default(),
     );
     let wan = Wan::start(&config, None)?;
     let entry = wan.listen_addr("near", "far").ok_or(WanError::Stopped)?;
-    let epoch = Instant::now();
-    let sending = AtomicBool::new(true);
-
-    let (sent, arrivals, wake_ups) = thread::scope(|scope| {
-        let floor = scope.spawn(|| sleep_while(&sending));
-        let arrivals = scope.spawn(|| receive_all(&receiver, epoch, plan.delay));
-        let sent = send_all(entry, epoch, plan);
-        sending.store(false, Ordering::Relaxed);
-        (sent, arrivals.join(), floor.join())
-    });
-    let ended = |_| WanError::Stopped;
-    let arrivals = arrivals.map_err(ended)??;
-    let wan_stats = wan.finish()?;
+    let path = Path {
+        sender: open(Ipv4Addr::LOCALHOST)?,
+        entry,
+        receiver,
+    };
+    let accuracy = path.measure(plan)?;
+    let delivered = wan.finish()?;
     Ok(Accuracy {
-        plan,
-        sent: sent?,
-        delivered: wan_stats
+        delivered: delivered
             .link("near", "far")
             .map_or(0, |link| link.delivered.datagrams),
-        received: arrivals.lateness.len() as u64,
-        reordered: arrivals.reordered,
-        link: Lateness::of(arrivals.lateness),
-        floor: Lateness::of(wake_ups.map_err(ended)?),
+        ..accuracy
     })
 }
 
-fn v4_addr(socket: &UdpSocket) -> io::Result<SocketAddrV4> {
-    match socket.local_addr()? {
-        SocketAddr::V4(address) => Ok(address),
-        SocketAddr::V6(_) => Err(ErrorKind::AddrNotAvailable.into()),
+/// The same between two regions that are network namespaces.
+///
+/// # Errors
+/// [`NamespacesError`] if namespaces, sockets or threads are refused.
+pub fn measure_between_namespaces(plan: AccuracyPlan) -> Result<Accuracy, NamespacesError> {
+    let namespaces = two_regions(&plan.link())?;
+    let accuracy = between_regions(&namespaces)?.measure(plan)?;
+    let delivered = namespaces.finish()?;
+    Ok(Accuracy {
+        delivered: delivered
+            .link("near", "far")
+            .map_or(0, |link| link.delivered.datagrams),
+        ..accuracy
+    })
+}
+
+/// How many packets of 1,200 bytes a second pass between namespaces.
+#[derive(Debug, Clone, Copy)]
+pub struct Throughput {
+    /// Arrivals per second at the highest rate tried at which at least 99.9 % arrived.
+    pub lossless_per_second: f64,
+    /// Arrivals per second when sent as fast as one thread can.
+    pub fastest_per_second: f64,
+    /// The same over loopback, without an emulator. With a core to spare the emulator can come out ahead: it takes
+    /// the work of receiving off the sender.
+    pub floor_per_second: f64,
+}
+
+/// Sends faster and faster through two regions with this delay until packets are missing. Takes about 15 s.
+///
+/// # Errors
+/// As [`measure_between_namespaces`].
+pub fn measure_throughput(delay: Duration) -> Result<Throughput, NamespacesError> {
+    const RATES: [u32; 11] = [
+        20_000, 30_000, 40_000, 50_000, 60_000, 80_000, 100_000, 120_000, 150_000, 180_000, 220_000,
+    ];
+    const AS_FAST_AS_IT_CAN: u32 = 10_000_000;
+    let plan = |delay, datagrams_per_second| AccuracyPlan {
+        delay,
+        datagrams_per_second,
+        duration: Duration::from_secs(1),
+    };
+    let namespaces = two_regions(&plan(delay, 0).link())?;
+    let mut lossless_per_second = 0.0;
+    for rate in RATES {
+        let passed = between_regions(&namespaces)?.measure(plan(delay, rate))?;
+        if passed.received * 1_000 < passed.sent * 999 {
+            break;
+        }
+        lossless_per_second = passed.received_per_second;
+    }
+    let fastest = between_regions(&namespaces)?.measure(plan(delay, AS_FAST_AS_IT_CAN))?;
+    namespaces.finish()?;
+    let receiver = open(Ipv4Addr::LOCALHOST)?;
+    let loopback = Path {
+        entry: v4_addr(&receiver)?,
+        sender: open(Ipv4Addr::LOCALHOST)?,
+        receiver,
+    };
+    let floor = loopback.measure(plan(Duration::ZERO, AS_FAST_AS_IT_CAN))?;
+    Ok(Throughput {
+        lossless_per_second,
+        fastest_per_second: fastest.received_per_second,
+        floor_per_second: floor.received_per_second,
+    })
+}
+
+impl AccuracyPlan {
+    fn link(&self) -> LinkProperties {
+        LinkProperties {
+            delay: self.delay,
+            ..LinkProperties::default()
+        }
     }
 }
 
-fn send_all(entry: SocketAddrV4, epoch: Instant, plan: AccuracyPlan) -> io::Result<u64> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+fn two_regions(link: &LinkProperties) -> Result<Namespaces, NamespacesError> {
+    Namespaces::create(&NamespacesConfig::pair("cw-accuracy", ("near", "far"), link))
+}
+
+fn between_regions(namespaces: &Namespaces) -> Result<Path, NamespacesError> {
+    let socket_in = |region| -> Result<UdpSocket, NamespacesError> {
+        let address = namespaces.address_of(region)?;
+        Ok(namespaces.inside(region, || open(address))??)
+    };
+    let receiver = socket_in("far")?;
+    Ok(Path {
+        sender: socket_in("near")?,
+        entry: v4_addr(&receiver)?,
+        receiver,
+    })
+}
+
+fn open(address: Ipv4Addr) -> Result<UdpSocket, WanError> {
+    let socket = UdpSocket::bind((address, 0))?;
+    enlarge_buffers(&socket)?;
+    Ok(socket)
+}
+
+/// What datagrams travel: from one socket to an address, and on to another socket.
+struct Path {
+    sender: UdpSocket,
+    entry: SocketAddrV4,
+    receiver: UdpSocket,
+}
+
+impl Path {
+    /// Everything but what the emulator itself counted.
+    fn measure(&self, plan: AccuracyPlan) -> Result<Accuracy, WanError> {
+        self.receiver
+            .set_read_timeout(Some(plan.delay + Duration::from_secs(1)))?;
+        let epoch = Instant::now();
+        let sending = AtomicBool::new(true);
+        let (sent, arrivals, wake_ups) = thread::scope(|scope| {
+            let floor = scope.spawn(|| sleep_while(&sending));
+            let arrivals = scope.spawn(|| receive_all(&self.receiver, epoch, plan.delay));
+            let sent = send_all(&self.sender, self.entry, epoch, plan);
+            sending.store(false, Ordering::Relaxed);
+            (sent, arrivals.join(), floor.join())
+        });
+        let ended = |_| WanError::Stopped;
+        let arrivals = arrivals.map_err(ended)??;
+        let received = arrivals.lateness.len() as u64;
+        Ok(Accuracy {
+            plan,
+            sent: sent?,
+            delivered: 0,
+            received,
+            received_per_second: arrivals.per_second(),
+            reordered: arrivals.reordered,
+            link: Lateness::of(arrivals.lateness),
+            floor: Lateness::of(wake_ups.map_err(ended)?),
+        })
+    }
+}
+
+fn v4_addr(socket: &UdpSocket) -> Result<SocketAddrV4, WanError> {
+    match socket.local_addr()? {
+        SocketAddr::V4(address) => Ok(address),
+        SocketAddr::V6(_) => Err(io::Error::from(ErrorKind::AddrNotAvailable).into()),
+    }
+}
+
+fn send_all(socket: &UdpSocket, entry: SocketAddrV4, epoch: Instant, plan: AccuracyPlan) -> io::Result<u64> {
     let start = Instant::now();
     let mut sent = 0_u64;
     let mut datagram = [0; DATAGRAM_BYTES];
     while start.elapsed() < plan.duration {
+        // What is owed beyond this waits, so that an impossible rate still ends in time.
+        const MOST_AT_ONCE: u64 = 1_000;
         let owed = (start.elapsed().as_secs_f64() * f64::from(plan.datagrams_per_second)) as u64;
+        let owed = owed.min(sent + MOST_AT_ONCE);
         for number in sent..owed {
             let sent_at = epoch.elapsed().as_nanos() as u64;
             datagram[..8].copy_from_slice(&number.to_be_bytes());
@@ -129,6 +252,20 @@ fn send_all(entry: SocketAddrV4, epoch: Instant, plan: AccuracyPlan) -> io::Resu
 struct Arrivals {
     lateness: Vec<Duration>,
     reordered: u64,
+    /// When the first and the last came, since the epoch.
+    span: Option<(Duration, Duration)>,
+}
+
+impl Arrivals {
+    fn per_second(&self) -> f64 {
+        let seconds = self
+            .span
+            .map_or(0.0, |(first, last)| (last - first).as_secs_f64());
+        if seconds == 0.0 {
+            return 0.0;
+        }
+        (self.lateness.len() - 1) as f64 / seconds
+    }
 }
 
 /// Receives until nothing comes for a second longer than the delay.
@@ -136,6 +273,7 @@ fn receive_all(socket: &UdpSocket, epoch: Instant, delay: Duration) -> io::Resul
     let mut arrivals = Arrivals {
         lateness: Vec::new(),
         reordered: 0,
+        span: None,
     };
     let mut datagram = [0; DATAGRAM_BYTES];
     let mut expected = 0;
@@ -148,6 +286,7 @@ fn receive_all(socket: &UdpSocket, epoch: Instant, delay: Duration) -> io::Resul
             Err(error) => return Err(error),
         }
         let now = epoch.elapsed();
+        arrivals.span = Some((arrivals.span.map_or(now, |(first, _)| first), now));
         let number = read_u64(&datagram[..8]);
         let sent_at = Duration::from_nanos(read_u64(&datagram[8..16]));
         arrivals.lateness.push(now.saturating_sub(sent_at + delay));
@@ -220,5 +359,25 @@ impl fmt::Display for Accuracy {
         )?;
         writeln!(formatter, "lateness of the link:        {}", self.link)?;
         write!(formatter, "floor (1 ms sleep wakes up): {}", self.floor)
+    }
+}
+
+impl fmt::Display for Throughput {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            formatter,
+            "lossless up to:               {:.0} packets/s",
+            self.lossless_per_second
+        )?;
+        writeln!(
+            formatter,
+            "sent as fast as it can:       {:.0} packets/s",
+            self.fastest_per_second
+        )?;
+        write!(
+            formatter,
+            "floor (bare loopback):        {:.0} packets/s",
+            self.floor_per_second
+        )
     }
 }

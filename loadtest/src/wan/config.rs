@@ -1,4 +1,4 @@
-//! The configuration of the relay, and its TOML form (read in [`super::file`]).
+//! The configuration of the relay, and its TOML form (read in [`mod@super::file`]).
 //!
 //! ```toml
 //! seed = 7                          # optional; equal seeds lose the same datagrams

@@ -19,7 +19,7 @@ pub(super) enum Answer {
 
 /// A command that waits for the emulator's thread.
 pub(super) enum Request {
-    Do(Command, SyncSender<Result<Answer, WanError>>),
+    Do(Box<Command>, SyncSender<Result<Answer, WanError>>),
     Stop,
 }
 
@@ -81,7 +81,7 @@ impl WanHandle {
 
     fn obey(&self, command: Command) -> Result<Answer, WanError> {
         let (reply, answer) = sync_channel(1);
-        self.submit(Request::Do(command, reply))?;
+        self.submit(Request::Do(Box::new(command), reply))?;
         answer.recv().map_err(|_| WanError::Stopped)?
     }
 

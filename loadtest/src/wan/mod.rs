@@ -1,10 +1,16 @@
 //! Emulated wide-area links between nodes that run on one machine.
 //!
-//! Each **directed link** (`fra` to `sin`) owns a listening UDP port. What a node sends to that port reaches
-//! the other node's real port after the link's delay, jitter, loss and rate; the answers come back by the
-//! link of the opposite direction. Time, sockets and files are touched by [`relay`] and the modules below it
-//! (`capture`, `control`, `relay::flows`); [`model`], [`units`], [`config`], [`command`] and [`stats`] are
-//! pure.
+//! Two emulators share one model of a link ([`model`]), one configuration file ([`mod@file`]), one set of commands
+//! ([`command`]) and counters ([`stats`]):
+//!
+//! * [`namespaces`]: regions are network namespaces, joined through TUN devices. Whole programs live in a region,
+//!   with UDP, TCP and ICMP. Needs root.
+//! * [`relay`]: each **directed link** (`fra` to `sin`) owns a listening UDP port. What a node sends to that port
+//!   reaches the other node's real port after the link's delay, jitter, loss and rate; the answers come back by
+//!   the link of the opposite direction. Needs no privileges.
+//!
+//! Time, sockets, devices and files are touched by those two and by `capture`, `control`, `desk`, `handle`,
+//! `poller` and `running`; everything else here is pure.
 
 mod capture;
 pub mod change;

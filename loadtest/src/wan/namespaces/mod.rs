@@ -1,6 +1,6 @@
 //! Regions as network namespaces, joined through TUN devices in user space.
 //!
-//! Every region is a namespace with loopback and one device. One thread ([`switch`]) reads the packets that
+//! Every region is a namespace with loopback and one device. One thread (`switch`) reads the packets that
 //! leave a region and writes them into the region they are for, when the link between the two says so. Programs
 //! inside need no changes: they see one network, 198.18.0.0/15. ECN marks cross unchanged, as do TCP and ICMP.
 //! Here live what touches the system for that (`netns` and `device`, `priority`) and the configuration

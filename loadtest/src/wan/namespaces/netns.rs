@@ -107,7 +107,11 @@ impl Drop for Netns {
 }
 
 fn remove(name: &str) {
-    if let Err(error) = ip(&["netns", "delete", name], "") {
+    let removed = ip(&["netns", "delete", name], "");
+    // Somebody else may have removed it in the same moment.
+    if let Err(error) = removed
+        && Path::new(NAMES).join(name).exists()
+    {
         eprintln!("wan: {error}");
     }
 }
