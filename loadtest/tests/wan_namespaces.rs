@@ -268,6 +268,28 @@ fn jitter_keeps_order_reordering_does_not_and_copies_arrive() {
     assert_eq!(received.len(), 20_000);
 }
 
+/// A whole batch as one packet would be lost, delayed and counted as one.
+#[test]
+fn a_batch_of_segments_crosses_as_single_packets() {
+    if !possible() {
+        return;
+    }
+    let namespaces = pair("cwt-batch", &[]);
+    let (a, b) = joined_sockets(&namespaces);
+    setsockopt(&a, sockopt::UdpGsoSegment, &1_200).unwrap();
+    if let Err(error) = a.send(&[7; 12_000]) {
+        // Kernels before 6.11 refuse it on devices without checksum offload; senders then send one by one.
+        eprintln!("skipped: this kernel sends no batches over TUN: {error}");
+        return;
+    }
+    let mut buffer = [0; 65_535];
+    for _ in 0..10 {
+        assert_eq!(b.recv(&mut buffer).unwrap(), 1_200);
+    }
+    let stats = link(&namespaces);
+    assert_eq!((stats.offered.datagrams, stats.offered.bytes), (10, 12_280));
+}
+
 #[test]
 fn a_cut_is_seen_at_once_and_a_heal_carries_again() {
     if !possible() {

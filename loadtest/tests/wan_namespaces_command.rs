@@ -53,11 +53,15 @@ fn emulator(config: &Path) -> Child {
 }
 
 #[test]
-fn the_program_removes_everything_after_either_signal() {
+fn the_program_removes_everything_after_each_signal() {
     if !possible() {
         return;
     }
-    for (prefix, signal) in [("cwt-int", Signal::SIGINT), ("cwt-term", Signal::SIGTERM)] {
+    for (prefix, signal) in [
+        ("cwt-int", Signal::SIGINT),
+        ("cwt-term", Signal::SIGTERM),
+        ("cwt-hup", Signal::SIGHUP),
+    ] {
         let text =
             format!("prefix = \"{prefix}\"\ncontrol = \"127.0.0.1:0\"\nmatrix = \"five-continents\"\n");
         let mut child = emulator(&scratch_file(&format!("{prefix}.toml"), &text));
@@ -127,7 +131,7 @@ fn where_namespaces_are_not_possible_one_sentence_says_so() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(
-        said.contains("not possible here") && said.contains("Run it as root"),
+        said.contains("not possible here") && said.contains("run it as root"),
         "{said}"
     );
 }

@@ -1,4 +1,4 @@
-//! `loadtest wan`: runs the emulator until SIGINT or SIGTERM.
+//! `loadtest wan`: runs the emulator that the file asks for until SIGINT, SIGTERM or SIGHUP.
 
 use std::fs;
 use std::io::{self, Write};
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
         WanFile::Namespaces { config, fallback } => match (Namespaces::possible(), fallback) {
             (Err(why), Some(relay)) => {
                 eprintln!(
-                    "loadtest: {why}. These links have them, so the relay carries UDP to those addresses"
+                    "loadtest: {why}: these links have them, so the relay carries UDP between those addresses"
                 );
                 run_relay(&relay, arguments, signals)
             }
@@ -127,10 +127,11 @@ fn read_config(path: &Path) -> Result<WanFile, CommandError> {
     })
 }
 
-/// Keeps SIGINT and SIGTERM from ending the process, in this thread and those it starts, and reports them
+/// Keeps SIGINT, SIGTERM and SIGHUP (a terminal that closes) from ending the process, in this thread and those it starts, and reports them
 /// instead.
 fn block_end_signals() -> nix::Result<SignalFd> {
     let mut ending = SigSet::empty();
+    ending.add(Signal::SIGHUP);
     ending.add(Signal::SIGINT);
     ending.add(Signal::SIGTERM);
     ending.thread_block()?;

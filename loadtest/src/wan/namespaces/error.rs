@@ -45,7 +45,7 @@ pub enum NamespacesError {
     },
     /// This machine or user cannot have namespaces.
     #[error(
-        "network namespaces are not possible here: {0}. Run it as root on Linux with iproute2 and /dev/net/tun, or \
+        "network namespaces are not possible here: {0}; run it as root on Linux with iproute2 and /dev/net/tun, or \
          give every link `listen` and `forward_to` for the user-space relay"
     )]
     NotPossible(String),
