@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod light_clients;
 mod mesh;
 mod process;
 mod startup;

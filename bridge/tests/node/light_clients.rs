@@ -1,0 +1,198 @@
+//! Light clients of `loadtest` in a real mesh: an independent implementation of a client's side.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use loadtest::client::{Identity, LegKey, Setup, Source, SourceSetup};
+use loadtest::signalling::token::{ApiKey, Pass, mint};
+use loadtest::signalling::{Endpoint, Picture};
+use loadtest::trace::Codec;
+use loadtest::worker::{Fact, Figures, Layout, Order, Roster, Worker};
+
+use crate::process::{Node, Ports, SECRET};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Room {
+    worker: Worker,
+    facts: Receiver<Fact>,
+    names: Vec<String>,
+}
+
+impl Room {
+    /// Everybody sends sound; those of `cameras` a picture in three layers.
+    fn open(nodes: &[&Node], codec: Codec, people: u32, cameras: u32) -> Self {
+        let names: Vec<String> = (0..people).map(|id| format!("p{id}")).collect();
+        let roster = Roster {
+            identities: names.iter().cloned().zip(0..).collect(),
+            regions: (0..people)
+                .map(|id| (id, (id as usize % nodes.len()) as u16))
+                .collect(),
+        };
+        let (sender, facts) = channel();
+        let identity = Identity::generate().unwrap();
+        let worker = Worker::start(identity, Arc::new(roster), Instant::now(), sender).unwrap();
+        for id in 0..people {
+            let node = nodes[id as usize % nodes.len()];
+            worker.join(order(node, id, &names[id as usize], codec, id < cameras));
+        }
+        Self { worker, facts, names }
+    }
+
+    /// Waits until `done` holds for the facts so far.
+    fn wait(&self, what: &str, done: impl Fn(&[Fact]) -> bool) -> Vec<Fact> {
+        let until = Instant::now() + PATIENCE;
+        let mut seen = Vec::new();
+        while !done(&seen) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.facts.recv_timeout(left) {
+                Ok(fact) => {
+                    assert!(!matches!(fact, Fact::Ended { .. }), "{fact:?}");
+                    seen.push(fact);
+                }
+                Err(error) => panic!("{what}: {error}; so far {seen:?}"),
+            }
+        }
+        seen
+    }
+
+    fn figures(&self) -> BTreeMap<u32, Figures> {
+        let mut sending: Vec<LegKey> = self
+            .worker
+            .sent()
+            .recv()
+            .unwrap()
+            .into_iter()
+            .map(|sent| sent.0)
+            .collect();
+        sending.sort();
+        let results = self.worker.finish(Arc::new(sending)).recv().unwrap();
+        results
+            .participants
+            .into_iter()
+            .map(|figures| (figures.id, figures))
+            .collect()
+    }
+}
+
+fn order(node: &Node, id: u32, name: &str, codec: Codec, camera: bool) -> Order {
+    let api = ApiKey {
+        key: "key".to_owned(),
+        secret: "a secret of an API key".to_owned(),
+    };
+    let pass = Pass {
+        identity: name,
+        room: "load",
+        publish: true,
+    };
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let audio = SourceSetup {
+        source: Source::Audio,
+        codec: Codec::Opus,
+        layers: 1,
+    };
+    let picture = SourceSetup {
+        source: Source::Camera,
+        codec,
+        layers: 3,
+    };
+    Order {
+        setup: Setup {
+            id,
+            seed: u64::from(id) + 1,
+            sources: std::iter::once(audio).chain(camera.then_some(picture)).collect(),
+            open_one_in: 64,
+        },
+        endpoint: Endpoint::resolve(&format!("http://127.0.0.1:{}", node.ports.http)).unwrap(),
+        token: mint(&api, pass, now_s, Duration::from_secs(600)).unwrap(),
+        identity: name.to_owned(),
+        region: 0,
+        layout: Layout::Grid {
+            page: 9,
+            tile: Picture {
+                width: 1_280,
+                height: 720,
+            },
+        },
+        local: IpAddr::from([127, 0, 0, 1]),
+    }
+}
+
+/// Waits until everybody gets sound of all others and the pictures there are, without a break, and returns the figures.
+fn seen_by_all(room: &Room, cameras: u32) -> BTreeMap<u32, Figures> {
+    let people = room.names.len() as u32;
+    room.wait("everybody connected", |seen| {
+        let connected: BTreeSet<u32> = seen
+            .iter()
+            .filter_map(|fact| match fact {
+                Fact::FirstFrame { id, .. } => Some(*id),
+                _ => None,
+            })
+            .collect();
+        connected.len() as u32 == people
+    });
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let figures = room.figures();
+        let whole = (0..people).all(|id| {
+            (0..people).filter(|other| *other != id).all(|other| {
+                let got = |source: Source| {
+                    let key = LegKey {
+                        sender: other,
+                        source: source.number(),
+                    };
+                    figures[&id].legs.get(&key).map_or(0, |leg| leg.frames)
+                };
+                got(Source::Audio) > 50 && (other >= cameras || got(Source::Camera) > 50)
+            })
+        });
+        if whole {
+            return figures;
+        }
+        let legs: Vec<_> = figures
+            .values()
+            .map(|figures| {
+                (
+                    figures.id,
+                    figures
+                        .legs
+                        .iter()
+                        .map(|(key, leg)| (*key, leg.frames))
+                        .collect::<Vec<_>>(),
+                )
+            })
+            .collect();
+        assert!(Instant::now() < until, "not everybody sees everybody: {legs:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn light_clients_see_and_hear_each_other_across_two_nodes() {
+    let (here, there) = (Ports::free(), Ports::free());
+    let mut fra = Node::start("fra", here, SECRET, &[there.mesh]);
+    let sin = Node::start("sin", there, SECRET, &[here.mesh]);
+    fra.wait_until("linked", |node| node.peer_state("sin").as_deref() == Some("up"));
+    let room = Room::open(&[&fra, &sin], Codec::Vp8, 5, 4);
+    let figures = seen_by_all(&room, 4);
+    for figures in figures.values() {
+        assert_eq!(figures.audio.forged + figures.video.forged, 0, "{figures:?}");
+        assert_eq!(figures.send_failed, 0);
+    }
+}
+
+#[test]
+fn light_clients_send_and_read_h264() {
+    let node = Node::start("fra", Ports::free(), SECRET, &[]);
+    let room = Room::open(&[&node], Codec::H264, 2, 1);
+    let figures = seen_by_all(&room, 1);
+    let camera = LegKey {
+        sender: 0,
+        source: Source::Camera.number(),
+    };
+    let leg = &figures[&1].legs[&camera];
+    assert!(leg.keyframes > 0 && leg.per_layer[2] > 0, "{leg:?}");
+}
