@@ -12,9 +12,11 @@
 
 pub mod bench;
 pub mod client;
+pub mod report;
 pub mod sdp;
 pub mod signal;
 pub mod signalling;
+pub mod target;
 pub mod trace;
 pub mod wan;
 pub mod worker;

@@ -51,6 +51,12 @@ impl Endpoint {
         })
     }
 
+    /// Path and query that ask whether a token would be let in.
+    #[must_use]
+    pub fn validate_path(&self, token: &str) -> String {
+        format!("{}/rtc/v1/validate?access_token={token}", self.path)
+    }
+
     /// The URL of the upgrade with this query.
     #[must_use]
     pub fn upgrade_url(&self, query: &str) -> String {

@@ -182,7 +182,8 @@ mod tests {
                 pings += 1;
             }
             if session.poll_timeout().is_none() {
-                closed_at = closed_at.or(Some(due.duration_since(now)));
+                closed_at = Some(due.duration_since(now));
+                break;
             }
         }
         assert_eq!(pings, 2);

@@ -1,0 +1,317 @@
+//! The schema of `report.json`. Times are in milliseconds, rates in bits a second, shares between 0 and 1. What was not
+//! measured is absent.
+
+use serde::{Deserialize, Serialize};
+
+use super::Distribution;
+
+/// Version of this schema; readers refuse others.
+pub const SCHEMA: u32 = 1;
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What was done.
+    pub run: Run,
+    /// The servers.
+    pub targets: Vec<Target>,
+    /// The generator itself.
+    pub generator: Generator,
+    /// Limits of the scenario and whether they held.
+    pub thresholds: Vec<Threshold>,
+}
+
+/// What was done, where and when.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Its description.
+    pub description: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Length of the measurement, without warm-up.
+    pub measured_s: f64,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// Short commit id, if the program runs in its repository.
+    pub commit: Option<String>,
+    /// Processor and cores.
+    pub machine: String,
+    /// Version of this tool.
+    pub tool: String,
+    /// Load average (1 min) at the start.
+    pub load_average: Option<f64>,
+    /// What a reader should know before he believes the figures.
+    pub warnings: Vec<String>,
+}
+
+/// One server or mesh under test.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// How it is called in tables.
+    pub name: String,
+    /// Where it is; empty for a mesh that was started for the run.
+    pub url: String,
+    /// Its nodes, as far as they are known.
+    pub nodes: Vec<Node>,
+    /// Its emulated links.
+    pub links: Vec<Link>,
+    /// How people came in.
+    pub joins: Joins,
+    /// Media by pair of regions, kind and client.
+    pub media: Vec<Media>,
+    /// Light clients beside full ones.
+    pub control: Vec<Control>,
+    /// Who got whose media.
+    pub matrix: Matrix,
+    /// Faults, and what they did to whom.
+    pub faults: Vec<Fault>,
+    /// One entry per second.
+    pub timeline: Vec<Second>,
+    /// Steps of a ramp, if there was one.
+    pub capacity: Vec<Step>,
+}
+
+/// A node of a mesh.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// CPU time per packet sent to clients, in nanoseconds.
+    pub cpu_ns_per_forwarded_packet: Option<f64>,
+    /// Share of one core.
+    pub cpu_share: Option<f64>,
+    /// Memory at the end, in bytes.
+    pub rss_bytes: Option<u64>,
+    /// The most it had, in bytes.
+    pub peak_rss_bytes: Option<u64>,
+    /// Memory per participant, beyond what it had before the first, in bytes.
+    pub rss_per_participant_bytes: Option<f64>,
+    /// Participants here at the end.
+    pub participants: u64,
+    /// Packets its clients received.
+    pub packets_out: u64,
+    /// Packets its clients sent.
+    pub packets_in: u64,
+    /// Selected counters of `/metrics`, as their change over the measurement.
+    pub counters: Vec<(String, f64)>,
+}
+
+/// A directed link of the emulator.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    /// Sending node.
+    pub from: String,
+    /// Receiving node.
+    pub to: String,
+    /// Bytes carried in the measurement.
+    pub bytes: u64,
+    /// Datagrams carried.
+    pub packets: u64,
+    /// Share of datagrams the link lost.
+    pub loss: f64,
+    /// Bytes carried over the bytes of media that one copy of every stream seen at the far end takes.
+    pub copies: Option<f64>,
+}
+
+/// How people came in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Joins {
+    /// Joins of the plan that were tried.
+    pub planned: u64,
+    /// Those that were let in and got media.
+    pub succeeded: u64,
+    /// Why others failed, and how many.
+    pub failures: Vec<(String, u64)>,
+    /// Until the server let them in.
+    pub joined: Option<Distribution>,
+    /// Until media could flow.
+    pub connected: Option<Distribution>,
+    /// Until the first frame of somebody was whole.
+    pub first_frame: Option<Distribution>,
+}
+
+/// Media of one kind from one region to another.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Media {
+    /// Region of the senders.
+    pub from: String,
+    /// Region of the receivers.
+    pub to: String,
+    /// `audio`, `camera` or `screen`.
+    pub kind: String,
+    /// `light`, `full` or `browser`.
+    pub client: String,
+    /// One-way delay of frames, from the stamp at the sender to the last packet needed.
+    pub delay: Option<Distribution>,
+    /// One-way delay of the emulated path alone.
+    pub nominal_delay_ms: Option<f64>,
+    /// Frames that should have come.
+    pub frames_expected: u64,
+    /// Frames that could be shown or heard.
+    pub frames: u64,
+    /// Pairs of sender and receiver.
+    pub legs: u64,
+    /// Freezes or audio gaps.
+    pub gaps: u64,
+    /// Their time together.
+    pub gap_ms: f64,
+    /// Their share of the time of all legs.
+    pub gap_ratio: f64,
+    /// Lengths of the longest gaps of each leg.
+    pub gap_lengths: Option<Distribution>,
+    /// From a broken picture to its keyframe.
+    pub keyframe_wait: Option<Distribution>,
+    /// Share of frames in the layer that was wanted.
+    pub wanted_layer: Option<f64>,
+    /// Rate of one leg, mean.
+    pub bit_rate_bps: f64,
+}
+
+/// Packets of all streams of one kind at all receivers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Packets {
+    /// `audio` or `video`.
+    pub kind: String,
+    /// Numbers between the first and the last of each stream.
+    pub expected: u64,
+    /// Those that came at least once.
+    pub received: u64,
+    /// Share missing at first.
+    pub loss_before_repair: f64,
+    /// Share missing for good.
+    pub loss_after_repair: f64,
+    /// Those that came again.
+    pub duplicates: u64,
+    /// Those that came behind a later one without having been asked for.
+    pub reordered: u64,
+    /// Those that failed authentication.
+    pub forged: u64,
+}
+
+/// One figure of light clients beside that of other clients in the same room.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Control {
+    /// What is compared.
+    pub figure: String,
+    /// `full` or `browser`.
+    pub client: String,
+    /// The light clients' value.
+    pub light: f64,
+    /// The other clients' value.
+    pub other: f64,
+    /// How far they may be apart.
+    pub bound: f64,
+    /// Whether they are not.
+    pub agrees: bool,
+}
+
+/// Share of frames that arrived, by receiver (rows) and sender (columns).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Matrix {
+    /// Names of rows and columns: participants, or regions of a large run.
+    pub names: Vec<String>,
+    /// Audio; `None` where nothing was expected.
+    pub audio: Vec<Vec<Option<f64>>>,
+    /// Video of the wanted cameras and screens.
+    pub video: Vec<Vec<Option<f64>>>,
+}
+
+/// A fault and what it did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Seconds after the start of the run.
+    pub at_s: f64,
+    /// What was done, in words.
+    pub what: String,
+    /// The longest stretch without media of each participant that ended within 30 s after it.
+    pub gaps: Vec<FaultGap>,
+    /// Audio gaps of those that had one.
+    pub audio_gap: Option<Distribution>,
+    /// Video gaps of those that had one.
+    pub video_gap: Option<Distribution>,
+}
+
+/// What a fault did to one participant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultGap {
+    /// Who.
+    pub participant: String,
+    /// Where.
+    pub region: String,
+    /// Longest audio gap; 0 for none.
+    pub audio_gap_ms: f64,
+    /// Longest video gap; 0 for none.
+    pub video_gap_ms: f64,
+    /// Whether it had to join again.
+    pub rejoined: bool,
+}
+
+/// One second of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// Seconds after the start of the run.
+    pub at_s: u64,
+    /// People in.
+    pub participants: u64,
+    /// Frames shown or heard by all.
+    pub frames: u64,
+    /// Median one-way delay.
+    pub p50_ms: f64,
+    /// 99th percentile of it.
+    pub p99_ms: f64,
+}
+
+/// One step of a ramp.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// People in.
+    pub participants: u64,
+    /// Packets a second the server sent.
+    pub packets_per_s: f64,
+    /// Share of one core the server used.
+    pub cpu_share: f64,
+    /// 99th percentile of the one-way delay.
+    pub p99_ms: f64,
+    /// Share of packets lost for good.
+    pub loss: f64,
+    /// Why the ramp ended here, if it did.
+    pub stopped_because: Option<String>,
+}
+
+/// What the generator itself cost, and how well it measures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    /// Its threads.
+    pub workers: u64,
+    /// Share of one core that its threads used together.
+    pub cpu_share: f64,
+    /// Packets received a second.
+    pub packets_per_s: f64,
+    /// Packets of all streams, by kind.
+    pub packets: Vec<Packets>,
+    /// Its own delay: a bare UDP echo on this machine, read as clients read.
+    pub own_delay: Option<Distribution>,
+    /// Datagrams the kernel refused to send.
+    pub send_failed: u64,
+}
+
+/// A limit and whether it held.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// Name of the figure.
+    pub name: String,
+    /// The limit, as written in the scenario.
+    pub limit: String,
+    /// What was measured; `None` when it was not, which fails.
+    pub value: Option<f64>,
+    /// Unit of the value.
+    pub unit: String,
+    /// Whether it held.
+    pub passed: bool,
+}
