@@ -1,0 +1,114 @@
+//! Limits on figures of a run, by name; they decide the exit code.
+
+use std::collections::BTreeMap;
+
+use super::{ScenarioError, span, value};
+
+/// A figure a limit can be set on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// Share of joins that succeeded, at least.
+    Joined,
+    /// 99th percentile of the time until the server let somebody in.
+    JoinP99,
+    /// 99th percentile of the time until the first frame.
+    FirstFrameP99,
+    /// Median one-way delay of frames, worst pair of regions, beyond the emulated path.
+    ExtraDelayP50,
+    /// 99th percentile of the same.
+    ExtraDelayP99,
+    /// Share of packets lost for good.
+    LossAfterRepair,
+    /// Share of time without sound that should have been there.
+    AudioGapRatio,
+    /// 95th percentile of the longest audio gap of each leg.
+    AudioGapP95,
+    /// Share of time a picture stood still.
+    FreezeRatio,
+    /// Share of expected frames that came, worst cell of the matrix, at least.
+    SeenByAll,
+}
+
+/// All of them, with their names in files, their units, and whether the value must not be below the limit.
+const ALL: [(Metric, &str, &str, bool); 10] = [
+    (Metric::Joined, "joined", "%", true),
+    (Metric::JoinP99, "join_p99", "ms", false),
+    (Metric::FirstFrameP99, "first_frame_p99", "ms", false),
+    (Metric::ExtraDelayP50, "extra_delay_p50", "ms", false),
+    (Metric::ExtraDelayP99, "extra_delay_p99", "ms", false),
+    (Metric::LossAfterRepair, "loss_after_repair", "%", false),
+    (Metric::AudioGapRatio, "audio_gap_ratio", "%", false),
+    (Metric::AudioGapP95, "audio_gap_p95", "ms", false),
+    (Metric::FreezeRatio, "freeze_ratio", "%", false),
+    (Metric::SeenByAll, "seen_by_all", "%", true),
+];
+
+/// A limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limit {
+    /// On which figure.
+    pub metric: Metric,
+    /// As written.
+    pub text: String,
+    /// In the unit of the figure.
+    pub value: f64,
+}
+
+impl Metric {
+    fn row(self) -> (Self, &'static str, &'static str, bool) {
+        ALL.into_iter().find(|row| row.0 == self).unwrap_or(ALL[0])
+    }
+
+    /// Its name in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// Its unit: `ms` or `%`.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        self.row().2
+    }
+}
+
+impl Limit {
+    /// Whether a measured value keeps it.
+    #[must_use]
+    pub fn holds(&self, measured: f64) -> bool {
+        if self.metric.row().3 {
+            measured >= self.value
+        } else {
+            measured <= self.value
+        }
+    }
+}
+
+pub(super) fn read(table: &BTreeMap<String, String>) -> Result<Vec<Limit>, ScenarioError> {
+    table
+        .iter()
+        .map(|(name, text)| {
+            let place = format!("thresholds.{name}");
+            let Some((metric, _, unit, _)) = ALL.into_iter().find(|row| row.1 == name) else {
+                let names: Vec<&str> = ALL.iter().map(|row| row.1).collect();
+                return Err(value(
+                    place,
+                    format!("no such figure; there are {}", names.join(", ")),
+                ));
+            };
+            let number = match unit {
+                "ms" => span(&place, text)?.as_secs_f64() * 1_000.0,
+                _ => text
+                    .strip_suffix('%')
+                    .and_then(|digits| digits.parse().ok())
+                    .filter(|share| (0.0..=100.0).contains(share))
+                    .ok_or_else(|| value(&place, format!("{text:?} is no share; write 0.5%")))?,
+            };
+            Ok(Limit {
+                metric,
+                text: text.clone(),
+                value: number,
+            })
+        })
+        .collect()
+}
