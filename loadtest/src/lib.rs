@@ -13,6 +13,7 @@
 pub mod bench;
 pub mod client;
 pub mod report;
+pub mod run;
 pub mod scenario;
 pub mod sdp;
 pub mod signal;

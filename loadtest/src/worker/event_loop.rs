@@ -13,6 +13,7 @@ use nix::sys::eventfd::EventFd;
 use nix::time::{ClockId, clock_gettime};
 
 use super::participant::{LONGEST_REST, Participant};
+use super::probe::Probe;
 use super::socket::ReadBuffer;
 use super::wheel::Wheel;
 use super::{Command, Fact, Figures, Order, Outcome, PairKey, Results, Roster, Tally};
@@ -21,8 +22,9 @@ use crate::signalling::Interest;
 
 /// Descriptors reported at once.
 const EVENTS_PER_WAIT: usize = 256;
-/// The event descriptor's number; no client reaches it.
+/// Numbers of the event descriptor and of the probe's socket; no client reaches them.
 const WAKE: u64 = u64::MAX;
+const PROBE: u64 = u64::MAX - 1;
 
 pub(super) struct EventLoop {
     epoll: Epoll,
@@ -39,6 +41,7 @@ pub(super) struct EventLoop {
     shown: Vec<Shown>,
     news: Vec<Fact>,
     tally: Tally,
+    probe: Probe,
     figures_since: (Instant, Duration),
 }
 
@@ -58,6 +61,8 @@ impl EventLoop {
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        let probe = Probe::start()?;
+        epoll.add(probe.descriptor(), EpollEvent::new(EpollFlags::EPOLLIN, PROBE))?;
         Ok(Self {
             epoll,
             wake,
@@ -72,6 +77,7 @@ impl EventLoop {
             shown: Vec::new(),
             news: Vec::new(),
             tally: Tally::new(run_start),
+            probe,
             figures_since: (Instant::now(), Duration::ZERO),
         })
     }
@@ -95,6 +101,7 @@ impl EventLoop {
                             return;
                         }
                     }
+                    PROBE => self.probe.receive(&mut self.buffer),
                     number => self.handle_ready(number),
                 }
             }
@@ -104,11 +111,13 @@ impl EventLoop {
                 self.visit(place, Participant::handle_timeout);
             }
             self.tally.turn(now);
+            self.probe.send_due(now);
         }
     }
 
     fn timeout(&self) -> EpollTimeout {
-        let rest = self.wheel.rest(Instant::now(), LONGEST_REST);
+        let now = Instant::now();
+        let rest = self.wheel.rest(now, self.probe.rest(now).min(LONGEST_REST));
         let ms = rest.as_nanos().div_ceil(1_000_000);
         EpollTimeout::from(u16::try_from(ms).unwrap_or(u16::MAX))
     }
@@ -243,6 +252,7 @@ impl EventLoop {
             seat.participant.restart_figures();
         }
         self.tally.restart();
+        self.probe.restart();
         self.figures_since = (Instant::now(), thread_cpu());
     }
 
@@ -255,6 +265,7 @@ impl EventLoop {
         Results {
             participants,
             tally: self.tally.clone(),
+            own_delay_us: self.probe.delay_us().clone(),
             cpu: thread_cpu().saturating_sub(cpu),
             wall: since.elapsed(),
         }

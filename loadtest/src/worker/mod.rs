@@ -6,6 +6,7 @@
 mod event_loop;
 mod layout;
 mod participant;
+mod probe;
 mod socket;
 mod tally;
 mod wheel;
@@ -17,6 +18,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use thiserror::Error;
 
@@ -121,6 +123,8 @@ pub struct Results {
     pub participants: Vec<Figures>,
     /// Sums.
     pub tally: Tally,
+    /// Delays of datagrams the worker sent to a bare echo and read as it reads media, there and back, in microseconds.
+    pub own_delay_us: Histogram<u64>,
     /// CPU time of the thread since the figures began.
     pub cpu: Duration,
     /// The same stretch by the clock.

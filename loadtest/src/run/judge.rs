@@ -1,0 +1,129 @@
+//! Holds a report against the limits of its scenario. What was not measured fails.
+
+use crate::report::data::{Media, Report, Target, Threshold};
+use crate::scenario::{Limit, Metric};
+
+/// Every limit with the worst value over all targets.
+pub(super) fn judge(limits: &[Limit], report: &Report) -> Vec<Threshold> {
+    limits
+        .iter()
+        .map(|limit| {
+            let value = value_of(limit.metric, report);
+            Threshold {
+                name: limit.metric.name().to_owned(),
+                limit: limit.text.clone(),
+                value,
+                unit: limit.metric.unit().to_owned(),
+                passed: value.is_some_and(|value| limit.holds(value)),
+            }
+        })
+        .collect()
+}
+
+fn value_of(metric: Metric, report: &Report) -> Option<f64> {
+    let targets = || report.targets.iter();
+    match metric {
+        Metric::Joined => smallest(targets().map(|target| {
+            let joins = &target.joins;
+            100.0 * joins.succeeded as f64 / joins.planned.max(1) as f64
+        })),
+        Metric::JoinP99 => largest(targets().filter_map(|target| Some(target.joins.joined.as_ref()?.p99_ms))),
+        Metric::FirstFrameP99 => {
+            largest(targets().filter_map(|target| Some(target.joins.first_frame.as_ref()?.p99_ms)))
+        }
+        Metric::ExtraDelayP50 => extra(report, |media| Some(media.delay.as_ref()?.p50_ms)),
+        Metric::ExtraDelayP99 => extra(report, |media| Some(media.delay.as_ref()?.p99_ms)),
+        Metric::LossAfterRepair => {
+            let packets = &report.generator.packets;
+            let expected: u64 = packets.iter().map(|packets| packets.expected).sum();
+            let lost: f64 = packets
+                .iter()
+                .map(|packets| packets.loss_after_repair * packets.expected as f64)
+                .sum();
+            (expected > 0).then(|| 100.0 * lost / expected as f64)
+        }
+        Metric::AudioGapRatio => largest(of_kind(report, true).map(|media| 100.0 * media.gap_ratio)),
+        // A leg without gaps has no lengths: its longest is none.
+        Metric::AudioGapP95 => largest(
+            of_kind(report, true)
+                .map(|media| media.gap_lengths.as_ref().map_or(0.0, |lengths| lengths.p95_ms)),
+        ),
+        Metric::FreezeRatio => largest(of_kind(report, false).map(|media| 100.0 * media.gap_ratio)),
+        Metric::SeenByAll => smallest(targets().flat_map(cells).map(|share| 100.0 * share)),
+    }
+}
+
+fn of_kind(report: &Report, audio: bool) -> impl Iterator<Item = &Media> {
+    let media = report.targets.iter().flat_map(|target| &target.media);
+    media.filter(move |media| (media.kind == "audio") == audio)
+}
+
+fn extra(report: &Report, pick: impl Fn(&Media) -> Option<f64>) -> Option<f64> {
+    let media = report.targets.iter().flat_map(|target| &target.media);
+    largest(media.filter_map(|media| Some(pick(media)? - media.nominal_delay_ms.unwrap_or(0.0))))
+}
+
+fn cells(target: &Target) -> impl Iterator<Item = f64> + '_ {
+    let matrix = &target.matrix;
+    matrix
+        .audio
+        .iter()
+        .chain(&matrix.video)
+        .flatten()
+        .copied()
+        .flatten()
+}
+
+fn largest(values: impl Iterator<Item = f64>) -> Option<f64> {
+    values.max_by(f64::total_cmp)
+}
+
+fn smallest(values: impl Iterator<Item = f64>) -> Option<f64> {
+    values.min_by(f64::total_cmp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::data::{Generator, Joins, Matrix, Run, SCHEMA};
+    use crate::scenario::named;
+
+    fn report(target: Target) -> Report {
+        Report {
+            schema: SCHEMA,
+            run: Run::default(),
+            targets: vec![target],
+            generator: Generator::default(),
+            thresholds: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_fails_and_the_worst_counts() {
+        let limits = named("smoke").unwrap().scenario().unwrap().thresholds;
+        let target = Target {
+            joins: Joins {
+                planned: 4,
+                succeeded: 4,
+                ..Joins::default()
+            },
+            matrix: Matrix {
+                names: vec!["a".to_owned(), "b".to_owned()],
+                audio: vec![vec![None, Some(1.0)], vec![Some(0.5), None]],
+                video: Vec::new(),
+            },
+            ..Target::default()
+        };
+        let judged = judge(&limits, &report(target));
+        let of = |name: &str| judged.iter().find(|threshold| threshold.name == name).unwrap();
+        assert!(of("joined").passed);
+        assert_eq!(
+            (of("seen_by_all").value, of("seen_by_all").passed),
+            (Some(50.0), false)
+        );
+        assert_eq!(
+            (of("extra_delay_p99").value, of("extra_delay_p99").passed),
+            (None, false)
+        );
+    }
+}

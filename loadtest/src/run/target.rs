@@ -1,0 +1,129 @@
+//! One server under test, ours or not, behind the few things a run does with it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::RunError;
+use crate::scenario::{FaultKind, Scenario};
+use crate::signalling::Endpoint;
+use crate::signalling::token::ApiKey;
+use crate::target::{Attached, Counters, Mesh, MeshSpec, NodeSpec, Sample};
+use crate::wan::{Between, LinkStats};
+
+/// Which server to test.
+#[derive(Clone, Debug)]
+pub enum TargetChoice {
+    /// A mesh of our own nodes, one per region.
+    Mesh {
+        /// The program `causeway`.
+        program: PathBuf,
+        /// Media threads of each node.
+        shards: Option<u16>,
+    },
+    /// A server that is there already; everybody connects to it.
+    Attached(Attached),
+}
+
+impl TargetChoice {
+    /// How tables call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Mesh { .. } => "causeway".to_owned(),
+            Self::Attached(attached) => attached.url.clone(),
+        }
+    }
+}
+
+/// It runs.
+pub(super) enum Running {
+    Mesh(Box<Mesh>),
+    Attached(Attached),
+}
+
+/// What can be seen of a server from outside at one moment.
+pub(super) struct Look {
+    pub(super) samples: Vec<Option<Sample>>,
+    pub(super) counters: Vec<Option<Counters>>,
+    pub(super) links: Vec<LinkStats>,
+}
+
+impl Running {
+    pub(super) fn start(choice: &TargetChoice, scenario: &Scenario, folder: &Path) -> Result<Self, RunError> {
+        match choice {
+            TargetChoice::Attached(_) if !scenario.faults.is_empty() => Err(RunError::NotOurs),
+            TargetChoice::Attached(attached) => Ok(Self::Attached(attached.clone())),
+            TargetChoice::Mesh { program, shards } => {
+                let nodes = scenario.regions.iter().map(|region| NodeSpec {
+                    name: region.name.clone(),
+                    region: region.title.clone(),
+                    latitude: region.latitude,
+                    longitude: region.longitude,
+                });
+                let both = |link: &crate::scenario::LinkSpec| {
+                    [
+                        ((link.a, link.b), link.properties.clone()),
+                        ((link.b, link.a), link.properties.clone()),
+                    ]
+                };
+                let spec = MeshSpec {
+                    program: program.clone(),
+                    nodes: nodes.collect(),
+                    links: scenario.links.iter().flat_map(both).collect::<BTreeMap<_, _>>(),
+                    shards: *shards,
+                    seed: scenario.seed,
+                };
+                Ok(Self::Mesh(Box::new(Mesh::start(&spec, folder)?)))
+            }
+        }
+    }
+
+    pub(super) fn api(&self) -> &ApiKey {
+        match self {
+            Self::Mesh(mesh) => mesh.api(),
+            Self::Attached(attached) => &attached.api,
+        }
+    }
+
+    /// Where people of each region connect.
+    pub(super) fn endpoints(&self, regions: usize) -> Result<Vec<Endpoint>, RunError> {
+        (0..regions)
+            .map(|region| match self {
+                Self::Mesh(mesh) => Ok(mesh.endpoint(region)?),
+                Self::Attached(attached) => Ok(attached.endpoint.clone()),
+            })
+            .collect()
+    }
+
+    pub(super) fn look(&self) -> Look {
+        match self {
+            Self::Mesh(mesh) => Look {
+                samples: mesh.samples(),
+                counters: mesh.counters(),
+                links: mesh.link_stats().unwrap_or_default(),
+            },
+            Self::Attached(_) => Look {
+                samples: Vec::new(),
+                counters: Vec::new(),
+                links: Vec::new(),
+            },
+        }
+    }
+
+    pub(super) fn cause(&mut self, fault: &FaultKind) -> Result<(), RunError> {
+        let Self::Mesh(mesh) = self else {
+            return Err(RunError::NotOurs);
+        };
+        match fault {
+            FaultKind::Kill(node) => mesh.kill(node)?,
+            FaultKind::Pause(node) => mesh.pause(node, true)?,
+            FaultKind::Resume(node) => mesh.pause(node, false)?,
+            FaultKind::Drain(node) => mesh.terminate(node)?,
+            FaultKind::Restart(node) => mesh.restart(node)?,
+            FaultKind::Cut(a, b) => mesh.cut(&Between::both(a, b))?,
+            FaultKind::Heal(a, b) => mesh.heal(&Between::both(a, b))?,
+            FaultKind::Degrade(a, b, change, _) => mesh.degrade(&Between::both(a, b), change.clone())?,
+        }
+        Ok(())
+    }
+}

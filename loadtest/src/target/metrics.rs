@@ -1,0 +1,91 @@
+//! Counters of a server in the text format of Prometheus, summed over their labels.
+
+use std::collections::BTreeMap;
+
+/// Names kept of one server; more are left out.
+const MOST_NAMES: usize = 2_048;
+
+/// Values by name, `_total` left off, labels summed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counters {
+    /// Sums.
+    pub values: BTreeMap<String, f64>,
+    /// Lines that could not be read.
+    pub unread: u64,
+}
+
+impl Counters {
+    /// Reads a whole page. Never fails: what does not fit is counted.
+    #[must_use]
+    pub fn parse(page: &str) -> Self {
+        let mut counters = Self::default();
+        for line in page.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let Some((name, value)) = read_line(line) else {
+                counters.unread += 1;
+                continue;
+            };
+            let name = name.strip_suffix("_total").unwrap_or(name);
+            if let Some(sum) = counters.values.get_mut(name) {
+                *sum += value;
+            } else if counters.values.len() < MOST_NAMES {
+                counters.values.insert(name.to_owned(), value);
+            } else {
+                counters.unread += 1;
+            }
+        }
+        counters
+    }
+
+    /// What has been counted since `earlier`; gauges come out as their change.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> BTreeMap<String, f64> {
+        let before = |name: &String| earlier.values.get(name).copied().unwrap_or(0.0);
+        self.values
+            .iter()
+            .map(|(name, value)| (name.clone(), value - before(name)))
+            .collect()
+    }
+}
+
+/// `name{labels} value [time]`.
+fn read_line(line: &str) -> Option<(&str, f64)> {
+    let (name, rest) = match line.split_once('{') {
+        // A label's text may hold anything, also braces and blanks; the value stands behind the last brace.
+        Some((name, rest)) => (name, rest.rsplit_once('}')?.1),
+        None => line.split_once(char::is_whitespace)?,
+    };
+    let value = rest.split_whitespace().next()?.parse().ok()?;
+    (!name.is_empty()).then_some((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn labels_are_summed_and_garbage_is_counted() {
+        let page =
+            "# HELP x y\nx_total{shard=\"0\"} 3\nx_total{shard=\"a} {b\"} 4 1700000000\ny 1.5\nnonsense\n";
+        let counters = Counters::parse(page);
+        assert_eq!(counters.values["x"], 7.0);
+        assert_eq!(counters.values["y"], 1.5);
+        assert_eq!(counters.unread, 1);
+        let later = Counters::parse("x_total 10\nz 2\n");
+        assert_eq!(
+            later.since(&counters),
+            BTreeMap::from([("x".to_owned(), 3.0), ("z".to_owned(), 2.0)])
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_never_a_panic(page in "\\PC{0,200}") {
+            let _ = Counters::parse(&page);
+        }
+    }
+}

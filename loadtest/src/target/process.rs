@@ -1,0 +1,165 @@
+//! A program under test in a process of its own, with its log; it never outlives us.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::TargetError;
+
+/// Time to end by itself after SIGTERM.
+const GRACE: Duration = Duration::from_secs(5);
+/// Lines of a log that an error repeats.
+const LAST_LINES: usize = 12;
+/// Between two looks at a process that should end.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A running program.
+#[derive(Debug)]
+pub(super) struct Program {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts `program`; both outputs go to `log`. Where util-linux's `setpriv` is there, the system ends the program
+    /// when this process dies in whatever way.
+    pub(super) fn start(
+        name: &str,
+        program: &Path,
+        arguments: &[&str],
+        log: &Path,
+    ) -> Result<Self, TargetError> {
+        let file = |source| TargetError::File {
+            path: log.to_owned(),
+            source,
+        };
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(file)?;
+        let errors = output.try_clone().map_err(file)?;
+        // Also said here because `setpriv` would only say it in the log.
+        fs::metadata(program).map_err(|source| not_started(program, source))?;
+        let mut command = match setpriv() {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "KILL"]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CAUSEWAY_")) {
+            command.env_remove(name);
+        }
+        let child = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .map_err(|source| not_started(program, source))?;
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+        })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Fails with the end of the log if the program has ended.
+    pub(super) fn must_run(&mut self) -> Result<(), TargetError> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(self.ended(status.to_string())),
+            Err(error) => Err(self.ended(error.to_string())),
+        }
+    }
+
+    pub(super) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    fn ended(&self, status: String) -> TargetError {
+        TargetError::Ended {
+            node: self.name.clone(),
+            status,
+            log: self.last_lines(),
+        }
+    }
+
+    /// The end of its log.
+    pub(super) fn last_lines(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> Result<(), TargetError> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));
+        kill(pid, signal).map_err(|error| TargetError::Signal {
+            node: self.name.clone(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&mut self) {
+        // It may have ended already; either way it is gone afterwards.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for its end, for at most `patience`.
+    pub(super) fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let until = Instant::now() + patience;
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            if Instant::now() >= until {
+                return None;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Asks it to end.
+    pub(super) fn ask_to_end(&self) {
+        let _ = self.signal(Signal::SIGCONT);
+        let _ = self.signal(Signal::SIGTERM);
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if !self.has_ended() {
+            self.ask_to_end();
+            if self.wait(GRACE).is_none() {
+                self.kill();
+            }
+        }
+    }
+}
+
+fn not_started(program: &Path, source: std::io::Error) -> TargetError {
+    TargetError::Program {
+        path: program.to_owned(),
+        source,
+    }
+}
+
+fn setpriv() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("setpriv"))
+        .find(|candidate| candidate.is_file())
+}

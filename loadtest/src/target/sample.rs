@@ -1,0 +1,86 @@
+//! What a process has cost so far, from `/proc`.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// A look at a process.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// When.
+    pub at: Instant,
+    /// CPU time of all its threads since they began.
+    pub cpu: Duration,
+    /// Memory in use, in bytes.
+    pub rss_bytes: u64,
+    /// The most it has ever had in use, in bytes.
+    pub peak_rss_bytes: u64,
+}
+
+/// What a process cost between two looks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// CPU time.
+    pub cpu: Duration,
+    /// Time by the clock.
+    pub wall: Duration,
+}
+
+impl Sample {
+    /// Looks at a process; `None` if it is gone.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let kib = |key: &str| -> Option<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        Some(Self {
+            at: Instant::now(),
+            cpu: cpu_of(pid)?,
+            rss_bytes: kib("VmRSS:")? * 1024,
+            peak_rss_bytes: kib("VmHWM:")? * 1024,
+        })
+    }
+
+    /// The cost since an earlier look.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Cost {
+        Cost {
+            cpu: self.cpu.saturating_sub(earlier.cpu),
+            wall: self.at.saturating_duration_since(earlier.at),
+        }
+    }
+}
+
+/// Nanoseconds by the scheduler, over all threads. Threads that have ended are missing, which a node's never do.
+fn cpu_of(pid: u32) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let ns = threads.flatten().filter_map(|thread| {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Some(Duration::from_nanos(ns.sum()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_costs_cpu_and_memory_is_there() {
+        let pid = std::process::id();
+        let before = Sample::of(pid).unwrap();
+        let mut sum = 0_u64;
+        while Sample::of(pid).unwrap().since(&before).cpu < Duration::from_millis(20) {
+            sum = (0..100_000).fold(sum, |sum, value| sum ^ (value * 7));
+        }
+        std::hint::black_box(sum);
+        let after = Sample::of(pid).unwrap();
+        assert!(after.rss_bytes > 100_000 && after.peak_rss_bytes >= before.rss_bytes);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_has_no_sample() {
+        assert_eq!(Sample::of(u32::MAX), None);
+    }
+}
