@@ -4,7 +4,8 @@
 # libx264 and libopus (Debian: ffmpeg) and python3; as root it installs what is missing.
 #
 #   loadtest/traces/generate.sh            writes the files beside this script
-#   loadtest/traces/generate.sh --verify   lets ffmpeg decode stamped frames (files that `loadtest trace` has written)
+#   loadtest/traces/generate.sh --verify   lets decoders read what receivers get, stamps and all (needs cargo too): no
+#                                          complaint is allowed, and each picture and sound must be that of the files here
 #
 # All loops are 4 s long and begin with their only keyframe. Layers of a camera share their frame times. Each file is IVF
 # (fourcc VP80, H264 or OPUS): VP8 frames as they are, H.264 access units in Annex B form, Opus packets behind one byte
@@ -17,16 +18,15 @@ if ! command -v ffmpeg >/dev/null || ! command -v python3 >/dev/null; then
     apt-get update -q && apt-get install -y -q ffmpeg python3
 fi
 
-if [ "${1:-}" = --verify ]; then
-    shift
-    for file in "$@"; do
-        ffmpeg -hide_banner -v error -xerror -i "$file" -f null - && echo "decodes: $file"
-    done
-    exit 0
-fi
-
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+
+if [ "${1:-}" = --verify ]; then
+    cargo run -q -p loadtest --example stamped_traces -- "$scratch"
+    python3 verify.py . "$scratch"
+    exit
+fi
+
 SECONDS_LONG=4
 quiet=(-hide_banner -v error -y)
 

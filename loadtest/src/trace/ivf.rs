@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::Trace;
+
 /// Frames of one file at most.
 const MOST_FRAMES: usize = 4_096;
 
@@ -70,11 +72,43 @@ pub(super) fn parse(file: &[u8]) -> Result<Ivf<'_>, TraceError> {
     })
 }
 
+/// A file of `frames` with the codec, the size and the frame rate of `trace`.
+#[must_use]
+pub fn write_ivf(trace: &Trace, frames: &[Vec<u8>]) -> Vec<u8> {
+    let (width, height) = trace.size();
+    let rate = trace.codec().clock_rate_hz() / trace.first().duration_ticks;
+    let mut file = Vec::new();
+    file.extend_from_slice(b"DKIF\0\0 \0");
+    file.extend_from_slice(&trace.codec().fourcc());
+    file.extend_from_slice(&width.to_le_bytes());
+    file.extend_from_slice(&height.to_le_bytes());
+    for field in [rate, 1, frames.len() as u32, 0] {
+        file.extend_from_slice(&field.to_le_bytes());
+    }
+    for (number, frame) in frames.iter().enumerate() {
+        file.extend_from_slice(&(frame.len() as u32).to_le_bytes());
+        file.extend_from_slice(&(number as u64).to_le_bytes());
+        file.extend_from_slice(frame);
+    }
+    file
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let trace = Trace::of(super::super::TraceKind::Screen);
+        let frames = [vec![1, 2, 3], Vec::new(), vec![4; 300]];
+        let file = write_ivf(trace, &frames);
+        let ivf = parse(&file).unwrap();
+        assert_eq!((ivf.fourcc, ivf.rate), (*b"VP80", 5));
+        assert_eq!((ivf.width, ivf.height), trace.size());
+        assert_eq!(ivf.frames, frames);
+    }
 
     proptest! {
         #[test]

@@ -3,6 +3,7 @@
 //! All pure: no clocks, no sockets, no encoders. The files are in `loadtest/traces`, made by the script there. Who sends
 //! what, and when, is [`crate::client`]'s business.
 
+mod depacketise;
 mod ivf;
 mod packets;
 mod replay;
@@ -12,7 +13,8 @@ mod tests;
 
 use std::sync::OnceLock;
 
-pub use ivf::TraceError;
+pub use depacketise::depacketise;
+pub use ivf::{TraceError, write_ivf};
 pub use packets::{FrameStart, inspect};
 pub use replay::{Played, Replay};
 pub use stamp::Stamp;
@@ -41,13 +43,18 @@ impl Codec {
         }
     }
 
-    fn of_fourcc(fourcc: [u8; 4]) -> Option<Self> {
-        match &fourcc {
-            b"VP80" => Some(Self::Vp8),
-            b"H264" => Some(Self::H264),
-            b"OPUS" => Some(Self::Opus),
-            _ => None,
+    const fn fourcc(self) -> [u8; 4] {
+        match self {
+            Self::Vp8 => *b"VP80",
+            Self::H264 => *b"H264",
+            Self::Opus => *b"OPUS",
         }
+    }
+
+    fn of_fourcc(fourcc: [u8; 4]) -> Option<Self> {
+        [Self::Vp8, Self::H264, Self::Opus]
+            .into_iter()
+            .find(|codec| codec.fourcc() == fourcc)
     }
 }
 
@@ -146,6 +153,9 @@ impl Trace {
         let ivf = ivf::parse(file)?;
         let codec = Codec::of_fourcc(ivf.fourcc).ok_or(TraceError::Container("an unknown codec"))?;
         let duration_ticks = codec.clock_rate_hz() / ivf.rate;
+        if duration_ticks == 0 {
+            return Err(TraceError::Container("a frame rate above its codec's clock"));
+        }
         let mut frames = Vec::with_capacity(ivf.frames.len());
         for (number, bytes) in ivf.frames.into_iter().enumerate() {
             let (audio, bytes) = match (codec, bytes.split_first()) {

@@ -8,15 +8,19 @@ use super::{Codec, MAX_PAYLOAD_BYTES, Stamp, TraceError};
 /// Descriptor of a VP8 payload with a 15-bit picture id (RFC 7741 section 4.2).
 const VP8_DESCRIPTOR_BYTES: usize = 4;
 /// FU indicator and header (RFC 6184 section 5.8).
-const FU_BYTES: usize = 2;
+pub(super) const FU_BYTES: usize = 2;
 const NAL_IDR: u8 = 5;
 const NAL_SPS: u8 = 7;
 const NAL_PPS: u8 = 8;
 const NAL_SLICE: u8 = 1;
+const NAL_DELIMITER: u8 = 9;
 const NAL_FILLER: u8 = 12;
-const NAL_STAP_A: u8 = 24;
-const NAL_FU_A: u8 = 28;
-const NAL_TYPE: u8 = 0x1f;
+pub(super) const NAL_STAP_A: u8 = 24;
+pub(super) const NAL_FU_A: u8 = 28;
+pub(super) const NAL_TYPE: u8 = 0x1f;
+/// Packets of one frame at most: far above any picture here, and few enough that the remainder of an equal division
+/// always has room for a stamp.
+const MOST_PACKETS: usize = 256;
 
 /// Payload templates, and whether they are a keyframe.
 pub(super) type Cut = (Vec<Box<[u8]>>, bool);
@@ -30,9 +34,13 @@ pub(super) fn cut(codec: Codec, frame: &[u8]) -> Result<Cut, &'static str> {
     }
 }
 
-/// Pieces of `total` bytes, equal but for the last, none longer than `most`.
-fn piece_bytes(total: usize, most: usize) -> usize {
-    total.div_ceil(total.div_ceil(most))
+/// Length of the pieces of `total` bytes, equal but for the last, none longer than `most`.
+fn piece_bytes(total: usize, most: usize) -> Result<usize, &'static str> {
+    let count = total.div_ceil(most).max(1);
+    if count > MOST_PACKETS {
+        return Err("a frame of more packets than any picture needs");
+    }
+    Ok(total.div_ceil(count))
 }
 
 /// RFC 7741: one partition, the stamp as bytes behind the last data partition, which the decoder never reaches.
@@ -40,7 +48,7 @@ fn vp8(frame: &[u8]) -> Result<Cut, &'static str> {
     let first = *frame.first().ok_or("an empty VP8 frame")?;
     let mut stamped = frame.to_vec();
     stamped.resize(frame.len() + Stamp::LEN, 0);
-    let size = piece_bytes(stamped.len(), MAX_PAYLOAD_BYTES - VP8_DESCRIPTOR_BYTES);
+    let size = piece_bytes(stamped.len(), MAX_PAYLOAD_BYTES - VP8_DESCRIPTOR_BYTES)?;
     let payloads = stamped.chunks(size).enumerate().map(|(index, piece)| {
         let start = if index == 0 { 0x10 } else { 0 };
         let mut payload = vec![0x80 | start, 0x80, 0x80, 0];
@@ -66,6 +74,10 @@ fn h264(unit: &[u8]) -> Result<Cut, &'static str> {
     let keyframe = slice[0] & NAL_TYPE == NAL_IDR;
     let mut payloads = Vec::new();
     if !parameters.is_empty() {
+        let bytes: usize = parameters.iter().map(|nal| 2 + nal.len()).sum();
+        if 1 + bytes > MAX_PAYLOAD_BYTES {
+            return Err("parameter sets too long for one payload");
+        }
         payloads.push(stap_a(&parameters));
     }
     let filler = [&[NAL_FILLER][..], &[0x80; Stamp::LEN]].concat();
@@ -73,9 +85,12 @@ fn h264(unit: &[u8]) -> Result<Cut, &'static str> {
         payloads.push(stap_a(&[slice, &filler]));
         return Ok((payloads, keyframe));
     }
-    let body = &slice[1..];
-    let size = piece_bytes(body.len(), MAX_PAYLOAD_BYTES - FU_BYTES);
+    let mut body = slice[1..].to_vec();
+    let size = piece_bytes(body.len(), MAX_PAYLOAD_BYTES - FU_BYTES)?;
     let count = body.len().div_ceil(size);
+    // The filler is already the one shorter packet a segmented send may end with, so the slice is made up to whole
+    // pieces: a byte stream may have zeros between NAL units (H.264 annex B, trailing_zero_8bits).
+    body.resize(count * size, 0);
     for (index, piece) in body.chunks(size).enumerate() {
         let start = if index == 0 { 0x80 } else { 0 };
         let end = if index + 1 == count { 0x40 } else { 0 };
@@ -142,7 +157,7 @@ pub(super) fn silence(payload: &[u8]) -> Box<[u8]> {
 /// What a payload says about the frame it belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FrameStart {
-    /// It begins a frame.
+    /// It begins a frame. Of H.264 several packets of one frame may: parameter sets, then the first slice.
     pub frame_start: bool,
     /// It belongs to the beginning of a keyframe.
     pub keyframe: bool,
@@ -162,42 +177,70 @@ pub fn inspect(codec: Codec, payload: &[u8]) -> FrameStart {
 }
 
 fn inspect_vp8(payload: &[u8]) -> Option<FrameStart> {
-    let first = *payload.first()?;
-    let mut at = 1;
-    if first & 0x80 != 0 {
-        let extension = *payload.get(1)?;
-        at = 2;
-        if extension & 0x80 != 0 {
-            at += if payload.get(at)? & 0x80 != 0 { 2 } else { 1 };
-        }
-        at += usize::from(extension & 0x40 != 0);
-        at += usize::from(extension & 0x30 != 0);
-    }
-    let frame_start = first & 0x1f == 0x10;
-    let keyframe = frame_start && payload.get(at)? & 1 == 0;
+    // S and partition 0; the bit between them is reserved and says nothing.
+    let frame_start = payload.first()? & 0x17 == 0x10;
+    let keyframe = frame_start && payload.get(vp8_descriptor_bytes(payload)?)? & 1 == 0;
     Some(FrameStart {
         frame_start,
         keyframe,
     })
 }
 
+/// Length of a VP8 payload descriptor in any of its forms (RFC 7741 section 4.2); `None` where it is cut off.
+pub(super) fn vp8_descriptor_bytes(payload: &[u8]) -> Option<usize> {
+    if payload.first()? & 0x80 == 0 {
+        return Some(1);
+    }
+    let extension = *payload.get(1)?;
+    let mut bytes = 2;
+    if extension & 0x80 != 0 {
+        bytes += if payload.get(bytes)? & 0x80 != 0 { 2 } else { 1 };
+    }
+    bytes += usize::from(extension & 0x40 != 0);
+    bytes += usize::from(extension & 0x30 != 0);
+    Some(bytes)
+}
+
 fn inspect_h264(payload: &[u8]) -> Option<FrameStart> {
-    let kind = payload.first()? & NAL_TYPE;
-    let kinds = match kind {
+    let (first, behind) = payload.split_first()?;
+    match first & NAL_TYPE {
         NAL_FU_A => {
-            let header = *payload.get(1)?;
-            if header & 0x80 == 0 {
-                return None;
-            }
-            header & NAL_TYPE
+            let (header, behind) = behind.split_first()?;
+            (header & 0x80 != 0).then(|| inspect_nal(header & NAL_TYPE, behind))
         }
-        NAL_STAP_A => payload.get(3)? & NAL_TYPE,
-        other => other,
+        NAL_STAP_A => Some(inspect_stap_a(behind)),
+        kind => Some(inspect_nal(kind, behind)),
+    }
+}
+
+/// Any of the NAL units of a STAP-A may say it: parameter sets can stand behind a delimiter.
+fn inspect_stap_a(mut rest: &[u8]) -> FrameStart {
+    let mut found = FrameStart::default();
+    while let Some((len, behind)) = rest.split_first_chunk() {
+        let Some((nal, behind)) = behind.split_at_checked(usize::from(u16::from_be_bytes(*len))) else {
+            break;
+        };
+        if let Some((header, body)) = nal.split_first() {
+            let nal = inspect_nal(header & NAL_TYPE, body);
+            found.frame_start |= nal.frame_start;
+            found.keyframe |= nal.keyframe;
+        }
+        rest = behind;
+    }
+    found
+}
+
+/// A slice begins a picture if its first number, the address of its first macroblock, is 0: a one in Exp-Golomb code.
+fn inspect_nal(kind: u8, body: &[u8]) -> FrameStart {
+    let frame_start = match kind {
+        NAL_SLICE | NAL_IDR => body.first().is_some_and(|byte| byte & 0x80 != 0),
+        NAL_SPS | NAL_DELIMITER => true,
+        _ => false,
     };
-    Some(FrameStart {
-        frame_start: matches!(kinds, NAL_SLICE | NAL_IDR | NAL_SPS),
-        keyframe: matches!(kinds, NAL_IDR | NAL_SPS),
-    })
+    FrameStart {
+        frame_start,
+        keyframe: frame_start && matches!(kind, NAL_IDR | NAL_SPS),
+    }
 }
 
 /// Frame `number` cut, with the place of what is wrong.

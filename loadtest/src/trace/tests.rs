@@ -76,50 +76,11 @@ fn pictures_have_one_keyframe_and_equal_payloads() {
             // The parameter sets of H.264 go before in a packet of their own.
             let skip = usize::from(trace.codec() == Codec::H264 && frame.keyframe);
             let (last, equal) = sizes[skip..].split_last().unwrap();
-            assert!(
-                equal
-                    .iter()
-                    .all(|size| *size == equal[0] || trace.codec() == Codec::H264),
-                "{sizes:?}"
-            );
+            assert!(equal.iter().all(|size| *size == equal[0]), "{kind:?}: {sizes:?}");
             assert!(sizes.iter().all(|size| *size <= MAX_PAYLOAD_BYTES));
             assert!(equal.is_empty() || *last <= equal[0]);
         }
     }
-}
-
-/// What a receiver makes of the payloads: the frame as the decoder gets it.
-fn depacketise(codec: Codec, payloads: &[Vec<u8>]) -> Vec<u8> {
-    let mut frame = Vec::new();
-    for payload in payloads {
-        match codec {
-            Codec::Vp8 => frame.extend_from_slice(&payload[4..]),
-            Codec::Opus => frame.extend_from_slice(payload),
-            Codec::H264 => match payload[0] & 0x1f {
-                24 => {
-                    let mut rest = &payload[1..];
-                    while let Some((len, behind)) = rest.split_first_chunk() {
-                        let (nal, behind) = behind.split_at(usize::from(u16::from_be_bytes(*len)));
-                        frame.extend_from_slice(&[0, 0, 0, 1]);
-                        frame.extend_from_slice(nal);
-                        rest = behind;
-                    }
-                }
-                28 => {
-                    if payload[1] & 0x80 != 0 {
-                        frame.extend_from_slice(&[0, 0, 0, 1]);
-                        frame.push(payload[0] & 0x60 | payload[1] & 0x1f);
-                    }
-                    frame.extend_from_slice(&payload[2..]);
-                }
-                _ => {
-                    frame.extend_from_slice(&[0, 0, 0, 1]);
-                    frame.extend_from_slice(payload);
-                }
-            },
-        }
-    }
-    frame
 }
 
 #[test]
@@ -140,7 +101,7 @@ fn the_stamp_is_in_the_last_packet_and_at_the_end_of_the_frame() {
             assert!(before.iter().all(|payload| Stamp::read(payload).is_none()));
             let codec = Trace::of(kind).codec();
             assert_eq!(
-                Stamp::read(&depacketise(codec, &payloads)),
+                depacketise(codec, payloads.iter().map(Vec::as_slice)).and_then(|frame| Stamp::read(&frame)),
                 Some(STAMP),
                 "{kind:?}"
             );
@@ -172,6 +133,7 @@ fn descriptors_of_other_forms_are_understood() {
     for (payload, keyframe) in [
         (&[0x10, key][..], true),
         (&[0x10, delta][..], false),
+        (&[0x18, key], true),
         (&[0x90, 0x80, 0x05, key], true),
         (&[0x90, 0xe0, 0x80, 0x05, 0x07, 0x20, key], true),
         (&[0x90, 0xf0, 0x80, 0x05, 0x07, 0x20, delta], false),
@@ -185,6 +147,50 @@ fn descriptors_of_other_forms_are_understood() {
         !inspect(Codec::Vp8, &[0x11, key]).frame_start,
         "another partition"
     );
+}
+
+#[test]
+fn forms_of_h264_of_other_senders_are_understood() {
+    let found = |payload: &[u8]| {
+        let found = inspect(Codec::H264, payload);
+        (found.frame_start, found.keyframe)
+    };
+    let (first, later) = (0x88, 0x40);
+    assert_eq!(found(&[0x65, first]), (true, true));
+    assert_eq!(found(&[0x41, 0x9a]), (true, false));
+    assert_eq!(
+        found(&[0x65, later]),
+        (false, false),
+        "the second slice of a picture"
+    );
+    assert_eq!(found(&[0x7c, 0x85, first]), (true, true));
+    assert_eq!(found(&[0x7c, 0x85, later]), (false, false));
+    assert_eq!(
+        found(&[0x7c, 0x05, first]),
+        (false, false),
+        "the middle of a slice"
+    );
+    assert_eq!(found(&[0x09, 0x10]), (true, false), "a delimiter");
+    assert_eq!(found(&[0x78, 0, 2, 0x09, 0x10, 0, 2, 0x67, 0x42]), (true, true));
+    assert_eq!(found(&[0x78, 0, 2, 0x0c, 0x80]), (false, false), "filler");
+    assert_eq!(found(&[0x78, 0, 9, 0x67, 0x42]), (false, false), "cut off");
+}
+
+#[test]
+fn frames_that_cannot_be_packets_are_refused() {
+    assert!(packets::cut(Codec::Vp8, &vec![0; 400_000]).is_err());
+    let unit = |parameters: usize, slice: usize| {
+        let mut unit = [&[0, 0, 1, 0x67][..], &vec![0xff; parameters]].concat();
+        unit.extend_from_slice(&[0, 0, 1, 0x65]);
+        unit.resize(unit.len() + slice, 0xff);
+        packets::cut(Codec::H264, &unit)
+    };
+    assert!(unit(10, 200_000).is_ok());
+    assert!(unit(10, 400_000).is_err());
+    assert!(unit(2_000, 100).is_err());
+    let mut fast = write_ivf(Trace::of(camera(Codec::Vp8, 0)), &[vec![0; 10]]);
+    fast[16..20].copy_from_slice(&100_000_u32.to_le_bytes());
+    assert!(matches!(Trace::parse(&fast), Err(TraceError::Container(_))));
 }
 
 #[test]
@@ -218,11 +224,29 @@ proptest! {
         for codec in [Codec::Vp8, Codec::H264, Codec::Opus] {
             let _ = inspect(codec, &bytes);
             let _ = packets::cut(codec, &bytes);
+            let _ = depacketise(codec, [&bytes[..]]);
         }
     }
 
     #[test]
-    fn any_size_of_picture_is_cut_into_equal_payloads(size in 1_usize..20_000) {
+    fn any_size_of_slice_is_cut_into_equal_payloads(size in 1_usize..20_000) {
+        let slice = [&[0x61][..], &vec![0xff; size]].concat();
+        let (payloads, _) = packets::cut(Codec::H264, &[&[0, 0, 0, 1], &slice[..]].concat()).unwrap();
+        let (last, equal) = payloads.split_last().unwrap();
+        prop_assert!(equal.iter().all(|payload| payload.len() == equal[0].len()));
+        prop_assert!(equal.is_empty() || last.len() <= equal[0].len());
+        prop_assert!(payloads.iter().all(|payload| payload.len() <= MAX_PAYLOAD_BYTES));
+        let unit = depacketise(Codec::H264, payloads.iter().map(|payload| &payload[..])).unwrap();
+        let (got, behind) = unit[4..].split_at(slice.len());
+        prop_assert_eq!(got, &slice[..]);
+        let filler = [&[0, 0, 0, 1, 0x0c][..], &[0x80; Stamp::LEN]].concat();
+        let (zeros, got) = behind.split_at(behind.len() - filler.len());
+        prop_assert_eq!(got, filler);
+        prop_assert!(zeros.iter().all(|byte| *byte == 0) && zeros.len() < payloads.len());
+    }
+
+    #[test]
+    fn any_size_of_picture_is_cut_into_equal_payloads(size in 1_usize..250_000) {
         let frame = vec![0; size];
         let (payloads, _) = packets::cut(Codec::Vp8, &frame).unwrap();
         let (last, equal) = payloads.split_last().unwrap();
