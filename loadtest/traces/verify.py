@@ -68,7 +68,7 @@ def verify(original, stamped, codec):
         if len(loop) != len(frames) or len(got) != 2 * len(loop) + PART_FRAMES:
             sys.exit(f"verify: {decoder} made {len(loop)} and {len(got)} frames of the {len(frames)} of {original.name}")
         compared = len(loop) if codec == "opus" else len(got)
-        if got[:compared] != (loop + loop[:PART_FRAMES] + loop)[:compared]:
+        if got[:compared] != (loop + (2 * loop)[:PART_FRAMES] + loop)[:compared]:
             sys.exit(f"verify: {decoder} sees something else in {stamped.name} than in the trace")
         print(f"{stamped.name}: {decoder} decodes {len(got)} frames, {compared} compared and equal")
 
