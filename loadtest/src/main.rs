@@ -16,6 +16,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Subcommands {
+    /// Run a scenario and report delay, loss, gaps and cost.
+    Run(commands::run::Arguments),
     /// Write a picture and a tone that say who sends them.
     Signal(commands::signal::Arguments),
     /// Emulate the long-distance links between nodes on this machine.
@@ -26,6 +28,7 @@ enum Subcommands {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Subcommands::Run(arguments) => commands::run::run(&arguments),
         Subcommands::Signal(arguments) => commands::signal::run(&arguments),
         Subcommands::Wan(arguments) => commands::wan::run(&arguments),
         Subcommands::WanAccuracy(arguments) => commands::wan_accuracy::run(&arguments),

@@ -66,7 +66,7 @@ impl Room {
             .recv()
             .unwrap()
             .into_iter()
-            .map(|sent| sent.0)
+            .map(|sent| sent.key)
             .collect();
         sending.sort();
         let results = self.worker.finish(Arc::new(sending)).recv().unwrap();

@@ -97,7 +97,9 @@ fn read(path: &Path) -> Map<String, Value> {
     }
 }
 
-fn machine() -> String {
+/// Cores and processor of this machine.
+#[must_use]
+pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info
@@ -111,7 +113,9 @@ fn machine() -> String {
     format!("{cores} x {model}")
 }
 
-fn commit() -> Option<String> {
+/// Short id of the commit the working folder is at; `None` outside of a repository.
+#[must_use]
+pub fn commit() -> Option<String> {
     let output = Command::new("git")
         .args(["rev-parse", "--short", "HEAD"])
         .output()

@@ -1,6 +1,8 @@
 //! One file per subcommand: its arguments, and the files, signals and output around the library's work.
 
+pub(crate) mod run;
 pub(crate) mod signal;
+mod signals;
 pub(crate) mod wan;
 pub(crate) mod wan_accuracy;
 mod wan_summary;
@@ -10,6 +12,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use loadtest::run::RunError;
 use loadtest::wan::{ConfigError, NamespacesError, WanError};
 use thiserror::Error;
 
@@ -34,8 +37,13 @@ pub(crate) enum CommandError {
     /// Bad input or an impossible request of any command: ends with [`REFUSED`].
     #[error(transparent)]
     Refused(Box<dyn Error + Send + Sync>),
+    #[error(transparent)]
+    Run(RunError),
     #[error("the system refused to deliver signals: {0}")]
-    Signals(nix::Error),
+    Signals(io::Error),
+    /// A scenario's limit was broken; the summary says which.
+    #[error("a limit of the scenario does not hold")]
+    Thresholds,
     #[error(transparent)]
     Wan(#[from] WanError),
 }
@@ -53,7 +61,7 @@ impl CommandError {
                 _ => FAILED,
             },
             Self::Wan(error) => of_emulator(error),
-            Self::Output(_) | Self::Signals(_) => FAILED,
+            Self::Output(_) | Self::Run(_) | Self::Signals(_) | Self::Thresholds => FAILED,
         };
         ExitCode::from(code)
     }

@@ -13,11 +13,10 @@ use loadtest::wan::{
     CaptureTo, Namespaces, NamespacesConfig, Relay, WanConfig, WanError, WanFile, WanHandle, units,
 };
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
 
-use super::CommandError;
 use super::wan_summary::summarise;
+use super::{CommandError, signals};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -35,7 +34,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let file = read_config(&arguments.config)?;
     // Before anything is made: what a signal would leave behind must be removed.
-    let signals = block_end_signals().map_err(CommandError::Signals)?;
+    let signals = signals::block_end_signals().map_err(CommandError::Signals)?;
     match file {
         WanFile::Relay(config) => run_relay(&config, arguments, signals),
         WanFile::Namespaces { config, fallback } => match (Namespaces::possible(), fallback) {
@@ -127,17 +126,6 @@ fn read_config(path: &Path) -> Result<WanFile, CommandError> {
     })
 }
 
-/// Keeps SIGINT, SIGTERM and SIGHUP (a terminal that closes) from ending the process, in this thread and those it starts, and reports them
-/// instead.
-fn block_end_signals() -> nix::Result<SignalFd> {
-    let mut ending = SigSet::empty();
-    ending.add(Signal::SIGHUP);
-    ending.add(Signal::SIGINT);
-    ending.add(Signal::SIGTERM);
-    ending.thread_block()?;
-    SignalFd::new(&ending)
-}
-
 fn stop_on_signal(signals: &SignalFd, handle: &WanHandle) {
     // Any other failure also ends the emulator: without signals nobody could.
     while let Err(nix::Error::EINTR) = signals.read_signal() {}
@@ -155,7 +143,7 @@ fn wait_for_signal(namespaces: &Namespaces, signals: &SignalFd) -> Result<(), Co
         match poll(&mut descriptors, LOOK_EVERY_MS) {
             Ok(0) | Err(nix::Error::EINTR) => {}
             Ok(_) => return Ok(()),
-            Err(error) => return Err(CommandError::Signals(error)),
+            Err(error) => return Err(CommandError::Signals(error.into())),
         }
     }
     Ok(())

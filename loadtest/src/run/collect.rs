@@ -13,7 +13,7 @@ use crate::report::data::{
     Fault, FaultGap, Generator, Joins, Link, Matrix, Media, Node, Packets, Second, Target,
 };
 use crate::scenario::{Plan, Planned, Role, Scenario};
-use crate::worker::{Figures, PairKey, PairTally, microseconds};
+use crate::worker::{Figures, PairKey, PairTally, SentSoFar, microseconds};
 
 /// Frames a second may be under way when counting ends, and are not missed.
 const IN_FLIGHT: Duration = Duration::from_secs(1);
@@ -75,16 +75,16 @@ impl<'p> Expected<'p> {
         let from: BTreeMap<LegKey, u32> = outcome
             .sent_from
             .iter()
-            .map(|(key, sequence, _)| (*key, *sequence))
+            .map(|sent| (sent.key, sent.sequence))
             .collect();
         let mut sent = BTreeMap::new();
         let mut renumbered = BTreeSet::new();
-        for (key, until, _) in &outcome.sent_until {
+        for SentSoFar { key, sequence, .. } in &outcome.sent_until {
             let begun = from.get(key).copied().unwrap_or(0);
-            if *until < begun {
+            if *sequence < begun {
                 renumbered.insert(key.sender);
             }
-            sent.insert(*key, until.saturating_sub(begun));
+            sent.insert(*key, sequence.saturating_sub(begun));
         }
         let mut by_room: BTreeMap<&str, Vec<&Planned>> = BTreeMap::new();
         for planned in &plan.participants {

@@ -13,7 +13,7 @@ use crate::client::{Identity, LegKey, Setup, Source};
 use crate::scenario::{Plan, Planned, Scenario, What};
 use crate::signalling::Endpoint;
 use crate::signalling::token::{Pass, mint};
-use crate::worker::{Fact, Order, Outcome, Results, Roster, Worker};
+use crate::worker::{Fact, Order, Outcome, Results, Roster, SentSoFar, Worker};
 
 /// Longest wait of the loop, so that a stop is seen soon.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
@@ -31,8 +31,8 @@ pub(super) struct OutcomeOfRun {
     pub(super) before: Look,
     pub(super) from: Look,
     pub(super) until: Look,
-    pub(super) sent_from: Vec<(LegKey, u32, bool)>,
-    pub(super) sent_until: Vec<(LegKey, u32, bool)>,
+    pub(super) sent_from: Vec<SentSoFar>,
+    pub(super) sent_until: Vec<SentSoFar>,
     pub(super) results: Vec<Results>,
     pub(super) people: People,
     /// People in, at the end of each second.
@@ -120,8 +120,8 @@ struct Measured {
     times: (Instant, Instant),
     from: Look,
     until: Look,
-    sent_from: Vec<(LegKey, u32, bool)>,
-    sent_until: Vec<(LegKey, u32, bool)>,
+    sent_from: Vec<SentSoFar>,
+    sent_until: Vec<SentSoFar>,
     results: Vec<Results>,
 }
 
@@ -133,7 +133,7 @@ impl Driver<'_> {
     /// Follows the whole list.
     fn follow(&mut self, name: &str, tell: &mut dyn FnMut(&Progress)) -> Result<Measured, RunError> {
         let plan = self.plan;
-        let mut begun: Option<(Instant, Look, Vec<(LegKey, u32, bool)>)> = None;
+        let mut begun: Option<(Instant, Look, Vec<SentSoFar>)> = None;
         for event in &plan.events {
             self.wait_until(self.start + event.at, name, tell)?;
             match &event.what {
@@ -167,8 +167,8 @@ impl Driver<'_> {
         let sent_until = self.sent()?;
         let mut sending: Vec<LegKey> = sent_until
             .iter()
-            .filter(|sent| sent.2)
-            .map(|sent| sent.0)
+            .filter(|sent| sent.sending)
+            .map(|sent| sent.key)
             .collect();
         sending.sort();
         let sending = Arc::new(sending);
@@ -197,7 +197,7 @@ impl Driver<'_> {
         &self.workers[id as usize % self.workers.len()]
     }
 
-    fn sent(&self) -> Result<Vec<(LegKey, u32, bool)>, RunError> {
+    fn sent(&self) -> Result<Vec<SentSoFar>, RunError> {
         let mut all = Vec::new();
         for worker in &self.workers {
             let reply = worker.sent();

@@ -87,6 +87,17 @@ pub enum Fact {
     },
 }
 
+/// How far a source has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentSoFar {
+    /// Which.
+    pub key: LegKey,
+    /// Number of its newest frame.
+    pub sequence: u32,
+    /// Whether it is being sent now.
+    pub sending: bool,
+}
+
 /// Everything measured of one participant.
 #[derive(Clone, Debug)]
 pub struct Figures {
@@ -150,7 +161,7 @@ enum Command {
         active: bool,
     },
     Restart,
-    Sent(Sender<Vec<(LegKey, u32, bool)>>),
+    Sent(Sender<Vec<SentSoFar>>),
     Finish {
         sending: Arc<Vec<LegKey>>,
         results: Sender<Results>,
@@ -215,7 +226,7 @@ impl Worker {
 
     /// Number of the newest frame of each source now, and whether it is being sent.
     #[must_use]
-    pub fn sent(&self) -> Receiver<Vec<(LegKey, u32, bool)>> {
+    pub fn sent(&self) -> Receiver<Vec<SentSoFar>> {
         let (sender, receiver) = channel();
         self.tell(Command::Sent(sender));
         receiver

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::layout::{Layout, wanted_layer};
 use super::socket::{MediaSocket, ReadBuffer, SocketCounters};
-use super::{Fact, Figures, Outcome};
+use super::{Fact, Figures, Outcome, SentSoFar};
 use crate::client::{self, Client, ClientError, Identity, LegKey, Now, Setup, Shown, Source};
 use crate::sdp::{Answer, Offer, OfferSection};
 use crate::signalling::{
@@ -254,14 +254,18 @@ impl Participant {
     }
 
     /// Number of the newest frame of each source, for what a receiver should have got.
-    pub(super) fn sent(&self) -> impl Iterator<Item = (LegKey, u32, bool)> + '_ {
+    pub(super) fn sent(&self) -> impl Iterator<Item = SentSoFar> + '_ {
         self.order.setup.sources.iter().filter_map(|source| {
             let (sequence, active) = self.client.sent(source.source)?;
             let key = LegKey {
                 sender: self.id(),
                 source: source.source.number(),
             };
-            Some((key, sequence, active && self.connected && !self.over))
+            Some(SentSoFar {
+                key,
+                sequence,
+                sending: active && self.connected && !self.over,
+            })
         })
     }
 

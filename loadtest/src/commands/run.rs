@@ -1,0 +1,267 @@
+//! `loadtest run`: a scenario against our own mesh or a server that is there already.
+
+use std::fs;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use clap::Args;
+use loadtest::bench::report::{commit, machine};
+use loadtest::report::data::{Report, Run};
+use loadtest::run::{self, Options, Progress, RunError, TargetChoice};
+use loadtest::scenario::{Scenario, named};
+use loadtest::signalling::token::ApiKey;
+use loadtest::target::Attached;
+
+use super::{CommandError, signals};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// A built-in scenario (see `loadtest scenario list`) or a TOML file.
+    scenario: String,
+    /// Changes a value of the scenario: duration=30s, warm_up=5s, seed=7, rooms=2, scale=0.5.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The program `causeway`; a mesh with one node per region is started from it.
+    #[arg(long, default_value = "target/release/causeway", conflicts_with = "url")]
+    causeway: PathBuf,
+    /// Media threads of each node.
+    #[arg(long, conflicts_with = "url")]
+    shards: Option<u16>,
+    /// A server that is there already; everybody connects to it.
+    #[arg(long, requires = "api_key", requires = "api_secret")]
+    url: Option<String>,
+    /// Its API key.
+    #[arg(long, requires = "url")]
+    api_key: Option<String>,
+    /// Its API secret.
+    #[arg(long, requires = "url", env = "LOADTEST_API_SECRET", hide_env_values = true)]
+    api_secret: Option<String>,
+    /// Threads that run clients.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
+    workers: u64,
+    /// Of the packets inside of frames, one in so many is opened and authenticated; frames' ends and all audio always are.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    open_one_in: u32,
+    /// Folder for report.json and the logs of nodes.
+    #[arg(long, default_value = "target/loadtest")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
+    let scenario = scenario_of(&arguments.scenario, &arguments.set)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    signals::on_end(move || flag.store(true, Ordering::Relaxed))?;
+    let target = target_of(arguments)?;
+    let options = Options {
+        scenario,
+        targets: vec![target],
+        workers: arguments.workers as usize,
+        open_one_in: arguments.open_one_in,
+        folder: arguments.out.join(format!("nodes-{}", std::process::id())),
+        stop,
+    };
+    let terminal = io::stdout().is_terminal();
+    let report = run::run(&options, about(), &mut |progress| show(progress, terminal)).map_err(refused)?;
+    let path = arguments.out.join("report.json");
+    write_report(&path, &report)?;
+    summarise(&report, &path)?;
+    if report.thresholds.iter().all(|threshold| threshold.passed) {
+        Ok(())
+    } else {
+        Err(CommandError::Thresholds)
+    }
+}
+
+/// A built-in scenario or a file, with the changes of `--set`.
+pub(crate) fn scenario_of(name: &str, changes: &[String]) -> Result<Scenario, CommandError> {
+    let refuse = |text: String| CommandError::Refused(text.into());
+    let path = Path::new(name);
+    let mut scenario = if path.extension().is_some() || path.is_file() {
+        let text = fs::read_to_string(path).map_err(|source| CommandError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        Scenario::from_toml(&text).map_err(|error| refuse(format!("{name}: {error}")))?
+    } else {
+        let builtin = named(name).map_err(|error| refuse(error.to_string()))?;
+        builtin.scenario().map_err(|error| refuse(error.to_string()))?
+    };
+    for change in changes {
+        let (key, value) = change
+            .split_once('=')
+            .ok_or_else(|| refuse(format!("--set {change}: write KEY=VALUE")))?;
+        scenario
+            .set(key, value)
+            .map_err(|error| refuse(error.to_string()))?;
+    }
+    Ok(scenario)
+}
+
+fn target_of(arguments: &Arguments) -> Result<TargetChoice, CommandError> {
+    let (Some(url), Some(key), Some(secret)) = (&arguments.url, &arguments.api_key, &arguments.api_secret)
+    else {
+        return Ok(TargetChoice::Mesh {
+            program: arguments.causeway.clone(),
+            shards: arguments.shards,
+        });
+    };
+    let api = ApiKey {
+        key: key.clone(),
+        secret: secret.clone(),
+    };
+    let attached = Attached::check(url, api).map_err(|error| CommandError::Refused(Box::new(error)))?;
+    Ok(TargetChoice::Attached(attached))
+}
+
+/// What cannot be had is told apart from what went wrong.
+fn refused(error: RunError) -> CommandError {
+    match error {
+        RunError::Stopped | RunError::WorkerGone => CommandError::Run(error),
+        other => CommandError::Refused(Box::new(other)),
+    }
+}
+
+fn about() -> Run {
+    let load = fs::read_to_string("/proc/loadavg").ok();
+    let load_average = load.and_then(|text| text.split(' ').next()?.parse().ok());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut warnings = Vec::new();
+    if load_average.is_some_and(|load: f64| load > cores as f64 * 0.5) {
+        warnings.push("the machine was busy with something else when the run began".to_owned());
+    }
+    if cfg!(debug_assertions) {
+        warnings.push("the generator is a debug build: its own cost is higher than need be".to_owned());
+    }
+    Run {
+        started_at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        commit: commit(),
+        machine: machine(),
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        load_average,
+        warnings,
+        ..Run::default()
+    }
+}
+
+/// One line that is written over again on a terminal; elsewhere a line every five seconds and for every piece of news.
+fn show(progress: &Progress, terminal: bool) {
+    let line = format!(
+        "{} {:>4.0} of {:.0} s   {} in   {} failed",
+        progress.target,
+        progress.at.as_secs_f64(),
+        progress.of.as_secs_f64(),
+        progress.participants,
+        progress.failed,
+    );
+    let mut out = io::stdout().lock();
+    // A reader that has gone away is no reason to end the run.
+    let _ = if terminal {
+        let news: String = progress
+            .news
+            .iter()
+            .map(|news| format!("\r\x1b[K  {news}\n"))
+            .collect();
+        write!(out, "{news}\r\x1b[K{line}").and_then(|()| out.flush())
+    } else if progress.at.as_secs().is_multiple_of(5) || !progress.news.is_empty() {
+        let news: String = progress.news.iter().map(|news| format!("\n  {news}")).collect();
+        writeln!(out, "{line}{news}")
+    } else {
+        Ok(())
+    };
+}
+
+fn write_report(path: &Path, report: &Report) -> Result<(), CommandError> {
+    let file = |source| CommandError::File {
+        path: path.to_owned(),
+        source,
+    };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(file)?;
+    }
+    let text =
+        serde_json::to_string_pretty(report).map_err(|error| CommandError::Refused(Box::new(error)))?;
+    fs::write(path, text + "\n").map_err(file)
+}
+
+fn summarise(report: &Report, path: &Path) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out)?;
+    for target in &report.targets {
+        let joins = &target.joins;
+        writeln!(
+            out,
+            "{}: {} of {} joined",
+            target.name, joins.succeeded, joins.planned
+        )?;
+        for (reason, count) in &joins.failures {
+            writeln!(out, "  {count} x {reason}")?;
+        }
+        for media in &target.media {
+            let delay = media.delay.as_ref().map_or_else(String::new, |delay| {
+                format!("p50 {:.1} ms, p99 {:.1} ms", delay.p50_ms, delay.p99_ms)
+            });
+            let came = 100.0 * media.frames as f64 / media.frames_expected.max(1) as f64;
+            writeln!(
+                out,
+                "  {} > {} {:<6} {delay}, {came:.2} % of frames, {} gaps",
+                media.from, media.to, media.kind, media.gaps
+            )?;
+        }
+        for node in &target.nodes {
+            let cpu = node
+                .cpu_share
+                .map_or_else(String::new, |share| format!("{:.0} % of a core", share * 100.0));
+            let each = node
+                .cpu_ns_per_forwarded_packet
+                .map_or_else(String::new, |ns| format!(", {ns:.0} ns a packet"));
+            writeln!(out, "  node {}: {} in, {cpu}{each}", node.name, node.participants)?;
+        }
+        for fault in &target.faults {
+            let of = |gap: &Option<loadtest::report::Distribution>| {
+                gap.as_ref().map_or_else(
+                    || "none".to_owned(),
+                    |gap| format!("p50 {:.0}, worst {:.0} ms", gap.p50_ms, gap.max_ms),
+                )
+            };
+            writeln!(
+                out,
+                "  {:.0} s {}: audio gaps {}, video gaps {}",
+                fault.at_s,
+                fault.what,
+                of(&fault.audio_gap),
+                of(&fault.video_gap)
+            )?;
+        }
+    }
+    let generator = &report.generator;
+    writeln!(
+        out,
+        "generator: {:.0} % of a core for {:.0} packets a second{}",
+        generator.cpu_share * 100.0,
+        generator.packets_per_s,
+        generator
+            .own_delay
+            .as_ref()
+            .map_or_else(String::new, |delay| format!(
+                ", own delay p99 {:.2} ms",
+                delay.p99_ms
+            )),
+    )?;
+    for threshold in &report.thresholds {
+        let word = if threshold.passed { "passed" } else { "FAILED" };
+        let value = threshold.value.map_or_else(
+            || "not measured".to_owned(),
+            |value| format!("{value:.2} {}", threshold.unit),
+        );
+        writeln!(
+            out,
+            "{word}: {} {value} (limit {})",
+            threshold.name, threshold.limit
+        )?;
+    }
+    writeln!(out, "written to {}", path.display())
+}
