@@ -341,6 +341,11 @@ impl Client {
         self.receiver.restart();
     }
 
+    /// What of a picture does not come is not missed while it is hidden.
+    pub fn set_hidden(&mut self, now: Instant, key: LegKey, hidden: bool) {
+        self.receiver.set_hidden(now, key, hidden);
+    }
+
     /// Ends the measurement: legs whose sender still sends get their last gap.
     pub fn end_figures(&mut self, now: Instant, still_sending: &dyn Fn(LegKey) -> bool) {
         self.receiver.end(now, still_sending);

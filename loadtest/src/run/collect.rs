@@ -62,12 +62,14 @@ pub(super) fn collect(scenario: &Scenario, plan: &Plan, outcome: OutcomeOfRun) -
 /// What should have come, by the plan and by what senders say they sent.
 struct Expected<'p> {
     measured_s: f64,
-    /// Frames each source sent in the measurement.
-    sent: BTreeMap<LegKey, u32>,
+    /// Number of the newest frame of each source, and how many of them were sent in the measurement.
+    sent: BTreeMap<LegKey, (u32, u32)>,
     /// Senders whose numbers began anew: what they sent is not known exactly.
     renumbered: BTreeSet<u32>,
     by_room: BTreeMap<&'p str, Vec<&'p Planned>>,
     present: Vec<bool>,
+    /// Those who came while it was being measured: they cannot have got everything.
+    late: BTreeSet<u32>,
 }
 
 impl<'p> Expected<'p> {
@@ -84,7 +86,7 @@ impl<'p> Expected<'p> {
             if *sequence < begun {
                 renumbered.insert(key.sender);
             }
-            sent.insert(*key, sequence.saturating_sub(begun));
+            sent.insert(*key, (*sequence, sequence.saturating_sub(begun)));
         }
         let mut by_room: BTreeMap<&str, Vec<&Planned>> = BTreeMap::new();
         for planned in &plan.participants {
@@ -101,6 +103,14 @@ impl<'p> Expected<'p> {
             sent,
             renumbered,
             by_room,
+            late: outcome
+                .people
+                .by_id
+                .iter()
+                .enumerate()
+                .filter(|(_, person)| person.connected_at.is_some_and(|at| at > outcome.measured.0))
+                .map(|(id, _)| id as u32)
+                .collect(),
             present: outcome.people.by_id.iter().map(|person| person.present).collect(),
         }
     }
@@ -129,14 +139,26 @@ impl<'p> Expected<'p> {
         keys.iter().filter(wanted).copied().collect()
     }
 
-    /// Frames of a source that should have come; `None` where nothing was sent, or where it cannot be known.
-    fn frames(&self, key: LegKey) -> Option<u64> {
-        if self.renumbered.contains(&key.sender) {
+    /// Frames of a source that should have come to a receiver; `None` where nothing was sent, or where it cannot be
+    /// known.
+    fn frames(&self, receiver: u32, figures: &[&Figures], key: LegKey) -> Option<u64> {
+        if self.renumbered.contains(&key.sender) || self.renumbered.contains(&receiver) {
             return None;
         }
-        let sent = *self.sent.get(&key)?;
-        let per_second = f64::from(sent) / self.measured_s;
+        let (newest, in_measurement) = *self.sent.get(&key)?;
+        let per_second = f64::from(in_measurement) / self.measured_s;
         let under_way = (per_second * IN_FLIGHT.as_secs_f64()).ceil() as u32;
+        let sent = if self.late.contains(&receiver) {
+            // From its own first frame on; who never got one is judged by the joins.
+            let first = figures
+                .iter()
+                .filter_map(|figures| figures.legs.get(&key))
+                .map(|leg| leg.first_sequence)
+                .min()?;
+            newest.saturating_sub(first) + 1
+        } else {
+            in_measurement
+        };
         let sure = sent.saturating_sub(under_way);
         (sure > 0).then_some(u64::from(sure))
     }
@@ -346,7 +368,9 @@ fn leg_sums(plan: &Plan, receivers: &Receivers<'_>, expected: &Expected<'_>) -> 
             sum.legs += 1;
             let frames = frames_of(figures, key);
             sum.frames += frames;
-            sum.expected += expected.frames(key).map_or(frames, |sure| sure.max(frames));
+            sum.expected += expected
+                .frames(receiver.id, figures, key)
+                .map_or(frames, |sure| sure.max(frames));
             for leg in figures.iter().filter_map(|figures| figures.legs.get(&key)) {
                 sum.gaps += leg.gaps;
                 sum.gap_time += leg.gap_time;
@@ -403,7 +427,7 @@ fn matrix(scenario: &Scenario, plan: &Plan, receivers: &Receivers<'_>, expected:
             continue;
         };
         for key in expected.legs(receiver) {
-            let Some(sure) = expected.frames(key) else {
+            let Some(sure) = expected.frames(receiver.id, figures, key) else {
                 continue;
             };
             let sender = &plan.participants[key.sender as usize];

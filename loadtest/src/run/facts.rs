@@ -20,6 +20,8 @@ pub(super) struct Person {
     pub(super) present: bool,
     /// Media flow.
     pub(super) connected: bool,
+    /// Since when, for the connection it has now.
+    pub(super) connected_at: Option<Instant>,
     /// The region whose server it uses.
     pub(super) place: usize,
     /// When it dials again.
@@ -94,6 +96,7 @@ impl People {
                 self.connected_ms.push(ms(*after));
                 if let Some(person) = self.by_id.get_mut(*id as usize) {
                     person.connected = true;
+                    person.connected_at = Some(now);
                     person.retries = 0;
                     if let Some((_, back @ None)) = person.moved.last_mut() {
                         *back = Some(now);

@@ -11,6 +11,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, connect, getsockopt, socket, sockopt,
 };
 use tungstenite::client::IntoClientRequest as _;
+use tungstenite::error::ProtocolError;
 use tungstenite::handshake::MidHandshake;
 use tungstenite::handshake::client::ClientHandshake;
 use tungstenite::http::HeaderValue;
@@ -324,8 +325,15 @@ fn explain(error: tungstenite::Error) -> SignallingError {
             text: shortened(response.body().as_deref().unwrap_or_default()),
         },
         Error::ConnectionClosed | Error::AlreadyClosed => SignallingError::Closed,
-        Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => SignallingError::Closed,
-        Error::Io(error) if error.kind() == ErrorKind::ConnectionReset => SignallingError::Closed,
+        Error::Io(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
+            ) =>
+        {
+            SignallingError::Closed
+        }
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => SignallingError::Closed,
         other => SignallingError::Protocol(shortened(other.to_string().as_bytes())),
     }
 }

@@ -68,6 +68,7 @@ pub struct Replay {
     time: u32,
     picture_id: u16,
     restarted: Option<Instant>,
+    first_loop: Option<usize>,
 }
 
 impl Replay {
@@ -80,6 +81,7 @@ impl Replay {
             time: 0,
             picture_id: 0,
             restarted: None,
+            first_loop: None,
         }
     }
 
@@ -93,9 +95,26 @@ impl Replay {
             codec: self.trace.codec,
         };
         self.place = (self.place + 1) % self.trace.len();
+        if self.first_loop == Some(self.place) {
+            self.begin_anew();
+        }
         self.time = self.time.wrapping_add(frame.duration_ticks);
         self.picture_id = (self.picture_id + 1) & PICTURE_ID_MASK;
         played
+    }
+
+    /// Ends the first loop after this many frames, so that senders that begin together do not send all their keyframes
+    /// together.
+    #[must_use]
+    pub fn with_first_loop(mut self, frames: usize) -> Self {
+        self.first_loop = Some(frames.clamp(1, self.trace.len()));
+        self
+    }
+
+    /// The next frame is a keyframe, whatever was asked for before: what was sent until now is forgotten.
+    pub fn begin_anew(&mut self) {
+        self.place = 0;
+        self.first_loop = None;
     }
 
     /// The next frame shall be a keyframe.
@@ -105,6 +124,6 @@ impl Replay {
             return;
         }
         self.restarted = Some(now);
-        self.place = 0;
+        self.begin_anew();
     }
 }

@@ -367,6 +367,7 @@ impl Participant {
     fn arrange(&mut self) {
         let keys: Vec<LegKey> = self.tracks.values().map(|known| known.key).collect();
         let mut requests: BTreeMap<Option<(u32, u32)>, Vec<String>> = BTreeMap::new();
+        let now = Instant::now();
         for (sid, known) in &mut self.tracks {
             if known.key.source == Source::Audio.number() {
                 continue;
@@ -378,6 +379,7 @@ impl Participant {
                 requests.entry(size).or_default().push(sid.clone());
             }
             known.wanted = wanted;
+            self.client.set_hidden(now, known.key, wanted.is_none());
         }
         for (size, sids) in requests {
             let picture = size.map(|(width, height)| Picture { width, height });

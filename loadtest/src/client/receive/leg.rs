@@ -61,6 +61,8 @@ pub struct Leg {
     last_sent_ns: u64,
     mean: Option<Duration>,
     audio: bool,
+    /// Nobody looks: what does not come is not missing.
+    hidden: bool,
 }
 
 impl Leg {
@@ -81,6 +83,7 @@ impl Leg {
             last_sent_ns: first.stamp.sent_at_ns,
             mean: None,
             audio,
+            hidden: false,
         };
         leg.count(first);
         leg
@@ -90,7 +93,9 @@ impl Leg {
     pub(super) fn frame(&mut self, whole: &Whole) {
         let apart = whole.arrived.at.saturating_duration_since(self.last.at);
         let sent_apart = Duration::from_nanos(whole.stamp.sent_at_ns.saturating_sub(self.last_sent_ns));
-        let missing = if self.audio {
+        let missing = if self.hidden {
+            None
+        } else if self.audio {
             self.audio_gap(whole, apart, sent_apart)
         } else {
             self.freeze(apart)
@@ -105,6 +110,15 @@ impl Leg {
         self.last_sent_ns = whole.stamp.sent_at_ns;
         self.last_sequence = whole.stamp.sequence;
         self.count(whole);
+    }
+
+    /// Hides the picture or shows it again; nobody misses what is hidden.
+    pub(super) fn set_hidden(&mut self, now: Instant, hidden: bool) {
+        if self.hidden && !hidden {
+            self.last.at = now;
+            self.mean = None;
+        }
+        self.hidden = hidden;
     }
 
     /// When the newest frame came.
@@ -126,6 +140,9 @@ impl Leg {
     /// A receiver that has got nothing for a while before `now` has a gap that lasts. To be called at the end of a
     /// measurement for legs whose sender still sends.
     pub(super) fn end(&mut self, now: Instant) {
+        if self.hidden {
+            return;
+        }
         let apart = now.saturating_duration_since(self.last.at);
         let missing = if self.audio {
             // A silent sender sends every 400 ms (RFC 7587: DTX), so only more is surely a gap.
@@ -242,6 +259,24 @@ mod tests {
         assert_eq!((leg.gaps, leg.gap_time), (1, Duration::from_millis(400)));
         leg.end(sender.start + Duration::from_millis(3_000));
         assert_eq!((leg.gaps, leg.gap_time), (2, Duration::from_millis(1_900)));
+    }
+
+    #[test]
+    fn nobody_misses_a_hidden_picture() {
+        let sender = Sender {
+            start: Instant::now(),
+        };
+        let at = |ms| sender.start + Duration::from_millis(ms);
+        let mut leg = Leg::new(&sender.whole(0, 0, 0), false);
+        leg.frame(&sender.whole(1, 33, 33));
+        leg.set_hidden(at(50), true);
+        leg.frame(&sender.whole(2, 66, 900));
+        leg.end(at(4_000));
+        leg.set_hidden(at(5_000), false);
+        leg.frame(&sender.whole(150, 5_100, 5_150));
+        assert_eq!(leg.gaps, 0);
+        leg.end(at(9_000));
+        assert_eq!((leg.gaps, leg.gap_time), (1, Duration::from_millis(3_850)));
     }
 
     #[test]

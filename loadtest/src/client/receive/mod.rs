@@ -177,6 +177,13 @@ impl Receiver {
         self.counters = ReceiverCounters::default();
     }
 
+    /// Hides a leg or shows it again.
+    pub(super) fn set_hidden(&mut self, now: Instant, key: LegKey, hidden: bool) {
+        if let Some(leg) = self.legs.get_mut(&key) {
+            leg.set_hidden(now, hidden);
+        }
+    }
+
     /// Ends the measurement: legs of `still_sending` that stand still get their last gap.
     pub(super) fn end(&mut self, now: Instant, still_sending: &dyn Fn(LegKey) -> bool) {
         for (key, leg) in &mut self.legs {

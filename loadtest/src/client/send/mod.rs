@@ -24,6 +24,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_millis(500);
 /// Frames between two packets of comfort noise of a silent speaker (400 ms).
 const SILENCE_FRAMES: u32 = 20;
+/// The first loop of a trace is at most so long: four seconds of a camera.
+const MOST_LOOP_FRAMES: usize = 100;
 /// Names of simulcast layers in the order of size, as browsers send them.
 pub const RIDS: [&str; 3] = ["q", "h", "f"];
 /// Seconds between 1900 and 1970, for NTP times.
@@ -113,6 +115,8 @@ pub(super) struct Sender {
 impl Sender {
     pub(super) fn new(setup: SourceSetup, id: u32, random: &mut Random, now: Instant) -> Self {
         let rids = setup.rids();
+        // All layers of a source in phase, the sources of a room not.
+        let first_loop = (random.next() >> 33) as usize % MOST_LOOP_FRAMES;
         let streams = setup
             .traces()
             .into_iter()
@@ -121,7 +125,12 @@ impl Sender {
                 let ssrcs = ((random.next() >> 33) as u32 | 1, (random.next() >> 33) as u32 | 1);
                 // Numbers begin in the lower half (RFC 3711 section 3.3.1: no early roll-over).
                 let seq = (random.next() >> 49) as u16;
-                UpStream::new(ssrcs, rids.get(layer).copied(), seq, Replay::new(kind))
+                UpStream::new(
+                    ssrcs,
+                    rids.get(layer).copied(),
+                    seq,
+                    Replay::new(kind).with_first_loop(first_loop),
+                )
             })
             .collect();
         Self {
@@ -159,6 +168,11 @@ impl Sender {
 
     /// Speaks or falls silent; shares or stops.
     pub(super) fn set_active(&mut self, active: bool) {
+        if active && !self.active && self.setup.source != Source::Audio {
+            self.streams
+                .iter_mut()
+                .for_each(|stream| stream.replay().begin_anew());
+        }
         self.active = active;
     }
 
