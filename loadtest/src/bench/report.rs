@@ -54,6 +54,19 @@ impl Metric {
     }
 }
 
+impl Metric {
+    /// A metric that has no floor; `None` without rounds.
+    #[must_use]
+    pub fn without_floor(unit: &'static str, values: &[f64]) -> Option<Self> {
+        let rounds: Vec<(f64, f64)> = values.iter().map(|value| (*value, 0.0)).collect();
+        Some(Self {
+            floor: None,
+            ratio: None,
+            ..Self::of_rounds(unit, &rounds)?
+        })
+    }
+}
+
 /// The middle value; `None` for nothing.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {

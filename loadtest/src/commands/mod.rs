@@ -1,6 +1,7 @@
 //! One file per subcommand: its arguments, and the files, signals and output around the library's work.
 
 pub(crate) mod run;
+mod run_summary;
 pub(crate) mod signal;
 mod signals;
 pub(crate) mod wan;

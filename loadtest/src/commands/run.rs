@@ -15,6 +15,7 @@ use loadtest::scenario::{Scenario, named};
 use loadtest::signalling::token::ApiKey;
 use loadtest::target::Attached;
 
+use super::run_summary::summarise;
 use super::{CommandError, signals};
 
 #[derive(Args)]
@@ -45,6 +46,12 @@ pub(crate) struct Arguments {
     /// Of the packets inside of frames, one in so many is opened and authenticated; frames' ends and all audio always are.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     open_one_in: u32,
+    /// Real Chromium browsers in the first room, as a control of the light clients' figures.
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=16))]
+    browser: u64,
+    /// The script that runs them.
+    #[arg(long, default_value = "loadtest/browser/control.mjs")]
+    browser_script: PathBuf,
     /// Folder for report.json and the logs of nodes.
     #[arg(long, default_value = "target/loadtest")]
     out: PathBuf,
@@ -61,6 +68,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
         targets: vec![target],
         workers: arguments.workers as usize,
         open_one_in: arguments.open_one_in,
+        browsers: arguments.browser as usize,
+        browser_script: arguments.browser_script.clone(),
         folder: arguments.out.join(format!("nodes-{}", std::process::id())),
         stop,
     };
@@ -185,83 +194,4 @@ fn write_report(path: &Path, report: &Report) -> Result<(), CommandError> {
     let text =
         serde_json::to_string_pretty(report).map_err(|error| CommandError::Refused(Box::new(error)))?;
     fs::write(path, text + "\n").map_err(file)
-}
-
-fn summarise(report: &Report, path: &Path) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out)?;
-    for target in &report.targets {
-        let joins = &target.joins;
-        writeln!(
-            out,
-            "{}: {} of {} joined",
-            target.name, joins.succeeded, joins.planned
-        )?;
-        for (reason, count) in &joins.failures {
-            writeln!(out, "  {count} x {reason}")?;
-        }
-        for media in &target.media {
-            let delay = media.delay.as_ref().map_or_else(String::new, |delay| {
-                format!("p50 {:.1} ms, p99 {:.1} ms", delay.p50_ms, delay.p99_ms)
-            });
-            let came = 100.0 * media.frames as f64 / media.frames_expected.max(1) as f64;
-            writeln!(
-                out,
-                "  {} > {} {:<6} {delay}, {came:.2} % of frames, {} gaps",
-                media.from, media.to, media.kind, media.gaps
-            )?;
-        }
-        for node in &target.nodes {
-            let cpu = node
-                .cpu_share
-                .map_or_else(String::new, |share| format!("{:.0} % of a core", share * 100.0));
-            let each = node
-                .cpu_ns_per_forwarded_packet
-                .map_or_else(String::new, |ns| format!(", {ns:.0} ns a packet"));
-            writeln!(out, "  node {}: {} in, {cpu}{each}", node.name, node.participants)?;
-        }
-        for fault in &target.faults {
-            let of = |gap: &Option<loadtest::report::Distribution>| {
-                gap.as_ref().map_or_else(
-                    || "none".to_owned(),
-                    |gap| format!("p50 {:.0}, worst {:.0} ms", gap.p50_ms, gap.max_ms),
-                )
-            };
-            writeln!(
-                out,
-                "  {:.0} s {}: audio gaps {}, video gaps {}",
-                fault.at_s,
-                fault.what,
-                of(&fault.audio_gap),
-                of(&fault.video_gap)
-            )?;
-        }
-    }
-    let generator = &report.generator;
-    writeln!(
-        out,
-        "generator: {:.0} % of a core for {:.0} packets a second{}",
-        generator.cpu_share * 100.0,
-        generator.packets_per_s,
-        generator
-            .own_delay
-            .as_ref()
-            .map_or_else(String::new, |delay| format!(
-                ", own delay p99 {:.2} ms",
-                delay.p99_ms
-            )),
-    )?;
-    for threshold in &report.thresholds {
-        let word = if threshold.passed { "passed" } else { "FAILED" };
-        let value = threshold.value.map_or_else(
-            || "not measured".to_owned(),
-            |value| format!("{value:.2} {}", threshold.unit),
-        );
-        writeln!(
-            out,
-            "{word}: {} {value} (limit {})",
-            threshold.name, threshold.limit
-        )?;
-    }
-    writeln!(out, "written to {}", path.display())
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::browsers::{BrowserFigures, Browsers};
+use super::control;
 use super::facts::People;
 use super::placement::{by_distance, next};
 use super::target::{Look, Running, TargetChoice};
@@ -34,6 +36,8 @@ pub(super) struct OutcomeOfRun {
     pub(super) sent_from: Vec<SentSoFar>,
     pub(super) sent_until: Vec<SentSoFar>,
     pub(super) results: Vec<Results>,
+    /// What browsers got.
+    pub(super) browsers: Vec<BrowserFigures>,
     pub(super) people: People,
     /// People in, at the end of each second.
     pub(super) present: Vec<usize>,
@@ -49,6 +53,7 @@ struct Driver<'r> {
     /// For each region all regions by distance.
     nearest: Vec<Vec<usize>>,
     workers: Vec<Worker>,
+    browsers: Option<Browsers>,
     facts: Receiver<Fact>,
     people: People,
     start: Instant,
@@ -70,6 +75,10 @@ pub(super) fn run_target(
     let scenario = &options.scenario;
     let running = Running::start(choice, scenario, &options.folder)?;
     let before = running.look();
+    let browsers = match options.browsers {
+        0 => None,
+        _ => Some(Browsers::start(&options.browser_script)?),
+    };
     let start = Instant::now();
     let (sender, facts) = channel();
     let roster = Arc::new(roster(plan));
@@ -86,6 +95,7 @@ pub(super) fn run_target(
         plan,
         running,
         workers,
+        browsers,
         facts,
         people: People::new(plan.participants.len()),
         start,
@@ -110,6 +120,7 @@ pub(super) fn run_target(
         sent_from: measured.sent_from,
         sent_until: measured.sent_until,
         results: measured.results,
+        browsers: measured.browsers,
         people: driver.people,
         present: driver.present,
         faults: driver.faults,
@@ -123,6 +134,7 @@ struct Measured {
     sent_from: Vec<SentSoFar>,
     sent_until: Vec<SentSoFar>,
     results: Vec<Results>,
+    browsers: Vec<BrowserFigures>,
 }
 
 impl Driver<'_> {
@@ -133,6 +145,7 @@ impl Driver<'_> {
     /// Follows the whole list.
     fn follow(&mut self, name: &str, tell: &mut dyn FnMut(&Progress)) -> Result<Measured, RunError> {
         let plan = self.plan;
+        self.let_browsers_in()?;
         let mut begun: Option<(Instant, Look, Vec<SentSoFar>)> = None;
         for event in &plan.events {
             self.wait_until(self.start + event.at, name, tell)?;
@@ -156,6 +169,7 @@ impl Driver<'_> {
                     self.news.push(fault.kind.to_string());
                 }
                 What::MeasureFrom => {
+                    self.await_browsers()?;
                     self.workers.iter().for_each(Worker::restart_figures);
                     begun = Some((Instant::now(), self.running.look(), self.sent()?));
                 }
@@ -163,6 +177,7 @@ impl Driver<'_> {
             }
         }
         let until = Instant::now();
+        let browsers = self.browsers.as_mut().map(Browsers::finish).transpose()?;
         let look = self.running.look();
         let sent_until = self.sent()?;
         let mut sending: Vec<LegKey> = sent_until
@@ -190,7 +205,38 @@ impl Driver<'_> {
             sent_from,
             sent_until,
             results,
+            browsers: browsers.unwrap_or_default(),
         })
+    }
+
+    /// They look on in the first room, from its first region, at pictures as large as the first group wants them.
+    fn let_browsers_in(&mut self) -> Result<(), RunError> {
+        let (Some(browsers), Some(first)) = (&mut self.browsers, self.plan.participants.first()) else {
+            return Ok(());
+        };
+        let endpoint = &self.endpoints[first.region];
+        for number in 0..self.options.browsers {
+            let identity = format!("browser-{number}");
+            let pass = Pass {
+                identity: &identity,
+                room: &first.room,
+                publish: false,
+            };
+            let token = mint(self.running.api(), pass, now_s(), TOKEN_LIFETIME)?;
+            let id = (self.plan.participants.len() + number) as u32;
+            browsers.join(id, &endpoint.host, &token, control::picture(first.layout))?;
+        }
+        Ok(())
+    }
+
+    fn await_browsers(&mut self) -> Result<(), RunError> {
+        if let Some(browsers) = &mut self.browsers {
+            for (_, after_ms) in browsers.await_joined()? {
+                self.news.push(format!("a browser was in after {after_ms:.0} ms"));
+            }
+            browsers.restart()?;
+        }
+        Ok(())
     }
 
     fn worker(&self, id: u32) -> &Worker {
@@ -301,9 +347,6 @@ impl Driver<'_> {
             room: &planned.room,
             publish: !planned.sources.is_empty(),
         };
-        let now_s = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
         let endpoint = self.endpoints[place].clone();
         Ok(Order {
             setup: Setup {
@@ -316,7 +359,7 @@ impl Driver<'_> {
                 sources: planned.sources.clone(),
                 open_one_in: self.options.open_one_in,
             },
-            token: mint(self.running.api(), pass, now_s, TOKEN_LIFETIME)?,
+            token: mint(self.running.api(), pass, now_s(), TOKEN_LIFETIME)?,
             identity: planned.identity.clone(),
             region: planned.region as u16,
             layout: planned.layout,
@@ -328,6 +371,12 @@ impl Driver<'_> {
             endpoint,
         })
     }
+}
+
+fn now_s() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 fn roster(plan: &Plan) -> Roster {

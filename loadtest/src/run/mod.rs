@@ -4,7 +4,9 @@
 //! of them. [`driver`] does what the plan says when it says so, `collect` makes a report of what came back, `judge` holds
 //! it against the scenario's limits.
 
+mod browsers;
 mod collect;
+mod control;
 mod driver;
 mod facts;
 mod judge;
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use browsers::BrowserError;
 pub use target::TargetChoice;
 
 use crate::client::{ClientError, Identity};
@@ -47,6 +50,9 @@ pub enum RunError {
     /// A worker ended before its time; what it printed says why.
     #[error("a worker ended before the run was over")]
     WorkerGone,
+    /// Browsers were wanted and are not to be had.
+    #[error(transparent)]
+    Browser(#[from] BrowserError),
     /// The scenario wants faults, and the server is not ours.
     #[error(
         "this scenario kills, cuts or drains, which can only be done to a mesh of our own: leave --url away"
@@ -68,6 +74,10 @@ pub struct Options {
     pub workers: usize,
     /// Of the packets that need not be opened, one in so many is.
     pub open_one_in: u32,
+    /// Real browsers in the first room, at its first region, as a control.
+    pub browsers: usize,
+    /// The script that runs them.
+    pub browser_script: PathBuf,
     /// Folder for logs and configurations of our own nodes; removed in the end.
     pub folder: PathBuf,
     /// Set from elsewhere to end the run; everything is cleaned up.

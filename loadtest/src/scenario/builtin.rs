@@ -20,8 +20,23 @@ macro_rules! builtin {
 }
 
 const ALL: &[Builtin] = builtin![
-    "smoke", "s1-8", "s1-14", "s1-24", "s1-32", "s1-8x5", "s1-8x10", "s2", "s3", "s4", "s5", "s6", "s6-cut",
-    "s7", "s8", "s9",
+    "smoke",
+    "instrument",
+    "s1-8",
+    "s1-14",
+    "s1-24",
+    "s1-32",
+    "s1-8x5",
+    "s1-8x10",
+    "s2",
+    "s3",
+    "s4",
+    "s5",
+    "s6",
+    "s6-cut",
+    "s7",
+    "s8",
+    "s9",
 ];
 
 /// All of them, in the order of the documentation.

@@ -1,24 +1,25 @@
 //! Makes a report of what workers and servers handed over.
 
+mod expected;
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use expected::Expected;
+use faults::faults;
+
+use super::control;
 use super::driver::OutcomeOfRun;
 use super::facts::People;
-use crate::client::{Leg, LegKey, Source, StreamCounters};
+use crate::client::{LegKey, Source, StreamCounters};
 use crate::report::Distribution;
-use crate::report::data::{
-    Fault, FaultGap, Generator, Joins, Link, Matrix, Media, Node, Packets, Second, Target,
-};
+use crate::report::data::{Generator, Joins, Link, Matrix, Media, Node, Packets, Second, Target};
 use crate::scenario::{Plan, Planned, Role, Scenario};
-use crate::worker::{Figures, PairKey, PairTally, SentSoFar, microseconds};
+use crate::worker::{Figures, PairKey, PairTally, microseconds};
 
-/// Frames a second may be under way when counting ends, and are not missed.
-const IN_FLIGHT: Duration = Duration::from_secs(1);
-/// Gaps that end within this time after a fault belong to it.
-const FAULT_REACH: Duration = Duration::from_secs(30);
 /// A matrix of more people shows regions.
 const MOST_NAMES: usize = 60;
 /// Counters of a node that a report repeats.
@@ -34,10 +35,14 @@ const COUNTERS: [&str; 8] = [
 ];
 
 /// Everything about one receiver, over all its connections of the run.
-type Receivers<'r> = BTreeMap<u32, Vec<&'r Figures>>;
+pub(in crate::run) type Receivers<'r> = BTreeMap<u32, Vec<&'r Figures>>;
 
 /// The report of one target, and of the generator during it.
-pub(super) fn collect(scenario: &Scenario, plan: &Plan, outcome: OutcomeOfRun) -> (Target, Generator) {
+pub(in crate::run) fn collect(
+    scenario: &Scenario,
+    plan: &Plan,
+    outcome: OutcomeOfRun,
+) -> (Target, Generator) {
     let mut receivers: Receivers<'_> = BTreeMap::new();
     for figures in outcome.results.iter().flat_map(|results| &results.participants) {
         receivers.entry(figures.id).or_default().push(figures);
@@ -49,119 +54,17 @@ pub(super) fn collect(scenario: &Scenario, plan: &Plan, outcome: OutcomeOfRun) -
         nodes: nodes(scenario, &outcome, &receivers),
         links: links(&outcome),
         joins: joins(&outcome.people),
-        media: media(scenario, plan, &outcome, &receivers, &expected),
-        control: Vec::new(),
+        control: control::control(plan, &outcome, &receivers),
+        media: media(scenario, plan, &outcome, &receivers, &expected)
+            .into_iter()
+            .chain(control::media(scenario, plan, &outcome))
+            .collect(),
         matrix: matrix(scenario, plan, &receivers, &expected),
         faults: faults(scenario, plan, &outcome, &receivers),
         timeline: timeline(&outcome),
         capacity: Vec::new(),
     };
     (target, generator(&outcome))
-}
-
-/// What should have come, by the plan and by what senders say they sent.
-struct Expected<'p> {
-    measured_s: f64,
-    /// Number of the newest frame of each source, and how many of them were sent in the measurement.
-    sent: BTreeMap<LegKey, (u32, u32)>,
-    /// Senders whose numbers began anew: what they sent is not known exactly.
-    renumbered: BTreeSet<u32>,
-    by_room: BTreeMap<&'p str, Vec<&'p Planned>>,
-    present: Vec<bool>,
-    /// Those who came while it was being measured: they cannot have got everything.
-    late: BTreeSet<u32>,
-}
-
-impl<'p> Expected<'p> {
-    fn new(scenario: &Scenario, plan: &'p Plan, outcome: &OutcomeOfRun) -> Self {
-        let from: BTreeMap<LegKey, u32> = outcome
-            .sent_from
-            .iter()
-            .map(|sent| (sent.key, sent.sequence))
-            .collect();
-        let mut sent = BTreeMap::new();
-        let mut renumbered = BTreeSet::new();
-        for SentSoFar { key, sequence, .. } in &outcome.sent_until {
-            let begun = from.get(key).copied().unwrap_or(0);
-            if *sequence < begun {
-                renumbered.insert(key.sender);
-            }
-            sent.insert(*key, (*sequence, sequence.saturating_sub(begun)));
-        }
-        let mut by_room: BTreeMap<&str, Vec<&Planned>> = BTreeMap::new();
-        for planned in &plan.participants {
-            by_room.entry(&planned.room).or_default().push(planned);
-        }
-        let moved = outcome.people.by_id.iter().enumerate();
-        renumbered.extend(
-            moved
-                .filter(|(_, person)| !person.moved.is_empty())
-                .map(|(id, _)| id as u32),
-        );
-        Self {
-            measured_s: scenario.duration.as_secs_f64(),
-            sent,
-            renumbered,
-            by_room,
-            late: outcome
-                .people
-                .by_id
-                .iter()
-                .enumerate()
-                .filter(|(_, person)| person.connected_at.is_some_and(|at| at > outcome.measured.0))
-                .map(|(id, _)| id as u32)
-                .collect(),
-            present: outcome.people.by_id.iter().map(|person| person.present).collect(),
-        }
-    }
-
-    /// The sources a receiver should get: all sound of its room, and the pictures its layout shows.
-    fn legs(&self, receiver: &Planned) -> Vec<LegKey> {
-        let others = self
-            .by_room
-            .get(receiver.room.as_str())
-            .map_or(&[][..], Vec::as_slice);
-        let keys: Vec<LegKey> = others
-            .iter()
-            .filter(|other| {
-                other.id != receiver.id && self.present.get(other.id as usize).copied().unwrap_or(false)
-            })
-            .flat_map(|other| {
-                other.sources.iter().map(|source| LegKey {
-                    sender: other.id,
-                    source: source.source.number(),
-                })
-            })
-            .collect();
-        let wanted = |key: &&LegKey| {
-            key.source == Source::Audio.number() || receiver.layout.picture(**key, &keys).is_some()
-        };
-        keys.iter().filter(wanted).copied().collect()
-    }
-
-    /// Frames of a source that should have come to a receiver; `None` where nothing was sent, or where it cannot be
-    /// known.
-    fn frames(&self, receiver: u32, figures: &[&Figures], key: LegKey) -> Option<u64> {
-        if self.renumbered.contains(&key.sender) || self.renumbered.contains(&receiver) {
-            return None;
-        }
-        let (newest, in_measurement) = *self.sent.get(&key)?;
-        let per_second = f64::from(in_measurement) / self.measured_s;
-        let under_way = (per_second * IN_FLIGHT.as_secs_f64()).ceil() as u32;
-        let sent = if self.late.contains(&receiver) {
-            // From its own first frame on; who never got one is judged by the joins.
-            let first = figures
-                .iter()
-                .filter_map(|figures| figures.legs.get(&key))
-                .map(|leg| leg.first_sequence)
-                .min()?;
-            newest.saturating_sub(first) + 1
-        } else {
-            in_measurement
-        };
-        let sure = sent.saturating_sub(under_way);
-        (sure > 0).then_some(u64::from(sure))
-    }
 }
 
 /// Frames of a source that a receiver got, over all its connections.
@@ -261,7 +164,7 @@ fn joins(people: &People) -> Joins {
     }
 }
 
-fn kind_of(source: Source) -> &'static str {
+pub(in crate::run) fn kind_of(source: Source) -> &'static str {
     match source {
         Source::Audio => "audio",
         Source::Camera => "camera",
@@ -384,7 +287,7 @@ fn leg_sums(plan: &Plan, receivers: &Receivers<'_>, expected: &Expected<'_>) -> 
 }
 
 /// Delay of the emulated link between the regions' nodes; within a region there is none.
-fn nominal_ms(scenario: &Scenario, key: PairKey) -> Option<f64> {
+pub(in crate::run) fn nominal_ms(scenario: &Scenario, key: PairKey) -> Option<f64> {
     if key.from == key.to {
         return Some(0.0);
     }
@@ -449,105 +352,6 @@ fn matrix(scenario: &Scenario, plan: &Plan, receivers: &Receivers<'_>, expected:
         video: of(1),
         names,
     }
-}
-
-fn faults(scenario: &Scenario, plan: &Plan, outcome: &OutcomeOfRun, receivers: &Receivers<'_>) -> Vec<Fault> {
-    outcome
-        .faults
-        .iter()
-        .map(|(at, what)| {
-            let gaps: Vec<FaultGap> = plan
-                .participants
-                .iter()
-                .filter_map(|planned| {
-                    let figures = receivers.get(&planned.id)?;
-                    Some(fault_gap(scenario, planned, figures, outcome, *at))
-                })
-                .collect();
-            let of = |pick: fn(&FaultGap) -> f64| {
-                Distribution::of_ms(gaps.iter().map(pick).filter(|gap| *gap > 0.0))
-            };
-            Fault {
-                at_s: at.saturating_duration_since(outcome.start).as_secs_f64(),
-                what: what.clone(),
-                audio_gap: of(|gap| gap.audio_gap_ms),
-                video_gap: of(|gap| gap.video_gap_ms),
-                gaps,
-            }
-        })
-        .collect()
-}
-
-/// The longest stretch without media that a fault caused somebody: a gap in a leg, or the time between the last frame
-/// of a connection that was lost and the first of the next.
-fn fault_gap(
-    scenario: &Scenario,
-    planned: &Planned,
-    figures: &[&Figures],
-    outcome: &OutcomeOfRun,
-    at: Instant,
-) -> FaultGap {
-    let within = |when: Instant| when >= at && when <= at + FAULT_REACH;
-    let moved = |id: u32| {
-        let person = outcome.people.by_id.get(id as usize);
-        person.is_some_and(|person| person.moved.iter().any(|(lost, _)| within(*lost)))
-    };
-    let rejoined = moved(planned.id);
-    let longest = |audio: bool| {
-        let of_kind = |(key, _): &(&LegKey, &Leg)| (key.source == Source::Audio.number()) == audio;
-        // Who had to move himself was not to be heard meanwhile: that is his gap and not that of his listeners.
-        let in_legs = figures
-            .iter()
-            .flat_map(|figures| &figures.legs)
-            .filter(of_kind)
-            .filter(|(key, _)| !moved(key.sender))
-            .flat_map(|(_, leg)| &leg.longest)
-            .filter(|gap| within(gap.ended))
-            .map(|gap| gap.length);
-        let between = rejoined.then(|| {
-            let last = legs_of(figures, audio)
-                .map(|leg| leg.last_at())
-                .filter(|last| *last <= at + FAULT_REACH);
-            let before = figures
-                .first()
-                .map(|first| first.legs.iter())
-                .into_iter()
-                .flatten();
-            let last_before = before.filter(of_kind).map(|(_, leg)| leg.last_at()).max();
-            let first_after = figures
-                .iter()
-                .skip(1)
-                .flat_map(|figures| &figures.legs)
-                .filter(of_kind)
-                .map(|(_, leg)| leg.first_at)
-                .min();
-            match (last_before, first_after) {
-                (Some(before), Some(after)) => Some(after.saturating_duration_since(before)),
-                // Nothing came any more: the gap lasts until the end.
-                (Some(before), None) => Some(outcome.measured.1.saturating_duration_since(before)),
-                _ => last
-                    .max()
-                    .map(|last| outcome.measured.1.saturating_duration_since(last)),
-            }
-        });
-        let longest = in_legs.chain(between.flatten()).max().unwrap_or_default();
-        longest.as_secs_f64() * 1_000.0
-    };
-    FaultGap {
-        participant: planned.identity.clone(),
-        region: scenario.regions[planned.region].name.clone(),
-        audio_gap_ms: longest(true),
-        video_gap_ms: longest(false),
-        rejoined,
-    }
-}
-
-fn legs_of<'f>(figures: &'f [&Figures], audio: bool) -> impl Iterator<Item = &'f Leg> {
-    figures
-        .iter()
-        .flat_map(|figures| &figures.legs)
-        .filter(move |(key, _)| (key.source == Source::Audio.number()) == audio)
-        .map(|(_, leg)| leg)
 }
 
 fn timeline(outcome: &OutcomeOfRun) -> Vec<Second> {
