@@ -18,6 +18,8 @@ struct Arguments {
 enum Subcommands {
     /// Run a scenario and report delay, loss, gaps and cost.
     Run(commands::run::Arguments),
+    /// List, show and check scenarios.
+    Scenario(commands::scenario::Arguments),
     /// Write a picture and a tone that say who sends them.
     Signal(commands::signal::Arguments),
     /// Emulate the long-distance links between nodes on this machine.
@@ -29,6 +31,7 @@ enum Subcommands {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Subcommands::Run(arguments) => commands::run::run(&arguments),
+        Subcommands::Scenario(arguments) => commands::scenario::run(&arguments),
         Subcommands::Signal(arguments) => commands::signal::run(&arguments),
         Subcommands::Wan(arguments) => commands::wan::run(&arguments),
         Subcommands::WanAccuracy(arguments) => commands::wan_accuracy::run(&arguments),

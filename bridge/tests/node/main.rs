@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod light_clients;
+mod load_scenarios;
 mod mesh;
 mod process;
 mod startup;

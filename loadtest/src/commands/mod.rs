@@ -2,6 +2,7 @@
 
 pub(crate) mod run;
 mod run_summary;
+pub(crate) mod scenario;
 pub(crate) mod signal;
 mod signals;
 pub(crate) mod wan;

@@ -169,6 +169,7 @@ impl Driver<'_> {
                     self.news.push(fault.kind.to_string());
                 }
                 What::MeasureFrom => {
+                    self.must_have_joined()?;
                     self.await_browsers()?;
                     self.workers.iter().for_each(Worker::restart_figures);
                     begun = Some((Instant::now(), self.running.look(), self.sent()?));
@@ -207,6 +208,15 @@ impl Driver<'_> {
             results,
             browsers: browsers.unwrap_or_default(),
         })
+    }
+
+    /// There is no point in measuring silence.
+    fn must_have_joined(&self) -> Result<(), RunError> {
+        if self.people.succeeded > 0 || self.people.failures.is_empty() {
+            return Ok(());
+        }
+        let reasons: Vec<&str> = self.people.failures.keys().map(String::as_str).collect();
+        Err(RunError::NobodyJoined(reasons.join("; ")))
     }
 
     /// They look on in the first room, from its first region, at pictures as large as the first group wants them.

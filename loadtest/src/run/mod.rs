@@ -58,6 +58,9 @@ pub enum RunError {
         "this scenario kills, cuts or drains, which can only be done to a mesh of our own: leave --url away"
     )]
     NotOurs,
+    /// Nobody was let in before the measurement began.
+    #[error("nobody could join: {0}")]
+    NobodyJoined(String),
     /// It was told to stop.
     #[error("stopped")]
     Stopped,

@@ -1,0 +1,141 @@
+//! Whole scenarios of `loadtest` against meshes it starts itself, with faults.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use loadtest::report::data::{Report, Run, Target};
+use loadtest::run::{Options, RunError, TargetChoice, run};
+use loadtest::scenario::Scenario;
+
+const PLACES: &str = r#"
+[[regions]]
+name = "fra"
+latitude = 50.11
+longitude = 8.68
+[[regions]]
+name = "sin"
+latitude = 1.35
+longitude = 103.82
+[[links]]
+between = ["fra", "sin"]
+delay = "40ms"
+[[groups]]
+region = "fra"
+count = 2
+role = "speaker"
+arrive_within = "200ms"
+[[groups]]
+region = "sin"
+count = 2
+role = "speaker"
+arrive_within = "200ms"
+"#;
+
+fn scenario(head: &str, faults: &str) -> Scenario {
+    let text = format!("name = \"test\"\nspeech = \"always\"\n{head}\n{PLACES}\n{faults}");
+    Scenario::from_toml(&text).unwrap()
+}
+
+fn options(scenario: Scenario, folder: &Path, stop: &Arc<AtomicBool>) -> Options {
+    Options {
+        scenario,
+        targets: vec![TargetChoice::Mesh {
+            program: PathBuf::from(env!("CARGO_BIN_EXE_causeway")),
+            shards: Some(1),
+        }],
+        workers: 1,
+        open_one_in: 64,
+        browsers: 0,
+        browser_script: PathBuf::new(),
+        folder: folder.join("nodes"),
+        stop: Arc::clone(stop),
+    }
+}
+
+fn measure(scenario: Scenario) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let options = options(scenario, folder.path(), &stop);
+    let report = run(&options, Run::default(), &mut |_| ()).unwrap();
+    assert!(!options.folder.exists(), "nothing is left behind");
+    report
+}
+
+fn target(report: &Report) -> &Target {
+    assert_eq!(report.targets.len(), 1);
+    &report.targets[0]
+}
+
+#[test]
+fn a_killed_node_is_a_gap_per_participant_and_its_people_come_back_elsewhere() {
+    let kill = "[[faults]]\nat = \"5s\"\nkind = \"kill\"\nnode = \"sin\"\n";
+    let report = measure(scenario("warm_up = \"3s\"\nduration = \"7s\"", kill));
+    let target = target(&report);
+    assert_eq!((target.joins.planned, target.joins.succeeded), (4, 4));
+    let [fault] = &target.faults[..] else {
+        panic!("one fault: {:?}", target.faults);
+    };
+    assert_eq!(fault.what, "kill sin");
+    let moved: Vec<_> = fault.gaps.iter().filter(|gap| gap.rejoined).collect();
+    assert_eq!(moved.len(), 2, "{fault:?}");
+    assert!(
+        moved
+            .iter()
+            .all(|gap| gap.region == "sin" && gap.audio_gap_ms > 0.0),
+        "{fault:?}"
+    );
+    assert_eq!(fault.gaps.iter().filter(|gap| !gap.rejoined).count(), 2);
+    let fra = target.nodes.iter().find(|node| node.name == "fra").unwrap();
+    assert_eq!(fra.participants, 4, "everybody is in Frankfurt now");
+}
+
+#[test]
+fn a_cut_link_is_seen_as_such_and_heals() {
+    let cut = "[[faults]]\nat = \"5s\"\nkind = \"cut\"\nbetween = [\"fra\", \"sin\"]\n\
+               [[faults]]\nat = \"7s\"\nkind = \"heal\"\nbetween = [\"fra\", \"sin\"]\n";
+    let report = measure(scenario("warm_up = \"3s\"\nduration = \"12s\"", cut));
+    let target = target(&report);
+    let cut = &target.faults[0];
+    // Nobody had to move, and everybody missed the other side for the two seconds at least.
+    assert!(
+        cut.gaps
+            .iter()
+            .all(|gap| !gap.rejoined && gap.audio_gap_ms >= 1_900.0),
+        "{cut:?}"
+    );
+    let across = target
+        .media
+        .iter()
+        .find(|media| media.from == "fra" && media.to == "sin" && media.kind == "audio");
+    let across = across.unwrap();
+    assert!(across.frames < across.frames_expected, "{across:?}");
+    let within = target
+        .media
+        .iter()
+        .find(|media| media.from == "fra" && media.to == "fra" && media.kind == "audio");
+    assert_eq!(within.unwrap().gaps, 0, "at home nobody noticed: {within:?}");
+}
+
+#[test]
+fn a_run_that_is_stopped_takes_its_nodes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let options = options(scenario("duration = \"1h\"", ""), folder.path(), &stop);
+    let stopping = Arc::clone(&stop);
+    let outcome = run(&options, Run::default(), &mut move |progress| {
+        if progress.participants > 0 {
+            stopping.store(true, Ordering::Relaxed);
+        }
+    });
+    assert!(matches!(outcome, Err(RunError::Stopped)), "{outcome:?}");
+    assert!(!options.folder.exists());
+    let config = options.folder.to_string_lossy().into_owned();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        assert!(
+            !String::from_utf8_lossy(&command).contains(&config),
+            "{process:?} still runs"
+        );
+    }
+}
