@@ -12,6 +12,7 @@
 
 pub mod bench;
 pub mod client;
+pub mod floor;
 pub mod report;
 pub mod run;
 pub mod scenario;

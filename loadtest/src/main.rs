@@ -16,6 +16,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Subcommands {
+    /// Measure what this machine allows at best.
+    Floor(commands::floor::Arguments),
     /// Run a scenario and report delay, loss, gaps and cost.
     Run(commands::run::Arguments),
     /// List, show and check scenarios.
@@ -30,6 +32,7 @@ enum Subcommands {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Subcommands::Floor(arguments) => commands::floor::run(&arguments),
         Subcommands::Run(arguments) => commands::run::run(&arguments),
         Subcommands::Scenario(arguments) => commands::scenario::run(&arguments),
         Subcommands::Signal(arguments) => commands::signal::run(&arguments),

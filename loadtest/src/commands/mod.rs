@@ -1,5 +1,6 @@
 //! One file per subcommand: its arguments, and the files, signals and output around the library's work.
 
+pub(crate) mod floor;
 pub(crate) mod run;
 mod run_summary;
 pub(crate) mod scenario;
@@ -14,6 +15,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use loadtest::floor::FloorError;
 use loadtest::run::RunError;
 use loadtest::wan::{ConfigError, NamespacesError, WanError};
 use thiserror::Error;
@@ -32,6 +34,8 @@ pub(crate) enum CommandError {
     Config { path: PathBuf, source: Box<ConfigError> },
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Floor(#[from] FloorError),
     #[error(transparent)]
     Namespaces(#[from] NamespacesError),
     #[error("cannot write to the standard output: {0}")]
@@ -63,7 +67,8 @@ impl CommandError {
                 _ => FAILED,
             },
             Self::Wan(error) => of_emulator(error),
-            Self::Output(_) | Self::Run(_) | Self::Signals(_) | Self::Thresholds => FAILED,
+            Self::Floor(FloorError::Load(_)) => REFUSED,
+            Self::Floor(_) | Self::Output(_) | Self::Run(_) | Self::Signals(_) | Self::Thresholds => FAILED,
         };
         ExitCode::from(code)
     }

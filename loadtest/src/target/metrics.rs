@@ -27,6 +27,10 @@ impl Counters {
                 counters.unread += 1;
                 continue;
             };
+            // How the format says that there is no value, such as the round trip of a link that is down.
+            if !value.is_finite() {
+                continue;
+            }
             let name = name.strip_suffix("_total").unwrap_or(name);
             if let Some(sum) = counters.values.get_mut(name) {
                 *sum += value;
@@ -69,8 +73,8 @@ mod tests {
 
     #[test]
     fn labels_are_summed_and_garbage_is_counted() {
-        let page =
-            "# HELP x y\nx_total{shard=\"0\"} 3\nx_total{shard=\"a} {b\"} 4 1700000000\ny 1.5\nnonsense\n";
+        let page = "# HELP x y\nx_total{shard=\"0\"} 3\nx_total{shard=\"a} {b\"} 4 1700000000\ny 1.5\nnonsense\n\
+             y{peer=\"b\"} NaN\n";
         let counters = Counters::parse(page);
         assert_eq!(counters.values["x"], 7.0);
         assert_eq!(counters.values["y"], 1.5);

@@ -41,6 +41,9 @@ pub enum TargetError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The folder of a mesh is there already: it is removed in the end, and so would be what it holds.
+    #[error("{} exists already; name a folder that does not", .0.display())]
+    FolderExists(PathBuf),
     /// A node ended before it was wanted to.
     #[error("node {node} ended ({status}); its last lines:\n{log}")]
     Ended {

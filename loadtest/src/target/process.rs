@@ -1,6 +1,7 @@
 //! A program under test in a process of its own, with its log; it never outlives us.
 
 use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ use super::TargetError;
 const GRACE: Duration = Duration::from_secs(5);
 /// Lines of a log that an error repeats.
 const LAST_LINES: usize = 12;
+/// Of so many bytes at its end.
+const LAST_BYTES: u64 = 64 * 1024;
 /// Between two looks at a process that should end.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -23,11 +26,16 @@ pub(super) struct Program {
     name: String,
     child: Child,
     log: PathBuf,
+    /// When it was first asked to end.
+    asked: Option<Instant>,
+    /// It has ended and been waited for.
+    gone: bool,
 }
 
 impl Program {
     /// Starts `program`; both outputs go to `log`. Where util-linux's `setpriv` is there, the system ends the program
-    /// when this process dies in whatever way.
+    /// when this process dies in whatever way, and also when the calling thread ends: call it from one that stays
+    /// (PR_SET_PDEATHSIG in prctl(2)). Where it is not, a program outlives us if we are killed.
     pub(super) fn start(
         name: &str,
         program: &Path,
@@ -54,8 +62,10 @@ impl Program {
             }
             None => Command::new(program),
         };
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CAUSEWAY_")) {
-            command.env_remove(name);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CAUSEWAY_") {
+                command.env_remove(name);
+            }
         }
         let child = command
             .args(arguments)
@@ -68,11 +78,14 @@ impl Program {
             name: name.to_owned(),
             child,
             log: log.to_owned(),
+            asked: None,
+            gone: false,
         })
     }
 
-    pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+    /// Its process; `None` once it is known to be gone, when the number may be somebody else's.
+    pub(super) fn pid(&self) -> Option<u32> {
+        (!self.gone).then(|| self.child.id())
     }
 
     /// Fails with the end of the log if the program has ended.
@@ -85,10 +98,12 @@ impl Program {
     }
 
     pub(super) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+        self.gone |= !matches!(self.child.try_wait(), Ok(None));
+        self.gone
     }
 
-    fn ended(&self, status: String) -> TargetError {
+    fn ended(&mut self, status: String) -> TargetError {
+        self.gone = true;
         TargetError::Ended {
             node: self.name.clone(),
             status,
@@ -98,17 +113,29 @@ impl Program {
 
     /// The end of its log.
     pub(super) fn last_lines(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.end_of_log().unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
 
+    fn end_of_log(&self) -> std::io::Result<Vec<u8>> {
+        let mut log = File::open(&self.log)?;
+        let len = log.metadata()?.len();
+        log.seek(SeekFrom::Start(len.saturating_sub(LAST_BYTES)))?;
+        let mut end = Vec::new();
+        log.take(LAST_BYTES).read_to_end(&mut end)?;
+        Ok(end)
+    }
+
     pub(super) fn signal(&self, signal: Signal) -> Result<(), TargetError> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));
-        kill(pid, signal).map_err(|error| TargetError::Signal {
+        let refuse = |reason: String| TargetError::Signal {
             node: self.name.clone(),
-            reason: error.to_string(),
-        })
+            reason,
+        };
+        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.ok_or_else(|| refuse("it has ended".to_owned()))?;
+        kill(Pid::from_raw(pid), signal).map_err(|error| refuse(error.to_string()))
     }
 
     /// Ends it at once.
@@ -116,6 +143,7 @@ impl Program {
         // It may have ended already; either way it is gone afterwards.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.gone = true;
     }
 
     /// Waits for its end, for at most `patience`.
@@ -123,6 +151,7 @@ impl Program {
         let until = Instant::now() + patience;
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
+                self.gone = true;
                 return Some(status);
             }
             if Instant::now() >= until {
@@ -133,7 +162,8 @@ impl Program {
     }
 
     /// Asks it to end.
-    pub(super) fn ask_to_end(&self) {
+    pub(super) fn ask_to_end(&mut self) {
+        self.asked.get_or_insert_with(Instant::now);
         let _ = self.signal(Signal::SIGCONT);
         let _ = self.signal(Signal::SIGTERM);
     }
@@ -143,7 +173,9 @@ impl Drop for Program {
     fn drop(&mut self) {
         if !self.has_ended() {
             self.ask_to_end();
-            if self.wait(GRACE).is_none() {
+            // Counted from the first time it was asked, so that many programs asked at once end in one grace.
+            let spent = self.asked.map_or(Duration::ZERO, |asked| asked.elapsed());
+            if self.wait(GRACE.saturating_sub(spent)).is_none() {
                 self.kill();
             }
         }

@@ -1,7 +1,10 @@
-//! What a process has cost so far, from `/proc`.
+//! What a process has cost so far, as the system tells anybody.
 
 use std::fs;
 use std::time::{Duration, Instant};
+
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
 /// A look at a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,18 +55,17 @@ impl Sample {
     }
 }
 
-/// Nanoseconds by the scheduler, over all threads. Threads that have ended are missing, which a node's never do.
+/// By the scheduler, in nanoseconds, over all threads it has and had: unlike the sum over `/proc/PID/task`, which forgets
+/// threads that have ended.
 fn cpu_of(pid: u32) -> Option<Duration> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let ns = threads.flatten().filter_map(|thread| {
-        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Some(Duration::from_nanos(ns.sum()))
+    let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?;
+    clock_gettime(clock).ok().map(Duration::from)
 }
 
 #[cfg(test)]
 mod tests {
+    use nix::time::ClockId;
+
     use super::*;
 
     #[test]
@@ -77,6 +79,20 @@ mod tests {
         std::hint::black_box(sum);
         let after = Sample::of(pid).unwrap();
         assert!(after.rss_bytes > 100_000 && after.peak_rss_bytes >= before.rss_bytes);
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_has_still_cost_something() {
+        let pid = std::process::id();
+        let before = Sample::of(pid).unwrap();
+        let work = || {
+            let start = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
+            let spent = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap() - start;
+            while Duration::from(spent()) < Duration::from_millis(20) {}
+        };
+        std::thread::spawn(work).join().unwrap();
+        let cost = Sample::of(pid).unwrap().since(&before);
+        assert!(cost.cpu >= Duration::from_millis(20), "{cost:?}");
     }
 
     #[test]

@@ -126,7 +126,8 @@ const CITIES: [(&str, f64, f64); 5] = [
 ];
 
 const EARTH_RADIUS_KM: f64 = 6_371.0;
-const MICROSECONDS_PER_KM: f64 = 5.0;
+/// Light in glass: refractive index about 1.5.
+pub const MICROSECONDS_PER_KM: f64 = 5.0;
 const DETOUR: f64 = 1.5;
 
 /// Regions and the one-way delays between them.
@@ -173,13 +174,14 @@ impl Matrix {
     }
 }
 
-/// Haversine formula over a sphere; arguments are latitude and longitude in degrees.
-fn great_circle_km(one: (f64, f64), other: (f64, f64)) -> f64 {
+/// Distance over a sphere by the haversine formula; arguments are latitude and longitude in degrees.
+#[must_use]
+pub fn great_circle_km(one: (f64, f64), other: (f64, f64)) -> f64 {
     let (latitude, other_latitude) = (one.0.to_radians(), other.0.to_radians());
     let half_north = (other_latitude - latitude) / 2.0;
     let half_east = (other.1 - one.1).to_radians() / 2.0;
     let chord = half_north.sin().powi(2) + latitude.cos() * other_latitude.cos() * half_east.sin().powi(2);
-    2.0 * EARTH_RADIUS_KM * chord.sqrt().asin()
+    2.0 * EARTH_RADIUS_KM * chord.sqrt().min(1.0).asin()
 }
 
 #[cfg(test)]

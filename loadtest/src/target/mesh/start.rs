@@ -1,0 +1,184 @@
+//! From a specification to nodes that see each other.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::layout::{Layout, NodePorts};
+use super::{Mesh, MeshSpec, Node, configuration};
+use crate::target::process::Program;
+use crate::target::{TargetError, http};
+use crate::wan::{LinkConfig, Wan, WanConfig};
+
+/// All nodes have to be ready this soon, and to see each other so soon after.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks while waiting.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Starts, if ports turn out to be taken.
+const TRIES: usize = 4;
+/// How the system says that a port is taken (EADDRINUSE).
+const PORT_TAKEN: &str = "Address already in use";
+
+/// Starts a mesh on the ports that `layout` gives, which is asked again if they are taken.
+pub(super) fn start(
+    spec: &MeshSpec,
+    folder: &Path,
+    mut layout: impl FnMut() -> std::io::Result<Layout>,
+) -> Result<Mesh, TargetError> {
+    let mut tries = 1;
+    loop {
+        match try_once(spec, folder, layout().map_err(TargetError::Ports)?) {
+            Err(error) if tries < TRIES && is_collision(&error) => tries += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Whether a node ended because somebody else has its port.
+pub(super) fn is_collision(error: &TargetError) -> bool {
+    matches!(error, TargetError::Ended { log, .. } if log.contains(PORT_TAKEN))
+}
+
+fn try_once(spec: &MeshSpec, folder: &Path, layout: Layout) -> Result<Mesh, TargetError> {
+    make_new(folder)?;
+    // From here on dropping it cleans up.
+    let mut mesh = Mesh {
+        nodes: Vec::new(),
+        wan: None,
+        executable: spec.program.clone(),
+        folder: folder.to_owned(),
+        api: configuration::api(spec.seed),
+    };
+    mesh.wan = start_links(spec, &layout.nodes)?;
+    drop(layout.held);
+    for (at, ports) in layout.nodes.iter().enumerate() {
+        let node = start_node(&mesh, spec, at, *ports)?;
+        mesh.nodes.push(node);
+    }
+    await_all(&mut mesh.nodes, "ready", |node| {
+        http::get(node.http, "localhost", "/readyz").is_ok_and(|answer| answer.status == 200)
+    })?;
+    let names: Vec<String> = mesh.names().map(str::to_owned).collect();
+    await_all(&mut mesh.nodes, "aware of all others", |node| {
+        sees_all(node, &names)
+    })?;
+    Ok(mesh)
+}
+
+/// Makes a folder that is not there: it is going to be removed with all it holds.
+fn make_new(folder: &Path) -> Result<(), TargetError> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).map_err(|source| of_file(parent, source))?;
+    }
+    fs::create_dir(folder).map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => TargetError::FolderExists(folder.to_owned()),
+        _ => of_file(folder, source),
+    })
+}
+
+fn of_file(path: &Path, source: std::io::Error) -> TargetError {
+    TargetError::File {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// A link from every node to every other; none for a single node.
+fn start_links(spec: &MeshSpec, ports: &[NodePorts]) -> Result<Option<Wan>, TargetError> {
+    let mut links = Vec::new();
+    for (from, a) in spec.nodes.iter().enumerate() {
+        for (to, b) in spec.nodes.iter().enumerate().filter(|(to, _)| *to != from) {
+            links.push(LinkConfig {
+                from: a.name.clone(),
+                to: b.name.clone(),
+                listen: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
+                forward_to: SocketAddrV4::new(Ipv4Addr::LOCALHOST, ports[to].mesh),
+                properties: spec.links.get(&(from, to)).cloned().unwrap_or_default(),
+            });
+        }
+    }
+    if links.is_empty() {
+        return Ok(None);
+    }
+    let config = WanConfig {
+        seed: spec.seed,
+        control: None,
+        links,
+    };
+    Ok(Some(Wan::start(&config, None)?))
+}
+
+fn start_node(mesh: &Mesh, spec: &MeshSpec, at: usize, ports: NodePorts) -> Result<Node, TargetError> {
+    let node = &spec.nodes[at];
+    let peers = spec.nodes.iter().filter(|other| other.name != node.name);
+    let peers: Vec<String> = peers
+        .filter_map(|other| mesh.wan.as_ref()?.listen_addr(&node.name, &other.name))
+        .map(|address| address.to_string())
+        .collect();
+    let data = mesh.folder.join(&node.name);
+    fs::create_dir(&data).map_err(|source| of_file(&data, source))?;
+    let config = mesh.folder.join(format!("{}.toml", node.name));
+    let text = configuration::text(node, &mesh.api, ports, &peers, spec.shards, &data);
+    fs::write(&config, text).map_err(|source| of_file(&config, source))?;
+    let log = mesh.folder.join(format!("{}.log", node.name));
+    Ok(Node {
+        name: node.name.clone(),
+        program: program(&node.name, &spec.program, &config, &log)?,
+        config,
+        http: SocketAddr::from((Ipv4Addr::LOCALHOST, ports.http)),
+        log,
+        spent: Duration::ZERO,
+        at_end: Duration::ZERO,
+    })
+}
+
+/// Starts the program of a node.
+pub(super) fn program(name: &str, program: &Path, config: &Path, log: &Path) -> Result<Program, TargetError> {
+    let config = config.to_string_lossy();
+    Program::start(name, program, &["node", "--config", &config], log)
+}
+
+/// Looks at all nodes until `done` holds for each; fails as soon as one of them has ended.
+fn await_all(
+    nodes: &mut [Node],
+    what: &'static str,
+    done: impl Fn(&Node) -> bool,
+) -> Result<(), TargetError> {
+    let until = Instant::now() + READY_WITHIN;
+    loop {
+        for node in nodes.iter_mut() {
+            node.program.must_run()?;
+        }
+        let Some(waiting) = nodes.iter().find(|node| !done(node)) else {
+            return Ok(());
+        };
+        if Instant::now() >= until {
+            return Err(TargetError::NotReady {
+                node: waiting.name.clone(),
+                what,
+                seconds: READY_WITHIN.as_secs(),
+                log: waiting.program.last_lines(),
+            });
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Whether a node sees every other as up and knows where it is: before that nobody can be sent there.
+fn sees_all(node: &Node, names: &[String]) -> bool {
+    let Ok(answer) = http::get(node.http, "localhost", "/api/mesh") else {
+        return false;
+    };
+    let feed: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let entries = |list: &str| feed[list].as_array().cloned().unwrap_or_default();
+    let (peers, placed) = (entries("peers"), entries("nodes"));
+    names.iter().filter(|name| **name != node.name).all(|name| {
+        peers
+            .iter()
+            .any(|peer| peer["node"] == name.as_str() && peer["state"] == "up")
+            && placed.iter().any(|node| node["node"] == name.as_str())
+    })
+}
