@@ -117,10 +117,13 @@ fn readings(out: &mut impl Write, name: &str, readings: &Readings) -> io::Result
 }
 
 fn delay(distribution: Option<&Distribution>) -> String {
-    distribution.map_or("not measured".to_owned(), |delay| {
-        format!(
-            "p50 {:.3} ms, p99 {:.3} ms, max {:.3} ms",
-            delay.p50_ms, delay.p99_ms, delay.max_ms
-        )
-    })
+    distribution.map_or_else(
+        || "not measured".to_owned(),
+        |delay| {
+            format!(
+                "p50 {:.3} ms, p99 {:.3} ms, max {:.3} ms",
+                delay.p50_ms, delay.p99_ms, delay.max_ms
+            )
+        },
+    )
 }

@@ -126,7 +126,10 @@ mod tests {
         };
         for sealed in [false, true] {
             let passed = forward(&load, 7, sealed).unwrap();
-            assert!(passed.packets >= 35 && passed.packets % 35 == 0, "{passed:?}");
+            assert!(
+                passed.packets >= 35 && passed.packets.is_multiple_of(35),
+                "{passed:?}"
+            );
             assert!(passed.cpu_ns_per_packet() > 0.0);
             assert_eq!(passed.delay.unwrap().count, passed.packets);
         }

@@ -82,7 +82,7 @@ mod tests {
         };
         let passed = hop(&load).unwrap();
         assert!(
-            passed.packets >= 8 && passed.packets % 8 == 0 && !passed.cpu.is_zero(),
+            passed.packets >= 8 && passed.packets.is_multiple_of(8) && !passed.cpu.is_zero(),
             "{passed:?}"
         );
     }

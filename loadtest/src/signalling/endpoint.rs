@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use tungstenite::http::Uri;
 
 use super::SignallingError;
+use super::message::write_inquiry;
 
 /// A server's address, resolved once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +55,11 @@ impl Endpoint {
     /// Path and query that ask whether a token would be let in.
     #[must_use]
     pub fn validate_path(&self, token: &str) -> String {
-        format!("{}/rtc/v1/validate?access_token={token}", self.path)
+        let request = write_inquiry();
+        format!(
+            "{}/rtc/v1/validate?access_token={token}&join_request={request}",
+            self.path
+        )
     }
 
     /// The URL of the upgrade with this query.

@@ -166,7 +166,20 @@ pub(super) enum Heard {
 
 /// The `join_request` parameter.
 pub(super) fn write_join(join: Join) -> String {
-    let request = proto::JoinRequest {
+    write_parameter(&proto::JoinRequest {
+        add_track_requests: join.tracks.into_iter().map(write_track).collect(),
+        publisher_offer: Some(write_offer(join.offer_id, join.sdp)),
+        ..about_us()
+    })
+}
+
+/// The same of somebody who has nothing to send, to ask whether it would be let in.
+pub(super) fn write_inquiry() -> String {
+    write_parameter(&about_us())
+}
+
+fn about_us() -> proto::JoinRequest {
+    proto::JoinRequest {
         client_info: Some(proto::ClientInfo {
             sdk: proto::client_info::Sdk::Rust as i32,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -178,10 +191,11 @@ pub(super) fn write_join(join: Join) -> String {
             adaptive_stream: true,
             ..Default::default()
         }),
-        add_track_requests: join.tracks.into_iter().map(write_track).collect(),
-        publisher_offer: Some(write_offer(join.offer_id, join.sdp)),
         ..Default::default()
-    };
+    }
+}
+
+fn write_parameter(request: &proto::JoinRequest) -> String {
     let wrapped = proto::WrappedJoinRequest {
         compression: proto::wrapped_join_request::Compression::None as i32,
         join_request: request.encode_to_vec(),
