@@ -9,7 +9,8 @@ const KEY_IN: [u8; 16] = [0x11; 16];
 const KEY_OUT: [u8; 16] = [0x22; 16];
 
 /// Passes `load` on over loopback, opened with one key and sealed with another (AES-128-GCM). The publisher seals, which is
-/// not part of the cost.
+/// not part of the cost. Compare at equal rates only: one hop has little to do per burst, and what it costs to wake up
+/// shows (measured: 3.8 µs per packet at 2,000 packets a second in bursts of ten, 1.3 µs from 20,000 on).
 ///
 /// Takes the load's duration and 0.3 s, in three threads.
 ///
