@@ -45,10 +45,26 @@ check: ## format, lints, documents, import rules, sizes, fuzzing, configurations
 	@$(MAKE) check-unit
 	@$(MAKE) check-deny
 
-bench: ## CPU per forwarded packet and delivery over a lossy ocean, each beside its floor; target/bench/report.json
+bench: ## all figures beside their floors: forwarding, relay, scenarios; target/bench/report.json
+	@$(MAKE) bench-forward_cpu_1x50
+	@$(MAKE) bench-relay_delivery_1pct
+	@$(NEED) build web
+	$(CARGO) build --release --package bridge --package loadtest
+	$(TARGET_DIR)/release/loadtest bench --causeway $(TARGET_DIR)/release/causeway
+
+bench-forward_cpu_1x50:
 	@$(NEED) build web
 	$(CARGO) run --release --package bridge --example forward_cpu
+
+bench-relay_delivery_1pct:
+	@$(NEED) build web
 	$(CARGO) run --release --package bridge --example relay_delivery
+
+# One figure of a whole scenario: make bench-join_first_frame
+bench-%:
+	@$(NEED) build web
+	$(CARGO) build --release --package bridge --package loadtest
+	$(TARGET_DIR)/release/loadtest bench $* --causeway $(TARGET_DIR)/release/causeway
 
 # --- parts ---------------------------------------------------------------------------------------------------------
 

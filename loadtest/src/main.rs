@@ -16,6 +16,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Subcommands {
+    /// Measure figures of whole scenarios beside their floors and merge them into the report of `make bench`.
+    Bench(commands::bench::Arguments),
     /// Measure what this machine allows at best.
     Floor(commands::floor::Arguments),
     /// Run a scenario and report delay, loss, gaps and cost.
@@ -32,6 +34,7 @@ enum Subcommands {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Subcommands::Bench(arguments) => commands::bench::run(&arguments),
         Subcommands::Floor(arguments) => commands::floor::run(&arguments),
         Subcommands::Run(arguments) => commands::run::run(&arguments),
         Subcommands::Scenario(arguments) => commands::scenario::run(&arguments),

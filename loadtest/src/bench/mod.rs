@@ -2,4 +2,5 @@
 //! test depends on them.
 
 pub mod report;
+pub mod scenarios;
 pub mod wan_accuracy;

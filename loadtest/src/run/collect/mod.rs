@@ -52,7 +52,7 @@ pub(in crate::run) fn collect(
         name: outcome.name.clone(),
         url: outcome.url.clone(),
         nodes: nodes(scenario, &outcome, &receivers),
-        links: links(&outcome),
+        links: links(scenario, plan, &outcome, &receivers),
         joins: joins(&outcome.people),
         control: control::control(plan, &outcome, &receivers),
         media: media(scenario, plan, &outcome, &receivers, &expected)
@@ -130,20 +130,56 @@ fn nodes(scenario: &Scenario, outcome: &OutcomeOfRun, receivers: &Receivers<'_>)
     nodes
 }
 
-fn links(outcome: &OutcomeOfRun) -> Vec<Link> {
+/// Bytes that must cross from one region to another: of every source the copy of whoever got most of it.
+fn least_bytes(
+    scenario: &Scenario,
+    plan: &Plan,
+    receivers: &Receivers<'_>,
+) -> BTreeMap<(String, String), u64> {
+    let mut most: BTreeMap<(usize, LegKey), u64> = BTreeMap::new();
+    for receiver in &plan.participants {
+        for (key, leg) in receivers
+            .get(&receiver.id)
+            .into_iter()
+            .flatten()
+            .flat_map(|figures| &figures.legs)
+        {
+            let bytes = most.entry((receiver.region, *key)).or_default();
+            *bytes = (*bytes).max(leg.bytes);
+        }
+    }
+    let mut least = BTreeMap::new();
+    for ((to, key), bytes) in most {
+        if let Some(sender) = plan.participants.get(key.sender as usize)
+            && sender.region != to
+        {
+            let name = |at: usize| scenario.regions[at].name.clone();
+            *least.entry((name(sender.region), name(to))).or_default() += bytes;
+        }
+    }
+    least
+}
+
+fn links(scenario: &Scenario, plan: &Plan, outcome: &OutcomeOfRun, receivers: &Receivers<'_>) -> Vec<Link> {
+    let least = least_bytes(scenario, plan, receivers);
     let pairs = outcome.from.links.iter().zip(&outcome.until.links);
     pairs
         .map(|(from, until)| {
             let offered = until.offered.datagrams.saturating_sub(from.offered.datagrams);
             let lost =
                 until.lost + until.queue_full + until.cut_off - from.lost - from.queue_full - from.cut_off;
+            let bytes = until.delivered.bytes.saturating_sub(from.delivered.bytes);
+            let needed = least
+                .get(&(until.from.clone(), until.to.clone()))
+                .copied()
+                .filter(|needed| *needed > 0);
             Link {
                 from: until.from.clone(),
                 to: until.to.clone(),
-                bytes: until.delivered.bytes.saturating_sub(from.delivered.bytes),
+                bytes,
                 packets: until.delivered.datagrams.saturating_sub(from.delivered.datagrams),
                 loss: lost as f64 / offered.max(1) as f64,
-                copies: None,
+                copies: needed.map(|needed| bytes as f64 / needed as f64),
             }
         })
         .collect()
