@@ -1,8 +1,13 @@
-//! Tools that put Causeway under test: an emulator of the long-distance links between nodes, and a test
-//! signal that says who sent it.
+//! Tools that put Causeway under test: a load generator, an emulator of the long-distance links between nodes,
+//! scenarios, reports, and a test signal that says who sent it.
 //!
-//! * [`wan`] delays, thins and shapes UDP between nodes of one machine, without root. The rules of a link are
-//!   pure ([`wan::model`]); sockets and clocks live in [`wan::relay`] alone.
+//! * [`client`] is one light client without its socket; [`sdp`], [`signalling`] and [`trace`] are what it says and
+//!   sends; [`worker`] runs hundreds of them on a thread.
+//! * [`scenario`] is who meets whom and what goes wrong, [`target`] the servers under test, [`run`] brings them
+//!   together, [`report`] is what comes out.
+//! * [`floor`] are bare programs that do the least any server must do.
+//! * [`wan`] joins nodes of one machine by emulated links: network namespaces (root) or a UDP relay. The rules of
+//!   a link are pure ([`wan::model`]).
 //! * [`signal`] makes a picture and a tone from which a receiver reads the sender, and reads them back. All
 //!   pure.
 //! * [`mod@bench`] measures these tools beside the floor of the machine they run on.

@@ -20,6 +20,10 @@ enum Subcommands {
     Bench(commands::bench::Arguments),
     /// Measure what this machine allows at best.
     Floor(commands::floor::Arguments),
+    /// Put two reports side by side.
+    Compare(commands::compare::CompareArguments),
+    /// Render a report again.
+    Report(commands::compare::ReportArguments),
     /// Run a scenario and report delay, loss, gaps and cost.
     Run(commands::run::Arguments),
     /// List, show and check scenarios.
@@ -36,6 +40,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Subcommands::Bench(arguments) => commands::bench::run(&arguments),
         Subcommands::Floor(arguments) => commands::floor::run(&arguments),
+        Subcommands::Compare(arguments) => commands::compare::run_compare(&arguments),
+        Subcommands::Report(arguments) => commands::compare::run_report(&arguments),
         Subcommands::Run(arguments) => commands::run::run(&arguments),
         Subcommands::Scenario(arguments) => commands::scenario::run(&arguments),
         Subcommands::Signal(arguments) => commands::signal::run(&arguments),

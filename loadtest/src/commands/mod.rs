@@ -1,6 +1,7 @@
 //! One file per subcommand: its arguments, and the files, signals and output around the library's work.
 
 pub(crate) mod bench;
+pub(crate) mod compare;
 pub(crate) mod floor;
 pub(crate) mod run;
 mod run_summary;

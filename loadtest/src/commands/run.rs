@@ -10,11 +10,13 @@ use std::time::SystemTime;
 use clap::Args;
 use loadtest::bench::report::{commit, machine};
 use loadtest::report::data::{Report, Run};
+use loadtest::report::{html, markdown};
 use loadtest::run::{self, Options, Progress, RunError, TargetChoice};
 use loadtest::scenario::{Scenario, named};
 use loadtest::signalling::token::ApiKey;
 use loadtest::target::Attached;
 
+use super::compare::write;
 use super::run_summary::summarise;
 use super::{CommandError, signals};
 
@@ -77,6 +79,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let report = run::run(&options, about(), &mut |progress| show(progress, terminal)).map_err(refused)?;
     let path = arguments.out.join("report.json");
     write_report(&path, &report)?;
+    write(&path.with_extension("html"), &html::page(&report))?;
+    write(&path.with_extension("md"), &markdown::table(&report))?;
     summarise(&report, &path)?;
     if report.thresholds.iter().all(|threshold| threshold.passed) {
         Ok(())

@@ -1,9 +1,14 @@
 //! What a run has measured, as data with a documented schema, and its renderings.
 //!
-//! [`data`] is the schema of `report.json` and renders nothing; the renderings are pure functions from it to text. Nothing
-//! here measures.
+//! [`data`] is the schema of `report.json` and renders nothing; [`html`], [`markdown`] and [`compare`] are pure functions
+//! from it to text or rows. Nothing here measures.
 
+pub mod compare;
 pub mod data;
 mod distribution;
+pub mod html;
+pub mod markdown;
+#[cfg(test)]
+mod tests;
 
 pub use distribution::{Distribution, Point};

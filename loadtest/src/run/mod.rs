@@ -1,7 +1,7 @@
 //! Runs a scenario: servers up, people in, faults on time, figures out.
 //!
 //! Composes [`crate::scenario`], [`crate::target`], [`crate::worker`] and [`crate::report`]; the only place that knows all
-//! of them. [`driver`] does what the plan says when it says so, `collect` makes a report of what came back, `judge` holds
+//! of them. `driver` does what the plan says when it says so, `collect` makes a report of what came back, `judge` holds
 //! it against the scenario's limits.
 
 mod browsers;

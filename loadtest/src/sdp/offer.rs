@@ -60,7 +60,7 @@ impl Offer {
         }
     }
 
-    /// Appends a section and returns its mid; `None` when there are [`MOST_SECTIONS`].
+    /// Appends a section and returns its mid; `None` when there are 1,024.
     pub fn add(&mut self, section: OfferSection) -> Option<String> {
         if self.sections.len() >= MOST_SECTIONS {
             return None;

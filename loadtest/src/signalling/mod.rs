@@ -1,6 +1,6 @@
 //! A light client's side of the client protocol: `/rtc/v1` over a WebSocket that never blocks.
 //!
-//! [`token`], [`message`] and [`session`] are pure: what to say, what was said, when to say it. [`connection`] owns the
+//! [`token`], `message` and `session` are pure: what to say, what was said, when to say it. `connection` owns the
 //! socket and nothing else; it is made for one epoll loop over hundreds of clients. Media is none of this folder's
 //! business: session descriptions pass through as text.
 
