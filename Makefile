@@ -69,7 +69,7 @@ bench-%:
 # --- parts ---------------------------------------------------------------------------------------------------------
 
 test-rust:
-	@$(NEED) build web
+	@$(NEED) build web wan
 	$(CARGO) test --workspace --no-fail-fast
 
 test-web:

@@ -217,7 +217,8 @@ fn instrument(report: &Report, target: &Target) -> Result<Vec<Figure>, BenchErro
             name: "instrument_delay_error_p99",
             unit: "ms",
             value: own.p99_ms,
-            floor: bare.round_trip.kernel.map(|bare| bare.p99_ms),
+            // There and back.
+            floor: bare.one_way.kernel.map(|bare| 2.0 * bare.p99_ms),
         });
     }
     let viewers = 300;

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 use loadtest::bench::report::{commit, machine};
-use loadtest::report::data::{Report, Run};
+use loadtest::report::data::{Report, Run, Step};
 use loadtest::report::{html, markdown};
 use loadtest::run::{self, Options, Progress, RunError, TargetChoice};
 use loadtest::scenario::{Scenario, named};
@@ -48,13 +48,16 @@ pub(crate) struct Arguments {
     /// Of the packets inside of frames, one in so many is opened and authenticated; frames' ends and all audio always are.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     open_one_in: u32,
+    /// Repeats the scenario with ever more people until a limit of it breaks, and prints the capacity.
+    #[arg(long)]
+    find_max: bool,
     /// Real Chromium browsers in the first room, as a control of the light clients' figures.
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=16))]
     browser: u64,
     /// The script that runs them.
     #[arg(long, default_value = "loadtest/browser/control.mjs")]
     browser_script: PathBuf,
-    /// Folder for report.json and the logs of nodes.
+    /// Folder for report.json, report.html and report.md; nodes keep their files in a folder below it while they run.
     #[arg(long, default_value = "target/loadtest")]
     out: PathBuf,
 }
@@ -76,7 +79,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
         stop,
     };
     let terminal = io::stdout().is_terminal();
-    let report = run::run(&options, about(), &mut |progress| show(progress, terminal)).map_err(refused)?;
+    let mut tell = |progress: &Progress| show(progress, terminal);
+    let report = if arguments.find_max {
+        run::find_max(&options, &about(), &mut tell, &mut show_step)
+    } else {
+        run::run(&options, about(), &mut tell)
+    };
+    let report = report.map_err(refused)?;
     let path = arguments.out.join("report.json");
     write_report(&path, &report)?;
     write(&path.with_extension("html"), &html::page(&report))?;
@@ -185,6 +194,26 @@ fn show(progress: &Progress, terminal: bool) {
     } else {
         Ok(())
     };
+}
+
+/// One step of a ramp, with what a whole core would hold.
+fn show_step(step: &Step) {
+    let per_core = step.participants as f64 / step.cpu_share.max(1e-9);
+    let because = step
+        .stopped_because
+        .as_ref()
+        .map_or_else(String::new, |because| format!("; ends here: {because}"));
+    // A reader that has gone away is no reason to end the run.
+    let _ = writeln!(
+        io::stdout(),
+        "\n{} people: {:.0} packets a second, server {:.0} % of a core ({per_core:.0} people a core), p99 {:.1} ms beyond the path, \
+         {:.3} % lost{because}",
+        step.participants,
+        step.packets_per_s,
+        step.cpu_share * 100.0,
+        step.p99_ms,
+        step.loss * 100.0,
+    );
 }
 
 fn write_report(path: &Path, report: &Report) -> Result<(), CommandError> {

@@ -295,7 +295,7 @@ pub struct Generator {
     pub packets_per_s: f64,
     /// Packets of all streams, by kind.
     pub packets: Vec<Packets>,
-    /// Its own delay: a bare UDP echo on this machine, read as clients read.
+    /// What it adds to the delays it states: datagrams to a bare UDP echo and back, without the echo's own pause.
     pub own_delay: Option<Distribution>,
     /// Datagrams the kernel refused to send.
     pub send_failed: u64,

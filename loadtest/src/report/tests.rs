@@ -103,6 +103,31 @@ fn a_report_survives_its_file() {
 }
 
 #[test]
+fn every_field_is_documented() {
+    fn keys(value: &serde_json::Value, into: &mut std::collections::BTreeSet<String>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (key, value) in fields {
+                    into.insert(key.clone());
+                    keys(value, into);
+                }
+            }
+            serde_json::Value::Array(values) => values.iter().for_each(|value| keys(value, into)),
+            _ => {}
+        }
+    }
+    let mut found = std::collections::BTreeSet::new();
+    keys(&serde_json::to_value(sample("s6", 80.0)).unwrap(), &mut found);
+    assert!(found.len() > 60);
+    let text = include_str!("../../REPORT.md");
+    let missing: Vec<&String> = found
+        .iter()
+        .filter(|key| !text.contains(&format!("| `{key}` |")))
+        .collect();
+    assert!(missing.is_empty(), "not in REPORT.md: {missing:?}");
+}
+
+#[test]
 fn the_page_says_it_all_and_fetches_nothing() {
     let page = html::page(&sample("s6", 80.0));
     for part in [

@@ -11,6 +11,7 @@ mod driver;
 mod facts;
 mod judge;
 mod placement;
+mod ramp;
 mod target;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub use browsers::BrowserError;
+pub use ramp::find_max;
 pub use target::TargetChoice;
 
 use crate::client::{ClientError, Identity};

@@ -134,7 +134,8 @@ pub struct Results {
     pub participants: Vec<Figures>,
     /// Sums.
     pub tally: Tally,
-    /// Delays of datagrams the worker sent to a bare echo and read as it reads media, there and back, in microseconds.
+    /// What the worker adds to delays it states: datagrams to a bare echo and back without the echo's own pause, in
+    /// microseconds.
     pub own_delay_us: Histogram<u64>,
     /// CPU time of the thread since the figures began.
     pub cpu: Duration,

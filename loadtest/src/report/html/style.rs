@@ -12,8 +12,8 @@ header{border-bottom:3px double var(--rule)}
 h1{font-size:1.9rem;margin:.1em 0}h2{margin:2rem 0 .5rem;border-top:1px solid var(--rule);padding-top:1rem}h3{margin:1.5rem 0 .4rem}
 .kicker{margin:0;color:var(--soft);letter-spacing:.12em;text-transform:uppercase;font-size:.75rem}
 figure,.scroll,.note{background:var(--sheet);border:1px solid var(--rule);border-radius:.4rem;margin:1rem 0;padding:.75rem}
-.scroll{overflow-x:auto}figcaption,caption{font-weight:600;text-align:left;padding-bottom:.4rem}
-svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font:11px system-ui,sans-serif}
+figure,.scroll{overflow-x:auto}figcaption,caption{font-weight:600;text-align:left;padding-bottom:.4rem}
+svg{width:100%;min-width:32rem;height:auto;display:block}svg text{fill:var(--soft);font:11px system-ui,sans-serif}
 .grid{stroke:var(--rule);stroke-width:1}.mark{stroke:var(--bad);stroke-dasharray:4 3}svg text.mark{fill:var(--bad);stroke:none;font-weight:600}
 polyline{fill:none;stroke-width:2;stroke-linejoin:round}
 polyline.c0{stroke:var(--c0)}polyline.c1{stroke:var(--c1)}polyline.c2{stroke:var(--c2)}polyline.c3{stroke:var(--c3)}

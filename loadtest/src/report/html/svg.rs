@@ -160,10 +160,10 @@ fn draw_legend(out: &mut String, lines: &[Line]) {
     out.push_str("</ul>");
 }
 
-/// The smallest of 1, 2, 2.5 and 5 times a power of ten that is not below.
+/// The smallest round number that is not below and divides into [`TICKS`] parts one can read.
 fn nice(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
-    [1.0, 2.0, 2.5, 5.0, 10.0]
+    [1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 10.0]
         .into_iter()
         .map(|step| step * power)
         .find(|step| *step >= value * 0.999_999)
@@ -196,11 +196,11 @@ mod tests {
     #[test]
     fn scales_end_at_round_numbers() {
         for (value, wanted) in [
-            (0.7, 1.0),
+            (0.7, 0.75),
             (1.0, 1.0),
-            (126.0, 200.0),
+            (126.0, 150.0),
             (210.0, 250.0),
-            (30.0, 50.0),
+            (29.0, 30.0),
             (99_000.0, 100_000.0),
         ] {
             assert!((nice(value) - wanted).abs() < 1e-9, "{value}: {}", nice(value));

@@ -356,7 +356,7 @@ pub(super) fn generator(generator: &Generator) -> String {
         .collect();
     let own = generator.own_delay.as_ref().map_or_else(String::new, |delay| {
         format!(
-            " A bare echo, read as clients read, took {} ms there and back (median) and {} ms (p99).",
+            " To the delays it states it adds {} ms (median) and {} ms (p99), measured against a bare echo.",
             ms(delay.p50_ms),
             ms(delay.p99_ms)
         )
