@@ -18,6 +18,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { QUIET_FLAGS } from "../../web/e2e/lib/chromium-flags.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 // The web client's own dependencies: one SDK and one driver for the whole repository.
@@ -26,13 +27,7 @@ const { chromium } = require("playwright-core");
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
+  ...QUIET_FLAGS,
   "--disable-background-timer-throttling",
   "--disable-backgrounding-occluded-windows",
   "--disable-renderer-backgrounding",

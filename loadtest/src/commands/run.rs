@@ -42,6 +42,13 @@ pub(crate) struct Arguments {
     /// Its API secret.
     #[arg(long, requires = "url", env = "LOADTEST_API_SECRET", hide_env_values = true)]
     api_secret: Option<String>,
+    /// A second server (`--url`, `--api-key` and `--api-secret` of it, with commas between): both are measured in turns,
+    /// A B B A, and their figures put beside each other.
+    #[arg(long, value_name = "URL,KEY,SECRET")]
+    against: Option<String>,
+    /// Rounds of A B B A with --against.
+    #[arg(long, default_value_t = 2, requires = "against", value_parser = clap::value_parser!(u64).range(1..=50))]
+    rounds: u64,
     /// Threads that run clients.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     workers: u64,
@@ -67,10 +74,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     signals::on_end(move || flag.store(true, Ordering::Relaxed))?;
-    let target = target_of(arguments)?;
+    let mut targets = vec![target_of(arguments)?];
+    targets.extend(second_of(arguments)?);
     let options = Options {
         scenario,
-        targets: vec![target],
+        targets,
         workers: arguments.workers as usize,
         open_one_in: arguments.open_one_in,
         browsers: arguments.browser as usize,
@@ -82,6 +90,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let mut tell = |progress: &Progress| show(progress, terminal);
     let report = if arguments.find_max {
         run::find_max(&options, &about(), &mut tell, &mut show_step)
+    } else if arguments.against.is_some() {
+        run::versus(&options, &about(), arguments.rounds as usize, &mut tell)
     } else {
         run::run(&options, about(), &mut tell)
     };
@@ -137,6 +147,22 @@ fn target_of(arguments: &Arguments) -> Result<TargetChoice, CommandError> {
     };
     let attached = Attached::check(url, api).map_err(|error| CommandError::Refused(Box::new(error)))?;
     Ok(TargetChoice::Attached(attached))
+}
+
+fn second_of(arguments: &Arguments) -> Result<Option<TargetChoice>, CommandError> {
+    let Some(text) = &arguments.against else {
+        return Ok(None);
+    };
+    let parts: Vec<&str> = text.splitn(3, ',').collect();
+    let [url, key, secret] = parts[..] else {
+        return Err(CommandError::Refused("--against: write URL,KEY,SECRET".into()));
+    };
+    let api = ApiKey {
+        key: key.to_owned(),
+        secret: secret.to_owned(),
+    };
+    let attached = Attached::check(url, api).map_err(|error| CommandError::Refused(Box::new(error)))?;
+    Ok(Some(TargetChoice::Attached(attached)))
 }
 
 /// What cannot be had is told apart from what went wrong.

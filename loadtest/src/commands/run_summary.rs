@@ -13,6 +13,13 @@ pub(super) fn summarise(report: &Report, path: &Path) -> io::Result<()> {
     for target in &report.targets {
         summarise_target(&mut out, target)?;
     }
+    for row in &report.comparison {
+        writeln!(
+            out,
+            "{}: {:.2} and {:.2}, ratio {:.2} ({:.2} to {:.2} in {} runs)",
+            row.figure, row.a, row.b, row.ratio, row.least, row.most, row.runs
+        )?;
+    }
     summarise_generator(&mut out, &report.generator)?;
     for threshold in &report.thresholds {
         summarise_threshold(&mut out, threshold)?;

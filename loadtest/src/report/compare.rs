@@ -71,7 +71,8 @@ pub fn compare(a: &Report, b: &Report, anyway: bool) -> Result<Vec<Row>, Compare
         .collect())
 }
 
-fn figures(report: &Report) -> Vec<(String, f64)> {
+/// Every figure of a report by name; all are the better the smaller.
+pub(crate) fn figures(report: &Report) -> Vec<(String, f64)> {
     let mut all = Vec::new();
     for (at, target) in report.targets.iter().enumerate() {
         let mut put = |name: String, value: Option<f64>| {

@@ -21,6 +21,28 @@ pub struct Report {
     pub generator: Generator,
     /// Limits of the scenario and whether they held.
     pub thresholds: Vec<Threshold>,
+    /// The first two targets side by side, when both were measured in turns.
+    #[serde(default)]
+    pub comparison: Vec<Comparison>,
+}
+
+/// One figure of two targets, measured in turns. The better the smaller.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Its name.
+    pub figure: String,
+    /// Median of the first target.
+    pub a: f64,
+    /// Median of the second target.
+    pub b: f64,
+    /// Median of the ratios second over first, run by run.
+    pub ratio: f64,
+    /// The smallest ratio.
+    pub least: f64,
+    /// The largest ratio.
+    pub most: f64,
+    /// Pairs of runs.
+    pub runs: u64,
 }
 
 /// What was done, where and when.

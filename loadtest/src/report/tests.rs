@@ -26,6 +26,12 @@ fn sample(name: &str, delay_ms: f64) -> Report {
             unit: "%".to_owned(),
             passed: false,
         }],
+        comparison: vec![Comparison {
+            figure: "CPU".to_owned(),
+            ratio: 1.5,
+            runs: 4,
+            ..Comparison::default()
+        }],
     }
 }
 

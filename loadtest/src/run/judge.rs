@@ -99,6 +99,7 @@ mod tests {
             targets: vec![target],
             generator: Generator::default(),
             thresholds: Vec::new(),
+            comparison: Vec::new(),
         }
     }
 

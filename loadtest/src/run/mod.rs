@@ -13,6 +13,7 @@ mod judge;
 mod placement;
 mod ramp;
 mod target;
+mod versus;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,8 +25,10 @@ use thiserror::Error;
 pub use browsers::BrowserError;
 pub use ramp::find_max;
 pub use target::TargetChoice;
+pub use versus::versus;
 
 use crate::client::{ClientError, Identity};
+use crate::floor::FloorError;
 use crate::report::data::{Report, Run, SCHEMA};
 use crate::scenario::{Plan, Scenario, ScenarioError};
 use crate::signalling::SignallingError;
@@ -43,6 +46,9 @@ pub enum RunError {
     /// No certificate.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// No floor beside two servers.
+    #[error("the floor: {0}")]
+    Floor(#[from] FloorError),
     /// No token.
     #[error(transparent)]
     Signalling(#[from] SignallingError),
@@ -125,6 +131,7 @@ pub fn run(options: &Options, about: Run, tell: &mut dyn FnMut(&Progress)) -> Re
         targets: Vec::new(),
         generator: Default::default(),
         thresholds: Vec::new(),
+        comparison: Vec::new(),
     };
     for choice in &options.targets {
         if options.stop.load(Ordering::Relaxed) {

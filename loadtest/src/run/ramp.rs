@@ -112,6 +112,7 @@ mod tests {
                 passed,
                 ..Threshold::default()
             }],
+            comparison: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@ import { setPriority } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { QUIET_FLAGS } from "./chromium-flags.mjs";
 import { CHROMIUM } from "./paths.mjs";
 import { signalOf } from "./signal.mjs";
 
@@ -14,13 +15,7 @@ const SMALL = "320x180";
 const BROWSER_NICENESS = 15;
 
 const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
+  ...QUIET_FLAGS,
   "--disable-extensions",
   // Pages here are never in front, and must not be slowed down for it.
   "--disable-background-timer-throttling",

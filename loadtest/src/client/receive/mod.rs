@@ -225,15 +225,7 @@ impl Receiver {
             .streams
             .entry(header.ssrc)
             .or_insert_with(|| Incoming::new(codec));
-        let mut packet = Packet {
-            marker: header.marker,
-            time: header.time,
-            start: None,
-            stamp: None,
-            empty: false,
-            arrived,
-            bytes: datagram.len() as u32,
-        };
+        let mut packet = unread(arrived, header, datagram);
         if wanted {
             let Some(opened) = srtp.open(datagram) else {
                 incoming.stream.counters.forged += 1;
@@ -277,15 +269,7 @@ impl Receiver {
         let Some((number, payload)) = header.payload(&opened).split_first_chunk() else {
             return;
         };
-        let mut packet = Packet {
-            marker: header.marker,
-            time: header.time,
-            start: None,
-            stamp: None,
-            empty: false,
-            arrived,
-            bytes: datagram.len() as u32,
-        };
+        let mut packet = unread(arrived, header, datagram);
         incoming.read_payload(&mut packet, payload);
         incoming.stream.take(u16::from_be_bytes(*number), packet, true);
         self.advance(arrived.at, ssrc);
@@ -332,6 +316,19 @@ impl Receiver {
             .chain(self.arrivals.poll_timeout())
             .chain(self.next_report)
             .min()
+    }
+}
+
+/// A packet of which only the header is known.
+fn unread(arrived: Arrival, header: &Header, datagram: &[u8]) -> Packet {
+    Packet {
+        marker: header.marker,
+        time: header.time,
+        start: None,
+        stamp: None,
+        empty: false,
+        arrived,
+        bytes: datagram.len() as u32,
     }
 }
 

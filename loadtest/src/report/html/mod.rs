@@ -29,6 +29,7 @@ pub fn page(report: &Report) -> String {
         ),
     );
     out.push_str(&tables::verdicts(report));
+    out.push_str(&tables::comparison(report));
     for target in &report.targets {
         put(
             &mut out,

@@ -91,6 +91,33 @@ pub(super) fn verdicts(report: &Report) -> String {
     )
 }
 
+/// Two servers that were measured in turns.
+pub(super) fn comparison(report: &Report) -> String {
+    let rows: Vec<Vec<String>> = report
+        .comparison
+        .iter()
+        .map(|row| {
+            vec![
+                escape(&row.figure),
+                format!("{:.2}", row.a),
+                format!("{:.2}", row.b),
+                format!("{:.2}", row.ratio),
+                format!("{:.2} to {:.2}", row.least, row.most),
+                row.runs.to_string(),
+            ]
+        })
+        .collect();
+    let head = [
+        "smaller is better",
+        "first",
+        "second",
+        "second over first",
+        "spread",
+        "runs",
+    ];
+    table("Both servers, measured in turns", &head, &rows)
+}
+
 fn distribution_row(name: &str, distribution: Option<&Distribution>) -> Option<Vec<String>> {
     let d = distribution?;
     let cells = [d.min_ms, d.p50_ms, d.p95_ms, d.p99_ms, d.max_ms].map(ms);
