@@ -145,7 +145,7 @@ impl Connection {
                 session.handle_timeout(now);
                 self.write();
             }
-            None if self.failed.is_none() && now >= self.open_by => {
+            None if !matches!(self.phase, Phase::Over) && now >= self.open_by => {
                 let error = unreachable(&self.endpoint, "no answer within 5 s");
                 self.fail(error);
             }
@@ -158,7 +158,7 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.session {
             Some(session) => session.poll_timeout(),
-            None if self.failed.is_none() => Some(self.open_by),
+            None if !matches!(self.phase, Phase::Over) => Some(self.open_by),
             None => None,
         }
     }
