@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 20
 # Where cargo builds, also when the environment moves it.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo dev test check bench \
+.PHONY: help demo dev test check bench control \
 	test-rust test-web test-browser test-sdk \
 	check-format check-lint check-docs check-house check-web check-fuzz check-deny check-unit check-config
 
@@ -59,6 +59,11 @@ bench-forward_cpu_1x50:
 bench-relay_delivery_1pct:
 	@$(NEED) build web
 	$(CARGO) run --release --package bridge --example relay_delivery
+
+control: ## light clients and real Chromium in one room: do their figures agree?
+	@$(NEED) build web browser
+	$(CARGO) build --release --package bridge --package loadtest
+	$(TARGET_DIR)/release/loadtest run smoke --set warm_up=15s --set duration=15s --browser 2 --causeway $(TARGET_DIR)/release/causeway
 
 # One figure of a whole scenario: make bench-join_first_frame
 bench-%:

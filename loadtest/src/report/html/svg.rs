@@ -10,7 +10,7 @@ const HEIGHT: f64 = 260.0;
 /// Room for labels.
 const LEFT: f64 = 52.0;
 const BOTTOM: f64 = 34.0;
-const TOP: f64 = 14.0;
+const TOP: f64 = 24.0;
 const RIGHT: f64 = 14.0;
 /// Labels of an axis.
 const TICKS: usize = 5;
