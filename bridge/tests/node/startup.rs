@@ -177,15 +177,12 @@ fn with_a_certificate_the_node_speaks_https() {
     let arguments: Vec<&str> = std::iter::once("node")
         .chain(flags.iter().map(String::as_str))
         .collect();
-    let node = Node::run_https(&arguments, ports, certificate.der());
+    let mut node = Node::run_https(&arguments, ports, certificate.der());
     let page = crate::process::get_https(ports.http, "/m/standup", certificate.der()).unwrap();
     assert!(
         page.contains(" 200 ") && page.contains("<!doctype html>"),
         "{page}"
     );
-    assert!(
-        node.log().contains(&format!("https://127.0.0.1:{}", ports.http)),
-        "{}",
-        node.log()
-    );
+    // It answers a moment before it says so.
+    node.wait_for_log(&[&format!("https://127.0.0.1:{}", ports.http)]);
 }
