@@ -251,7 +251,7 @@ pub struct Fault {
     pub at_s: f64,
     /// What was done, in words.
     pub what: String,
-    /// The longest stretch without media of each participant that ended within 30 s after it.
+    /// The longest stretch without media of each participant that began with it, and before the next fault.
     pub gaps: Vec<FaultGap>,
     /// Audio gaps of those that had one.
     pub audio_gap: Option<Distribution>,
