@@ -18,7 +18,7 @@ mod twcc;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use rtc_rtcp::Packet as RtcpPacket;
@@ -230,7 +230,7 @@ impl Client {
             && let Some(dtls) = &mut self.dtls
         {
             dtls.handle_datagram(now.at, datagram);
-            self.pump_dtls(now);
+            self.pump_dtls(now.at);
         }
         self.pump_ice();
     }
@@ -247,7 +247,7 @@ impl Client {
         self.pump_ice();
         if let Some(dtls) = &mut self.dtls {
             dtls.handle_timeout(now.at);
-            self.pump_dtls(now);
+            self.pump_dtls(now.at);
         }
         let mut packets = self.receiver.handle_timeout(now.at, self.ice.round_trip());
         for sender in &mut self.senders {
@@ -330,12 +330,6 @@ impl Client {
         self.receiver.counters()
     }
 
-    /// Round trip to the server by the newest ICE check.
-    #[must_use]
-    pub fn round_trip(&self) -> Option<Duration> {
-        self.ice.round_trip()
-    }
-
     /// Ends the warm-up: what was measured is forgotten.
     pub fn restart_figures(&mut self) {
         self.receiver.restart();
@@ -371,15 +365,11 @@ impl Client {
     fn begin_handshake(&mut self, now: Instant) {
         if let (Some(_), Some(expected), None) = (self.ice.selected(), self.expected, &self.dtls) {
             self.dtls = Some(DtlsClient::new(&self.identity, expected, now));
-            self.pump_dtls_outputs(now);
+            self.pump_dtls(now);
         }
     }
 
-    fn pump_dtls(&mut self, now: Now) {
-        self.pump_dtls_outputs(now.at);
-    }
-
-    fn pump_dtls_outputs(&mut self, now: Instant) {
+    fn pump_dtls(&mut self, now: Instant) {
         while let Some(output) = self.dtls.as_mut().and_then(DtlsClient::poll_output) {
             match output {
                 DtlsOutput::Transmit(datagram) => {
@@ -416,7 +406,7 @@ impl Client {
                 unix_ns: now.unix_ns,
                 transport_number: &mut self.transport_number,
             };
-            while sender.write_due(now.at, &mut moment, srtp, |_, packet| outgoing.append(to, packet)) {}
+            while sender.write_due(now.at, &mut moment, srtp, |packet| outgoing.append(to, packet)) {}
             outgoing.close_burst();
         }
     }

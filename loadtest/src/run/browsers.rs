@@ -1,6 +1,6 @@
 //! Real Chromium in the same rooms, through `loadtest/browser/control.mjs`: orders and facts as lines of JSON.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -17,7 +17,7 @@ const RESULTS_WITHIN: Duration = Duration::from_secs(30);
 /// Time to close by itself when its input ends.
 const GRACE: Duration = Duration::from_secs(5);
 /// Longest line it may write: the delays of a long run.
-const MOST_LINE_BYTES: usize = 256 * 1024 * 1024;
+const MOST_LINE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Why there are no browsers.
 #[derive(Debug, Error)]
@@ -98,10 +98,17 @@ impl Browsers {
             .ok_or(BrowserError::Silent("have no output"))?;
         let (sender, facts) = channel();
         let read = move || {
-            let mut lines = BufReader::new(output).lines();
-            while let Some(Ok(line)) = lines.next() {
-                // What is no fact is a complaint of some library, and bounded like everything it says.
-                let fact = serde_json::from_str(&line[..line.len().min(MOST_LINE_BYTES)]);
+            let mut output = BufReader::new(output);
+            let mut line = String::new();
+            while output
+                .by_ref()
+                .take(MOST_LINE_BYTES)
+                .read_line(&mut line)
+                .is_ok_and(|read| read > 0)
+            {
+                // What is no fact is a complaint of some library.
+                let fact = serde_json::from_str(&line);
+                line.clear();
                 if fact.is_ok_and(|fact| sender.send(fact).is_err()) {
                     return;
                 }

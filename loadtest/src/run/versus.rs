@@ -35,22 +35,33 @@ pub fn versus(
         ..Rounds::default()
     };
     let mut first: Vec<Option<Report>> = vec![None; options.targets.len()];
-    // Every server's runs in order: two in each round that was begun, whether it counts or not.
+    // Two runs of every server in each round that counts.
     let mut all: Vec<Vec<Figures>> = vec![Vec::new(); options.targets.len()];
-    let outcome = plan.measure(|contender| match contender {
-        Contender::Floor => Ok::<f64, RunError>(floor()?),
-        Contender::Server(at) => {
-            let one = Options {
-                targets: vec![options.targets[at].clone()],
-                ..options.clone()
-            };
-            let report = run(&one, about.clone(), tell)?;
-            all[at].push(figures(&report).into_iter().collect());
-            first[at].get_or_insert(report);
-            // Any positive figure: what is compared are all of them, below.
-            Ok(1.0)
+    let (mut counted, mut rejected) = (0, 0);
+    while counted < rounds && rejected <= plan.most_rejected {
+        let mut floors = Vec::new();
+        let mut runs: Vec<Vec<Figures>> = vec![Vec::new(); options.targets.len()];
+        for contender in plan.order(counted) {
+            match contender {
+                Contender::Floor => floors.push(floor()?),
+                Contender::Server(at) => {
+                    let one = Options {
+                        targets: vec![options.targets[at].clone()],
+                        ..options.clone()
+                    };
+                    let report = run(&one, about.clone(), tell)?;
+                    runs[at].push(figures(&report).into_iter().collect());
+                    first[at].get_or_insert(report);
+                }
+            }
         }
-    })?;
+        if plan.floor_of(&floors).is_some() {
+            counted += 1;
+            all.iter_mut().zip(runs).for_each(|(all, runs)| all.extend(runs));
+        } else {
+            rejected += 1;
+        }
+    }
     let mut reports = first.into_iter().flatten();
     let mut report = reports.next().ok_or(RunError::Stopped)?;
     for other in reports {
@@ -61,10 +72,9 @@ pub fn versus(
         [a, b] => compare_rounds(a, b),
         _ => Vec::new(),
     };
-    if outcome.rejected > 0 {
+    if rejected > 0 {
         let text = format!(
-            "the machine's floor moved by more than 10 % in {} rounds, which were repeated",
-            outcome.rejected
+            "the floor of the machine moved by more than 10 % in {rejected} rounds, which do not count"
         );
         report.run.warnings.push(text);
     }

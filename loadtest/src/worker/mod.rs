@@ -105,8 +105,6 @@ pub struct Figures {
     pub id: u32,
     /// What it got of each source of each sender.
     pub legs: BTreeMap<LegKey, Leg>,
-    /// Which layer it wanted.
-    pub wanted: BTreeMap<LegKey, u8>,
     /// Number of the newest frame of each of its own sources.
     pub sent: BTreeMap<Source, u32>,
     /// Audio streams together.
@@ -123,8 +121,6 @@ pub struct Figures {
     pub sent_packets: u64,
     /// Datagrams the kernel refused to send.
     pub send_failed: u64,
-    /// Round trip to the server.
-    pub round_trip: Option<Duration>,
 }
 
 /// What a worker hands over at the end.

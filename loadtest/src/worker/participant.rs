@@ -50,8 +50,10 @@ pub(super) fn now() -> Now {
 /// A track of somebody else, by the server's id.
 struct Known {
     key: LegKey,
-    /// What we asked for.
+    /// What we asked for; `None` for not at all.
     wanted: Option<u8>,
+    /// Whether the server has been told.
+    told: bool,
 }
 
 /// A participant of a run.
@@ -236,11 +238,6 @@ impl Participant {
         Figures {
             id: self.id(),
             legs: self.client.legs().clone(),
-            wanted: self
-                .tracks
-                .values()
-                .filter_map(|known| Some((known.key, known.wanted?)))
-                .collect(),
             sent: sent.collect(),
             audio: self.client.stream_counters(true),
             video: self.client.stream_counters(false),
@@ -249,7 +246,6 @@ impl Participant {
             received_bytes: self.socket.counters.received_bytes,
             sent_packets: self.socket.counters.sent,
             send_failed: self.socket.counters.send_failed,
-            round_trip: self.client.round_trip(),
         }
     }
 
@@ -353,7 +349,14 @@ impl Participant {
                     source: source.number(),
                 };
                 if !self.tracks.contains_key(&track.sid) {
-                    self.tracks.insert(track.sid.clone(), Known { key, wanted: None });
+                    self.tracks.insert(
+                        track.sid.clone(),
+                        Known {
+                            key,
+                            wanted: None,
+                            told: false,
+                        },
+                    );
                     changed = true;
                 }
             }
@@ -374,11 +377,12 @@ impl Participant {
             }
             let picture = self.order.layout.picture(known.key, &keys);
             let wanted = picture.map(wanted_layer);
-            if wanted != known.wanted || picture.is_none() {
+            if wanted != known.wanted || !known.told {
                 let size = picture.map(|picture| (picture.width, picture.height));
                 requests.entry(size).or_default().push(sid.clone());
             }
             known.wanted = wanted;
+            known.told = true;
             self.client.set_hidden(now, known.key, wanted.is_none());
         }
         for (size, sids) in requests {

@@ -148,7 +148,6 @@ mod tests {
                 delay_ns: delay_ms * 1_000_000,
                 at: start + Duration::from_millis(ms),
                 waited: None,
-                first: false,
             };
             tally.add(key, &shown, Some(2));
         }

@@ -41,8 +41,6 @@ pub struct Leg {
     pub first_sequence: u32,
     /// See `first_sequence`.
     pub last_sequence: u32,
-    /// Frames that came whole but could not be decoded.
-    pub broken: u64,
     /// Keyframes among the frames.
     pub keyframes: u64,
     /// Bytes of those frames.
@@ -71,7 +69,6 @@ impl Leg {
             frames: 0,
             first_sequence: first.stamp.sequence,
             last_sequence: first.stamp.sequence,
-            broken: 0,
             keyframes: 0,
             bytes: 0,
             per_layer: [0; 4],
@@ -131,7 +128,7 @@ impl Leg {
     pub(super) fn restart(&mut self) {
         self.frames = 0;
         self.first_sequence = self.last_sequence.wrapping_add(1);
-        (self.broken, self.keyframes, self.bytes, self.gaps) = (0, 0, 0, 0);
+        (self.keyframes, self.bytes, self.gaps) = (0, 0, 0);
         self.per_layer = [0; 4];
         self.gap_time = Duration::ZERO;
         self.longest.clear();

@@ -67,8 +67,6 @@ pub struct Shown {
     pub at: Instant,
     /// How long the picture had been waiting for a keyframe, when this frame ended that.
     pub waited: Option<Duration>,
-    /// The first frame of this leg.
-    pub first: bool,
 }
 
 /// Counters of a receiver beside those of its streams.
@@ -343,7 +341,6 @@ fn note_shown(
         sender: whole.stamp.sender,
         source: whole.stamp.source,
     };
-    let first = !legs.contains_key(&key);
     if let Some(leg) = legs.get_mut(&key) {
         leg.frame(whole);
     } else if legs.len() < MOST_LEGS {
@@ -358,7 +355,6 @@ fn note_shown(
             .unwrap_or(i64::MAX),
         at: whole.arrived.at,
         waited,
-        first,
     });
 }
 

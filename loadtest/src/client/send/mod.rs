@@ -208,7 +208,7 @@ impl Sender {
         now: Instant,
         moment: &mut Moment<'_>,
         srtp: &mut Srtp,
-        mut emit: impl FnMut(usize, &[u8]),
+        mut emit: impl FnMut(&[u8]),
     ) -> bool {
         let Some(due) = self.next.filter(|due| *due <= now) else {
             return false;
@@ -250,7 +250,7 @@ impl Sender {
             };
             stream.write_frame(section, moment, played, stamp, |packet| {
                 if let Some(sealed) = srtp.seal(packet) {
-                    emit(layer, &sealed);
+                    emit(&sealed);
                 }
             });
         }

@@ -110,7 +110,7 @@ impl Rounds {
     }
 
     /// The mean of the floor's figures; `None` if it moved.
-    fn floor_of(&self, floors: &[f64]) -> Option<f64> {
+    pub(crate) fn floor_of(&self, floors: &[f64]) -> Option<f64> {
         let least = floors.iter().copied().fold(f64::MAX, f64::min);
         let most = floors.iter().copied().fold(0.0, f64::max);
         let still = floors.iter().all(|value| is_figure(*value)) && most <= least * (1.0 + self.tolerance);
