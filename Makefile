@@ -60,10 +60,10 @@ bench-relay_delivery_1pct:
 	@$(NEED) build web
 	$(CARGO) run --release --package bridge --example relay_delivery
 
-control: ## light clients and real Chromium in one room: do their figures agree?
+control: ## light clients, full ones (webrtc crate) and real Chromium in one room: do their figures agree?
 	@$(NEED) build web browser
 	$(CARGO) build --release --package bridge --package loadtest
-	$(TARGET_DIR)/release/loadtest run smoke --set warm_up=15s --set duration=15s --browser 2 --causeway $(TARGET_DIR)/release/causeway
+	$(TARGET_DIR)/release/loadtest run smoke --set warm_up=15s --set duration=15s --full 2 --browser 2 --causeway $(TARGET_DIR)/release/causeway
 
 # One figure of a whole scenario: make bench-join_first_frame
 bench-%:

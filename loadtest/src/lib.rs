@@ -3,6 +3,7 @@
 //!
 //! * [`client`] is one light client without its socket; [`sdp`], [`signalling`] and [`trace`] are what it says and
 //!   sends; [`worker`] runs hundreds of them on a thread.
+//! * [`full`] are clients of another make, and browsers are started by [`run`]: controls of what light ones measure.
 //! * [`scenario`] is who meets whom and what goes wrong, [`target`] the servers under test, [`run`] brings them
 //!   together, [`report`] is what comes out.
 //! * [`floor`] are bare programs that do the least any server must do.
@@ -18,6 +19,7 @@
 pub mod bench;
 pub mod client;
 pub mod floor;
+pub mod full;
 pub mod report;
 pub mod run;
 pub mod scenario;

@@ -46,6 +46,7 @@ fn options(scenario: Scenario, folder: &Path, stop: &Arc<AtomicBool>) -> Options
         }],
         workers: 1,
         open_one_in: 64,
+        full: 0,
         browsers: 0,
         browser_script: PathBuf::new(),
         folder: folder.join("nodes"),
@@ -54,9 +55,17 @@ fn options(scenario: Scenario, folder: &Path, stop: &Arc<AtomicBool>) -> Options
 }
 
 fn measure(scenario: Scenario) -> Report {
+    measure_beside(scenario, 0)
+}
+
+/// With so many full clients as a control.
+fn measure_beside(scenario: Scenario, full: usize) -> Report {
     let folder = tempfile::tempdir().unwrap();
     let stop = Arc::new(AtomicBool::new(false));
-    let options = options(scenario, folder.path(), &stop);
+    let options = Options {
+        full,
+        ..options(scenario, folder.path(), &stop)
+    };
     let report = run(&options, Run::default(), &mut |_| ()).unwrap();
     assert!(!options.folder.exists(), "nothing is left behind");
     report
@@ -118,6 +127,31 @@ fn a_cut_link_is_seen_as_such_and_heals() {
     // At home the cut cost nothing; a busy machine may still be late with some.
     assert!(within.frames * 10 >= within.frames_expected * 9, "{within:?}");
     assert!(across.gap_ms > within.gap_ms, "{across:?} {within:?}");
+}
+
+#[test]
+fn full_clients_see_what_light_ones_see() {
+    let report = measure_beside(scenario("warm_up = \"4s\"\nduration = \"4s\"", ""), 1);
+    let target = target(&report);
+    let full: Vec<_> = target
+        .media
+        .iter()
+        .filter(|media| media.client == "full")
+        .collect();
+    let of = |from: &str, kind: &str| full.iter().find(|media| media.from == from && media.kind == kind);
+    for from in ["fra", "sin"] {
+        for kind in ["audio", "camera"] {
+            let media = of(from, kind).unwrap_or_else(|| panic!("{kind} from {from}: {full:?}"));
+            assert_eq!((media.to.as_str(), media.legs), ("fra", 2));
+            // A busy machine may be late with the last ones.
+            assert!(media.frames * 10 >= media.frames_expected * 9, "{media:?}");
+        }
+    }
+    let far = of("sin", "audio").and_then(|media| media.delay.as_ref()).unwrap();
+    assert!(far.p50_ms >= 40.0, "not faster than the link: {far:?}");
+    assert_eq!(target.control.len(), 6, "{:?}", target.control);
+    let layer = target.control.iter().find(|row| row.figure.starts_with("layer"));
+    assert!(layer.unwrap().agrees, "{:?}", target.control);
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn run_once(scenario: &str, settings: &Settings) -> Result<Report, BenchError> {
         }],
         workers: 1,
         open_one_in: 64,
+        full: 0,
         browsers: 0,
         browser_script: PathBuf::new(),
         folder: settings.folder.clone(),

@@ -58,6 +58,9 @@ pub(crate) struct Arguments {
     /// Repeats the scenario with ever more people until a limit of it breaks, and prints the capacity.
     #[arg(long)]
     find_max: bool,
+    /// Clients of the webrtc crate in the first room, as a control of the light clients' figures.
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=16))]
+    full: u64,
     /// Real Chromium browsers in the first room, as a control of the light clients' figures.
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=16))]
     browser: u64,
@@ -81,6 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
         targets,
         workers: arguments.workers as usize,
         open_one_in: arguments.open_one_in,
+        full: arguments.full as usize,
         browsers: arguments.browser as usize,
         browser_script: arguments.browser_script.clone(),
         folder: arguments.out.join(format!("nodes-{}", std::process::id())),

@@ -44,7 +44,7 @@ fn summarise_target(out: &mut impl Write, target: &Target) -> io::Result<()> {
         let word = if control.agrees { "agrees" } else { "DISAGREES" };
         writeln!(
             out,
-            "  control {word}: {} is {:.2} for light clients, {:.2} for a {} (may differ by {})",
+            "  control {word}: {} is {:.2} for light clients, {:.2} for {} ones (may differ by {})",
             control.figure, control.light, control.other, control.client, control.bound
         )?;
     }

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde_json::json;
 use thiserror::Error;
 
+use crate::full::ControlFigures;
+
 /// A browser has to be there this soon.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Its results have to come this soon.
@@ -38,34 +40,13 @@ pub enum BrowserError {
     Join(String),
 }
 
-/// What one browser got of one source.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct BrowserLeg {
-    pub(super) sender: u32,
-    pub(super) source: u8,
-    pub(super) frames: u64,
-    pub(super) layers: [u64; 4],
-    pub(super) first: u32,
-    pub(super) last: u32,
-    pub(super) delays_us: Vec<f64>,
-}
-
-/// What one browser got.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(super) struct BrowserFigures {
-    pub(super) id: u32,
-    pub(super) received: u64,
-    pub(super) lost: i64,
-    pub(super) legs: Vec<BrowserLeg>,
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
 enum Said {
     Ready,
     Connected { id: u32, after_ms: f64 },
     Failed { id: Option<u32>, reason: String },
-    Results { clients: Vec<BrowserFigures> },
+    Results { clients: Vec<ControlFigures> },
 }
 
 /// All browsers of a run. Dropping it ends them.
@@ -161,7 +142,7 @@ impl Browsers {
     }
 
     /// What they got.
-    pub(super) fn finish(&mut self) -> Result<Vec<BrowserFigures>, BrowserError> {
+    pub(super) fn finish(&mut self) -> Result<Vec<ControlFigures>, BrowserError> {
         self.order(&json!({ "order": "finish" }))?;
         self.wait(RESULTS_WITHIN, |said| match said {
             Said::Results { clients } => Some(clients),

@@ -7,33 +7,52 @@ use hdrhistogram::Histogram;
 use super::collect::{Receivers, kind_of, nominal_ms};
 use super::driver::OutcomeOfRun;
 use crate::client::{Leg, LegKey, Source};
+use crate::full::{ControlFigures, ControlKind, ControlLeg};
 use crate::report::Distribution;
 use crate::report::data::{Control, Media};
 use crate::scenario::{Plan, Planned, Scenario};
+use crate::signalling::Picture;
 use crate::worker::{Layout, PairKey, microseconds};
 
 /// How far medians of delays may be apart, in milliseconds.
 const DELAY_BOUND_MS: f64 = 15.0;
 /// How far losses may be apart, in points of per cent.
 const LOSS_BOUND: f64 = 0.5;
-/// How browsers are called in reports.
-const BROWSER: &str = "browser";
+/// In the order of the report.
+const KINDS: [ControlKind; 2] = [ControlKind::Full, ControlKind::Browser];
 
 /// The size in which a layout shows most pictures.
-pub(super) fn picture(layout: Layout) -> (u32, u32) {
+pub(super) fn picture(layout: Layout) -> Picture {
     match layout {
-        Layout::Grid { tile, .. } => (tile.width, tile.height),
-        Layout::Speaker { .. } | Layout::AudioOnly => (320, 180),
+        Layout::Grid { tile, .. } => tile,
+        Layout::Speaker { .. } | Layout::AudioOnly => Picture {
+            width: 320,
+            height: 180,
+        },
     }
 }
 
-/// Media of browsers, by pair of regions and kind.
+/// Media of control clients, by kind, pair of regions and source.
 pub(super) fn media(scenario: &Scenario, plan: &Plan, outcome: &OutcomeOfRun) -> Vec<Media> {
-    let mut pairs: BTreeMap<PairKey, (Histogram<u64>, u64, u64, u64)> = BTreeMap::new();
     let Some(home) = plan.participants.first() else {
         return Vec::new();
     };
-    for leg in outcome.browsers.iter().flat_map(|browser| &browser.legs) {
+    let of_kind = |kind| media_of(scenario, plan, home, kind, legs(outcome, kind));
+    KINDS.into_iter().flat_map(of_kind).collect()
+}
+
+/// Delays, legs, frames and expected frames of one row.
+type Row = (Histogram<u64>, u64, u64, u64);
+
+fn media_of<'l>(
+    scenario: &Scenario,
+    plan: &Plan,
+    home: &Planned,
+    kind: ControlKind,
+    legs: impl Iterator<Item = &'l ControlLeg>,
+) -> Vec<Media> {
+    let mut pairs: BTreeMap<PairKey, Row> = BTreeMap::new();
+    for leg in legs {
         let (Some(sender), Some(source)) = (
             plan.participants.get(leg.sender as usize),
             Source::of_number(leg.source),
@@ -60,7 +79,7 @@ pub(super) fn media(scenario: &Scenario, plan: &Plan, outcome: &OutcomeOfRun) ->
             from: name(key.from),
             to: name(key.to),
             kind: kind_of(key.source).to_owned(),
-            client: BROWSER.to_owned(),
+            client: kind.name().to_owned(),
             delay: Distribution::of_microseconds(&delays),
             nominal_delay_ms: nominal_ms(scenario, key),
             frames_expected: expected,
@@ -71,96 +90,139 @@ pub(super) fn media(scenario: &Scenario, plan: &Plan, outcome: &OutcomeOfRun) ->
         .collect()
 }
 
-/// Delay, loss and layer of browsers beside those of the light clients of their region.
-pub(super) fn control(plan: &Plan, outcome: &OutcomeOfRun, receivers: &Receivers<'_>) -> Vec<Control> {
-    let (Some(home), false) = (plan.participants.first(), outcome.browsers.is_empty()) else {
+/// Delay, loss and layer of control clients beside those of the light clients of their region, kind by kind.
+pub(super) fn control(
+    scenario: &Scenario,
+    plan: &Plan,
+    outcome: &OutcomeOfRun,
+    receivers: &Receivers<'_>,
+) -> Vec<Control> {
+    let Some(home) = plan.participants.first() else {
         return Vec::new();
     };
-    let mut rows = Vec::new();
-    for source in [Source::Audio, Source::Camera] {
-        let light = light_delays(outcome, home, source);
-        let other = browser_delays(outcome, source);
-        if !light.is_empty() && !other.is_empty() {
-            let ms = |delays: &Histogram<u64>| delays.value_at_quantile(0.5) as f64 / 1_000.0;
-            let figure = format!("median delay of {}, ms", kind_of(source));
-            rows.push(row(figure, ms(&light), ms(&other), DELAY_BOUND_MS));
-        }
-    }
-    let (lost, received) = outcome.browsers.iter().fold((0, 0), |(lost, received), browser| {
-        (lost + browser.lost.max(0), received + browser.received)
-    });
-    let share = |lost: f64, all: f64| 100.0 * lost / all.max(1.0);
-    let here = plan
-        .participants
-        .iter()
-        .filter(|planned| planned.region == home.region && planned.room == home.room);
-    let figures = || {
-        here.clone()
-            .filter_map(|planned| receivers.get(&planned.id))
-            .flatten()
-    };
-    let light_lost: u64 = figures()
-        .map(|figures| figures.audio.lost + figures.video.lost)
-        .sum();
-    let light_all: u64 = figures()
-        .map(|figures| figures.audio.expected + figures.video.expected)
-        .sum();
-    rows.push(row(
-        "packets lost for good, %".to_owned(),
-        share(light_lost as f64, light_all as f64),
-        share(lost as f64, lost as f64 + received as f64),
-        LOSS_BOUND,
-    ));
-    let mut light_layers = [0; 4];
-    for leg in figures()
-        .flat_map(|figures| figures.legs.iter())
-        .filter_map(camera)
-    {
-        add(&mut light_layers, leg.per_layer);
-    }
-    let mut browser_layers = [0; 4];
-    for leg in outcome.browsers.iter().flat_map(|browser| &browser.legs) {
-        if leg.source == Source::Camera.number() {
-            add(&mut browser_layers, leg.layers);
-        }
-    }
-    if let (Some(light), Some(other)) = (dominant(light_layers), dominant(browser_layers)) {
-        rows.push(row("layer of most camera frames".to_owned(), light, other, 0.0));
-    }
-    rows
+    let light = Light::of(scenario, plan, home, outcome, receivers);
+    let of_kind = |kind| light.beside(plan, outcome, kind);
+    KINDS.into_iter().flat_map(of_kind).collect()
 }
 
-fn row(figure: String, light: f64, other: f64, bound: f64) -> Control {
-    Control {
-        figure,
-        client: BROWSER.to_owned(),
-        light,
-        other,
-        bound,
-        agrees: (light - other).abs() <= bound,
+/// Delays by source and the sender's region. Both are kept apart: the median of a mixture of near and far senders says
+/// little.
+type Delays = BTreeMap<(Source, u16), Histogram<u64>>;
+
+/// What light clients of the controls' region and room measured.
+struct Light<'r> {
+    scenario: &'r Scenario,
+    delays: Delays,
+    lost_percent: f64,
+    layers: [u64; 4],
+}
+
+impl<'r> Light<'r> {
+    fn of(
+        scenario: &'r Scenario,
+        plan: &Plan,
+        home: &Planned,
+        outcome: &OutcomeOfRun,
+        receivers: &Receivers<'_>,
+    ) -> Self {
+        let here = plan
+            .participants
+            .iter()
+            .filter(|planned| planned.region == home.region && planned.room == home.room);
+        let figures = here.filter_map(|planned| receivers.get(&planned.id)).flatten();
+        let (mut lost, mut expected, mut layers) = (0, 0, [0; 4]);
+        for figures in figures {
+            lost += figures.audio.lost + figures.video.lost;
+            expected += figures.audio.expected + figures.video.expected;
+            for leg in figures.legs.iter().filter_map(camera) {
+                add(&mut layers, leg.per_layer);
+            }
+        }
+        Self {
+            scenario,
+            delays: light_delays(outcome, home),
+            lost_percent: percent(lost as f64, expected as f64),
+            layers,
+        }
+    }
+
+    fn beside(&self, plan: &Plan, outcome: &OutcomeOfRun, kind: ControlKind) -> Vec<Control> {
+        let clients: Vec<&ControlFigures> = of_kind(outcome, kind).collect();
+        if clients.is_empty() {
+            return Vec::new();
+        }
+        let row = |figure: String, light: f64, other: f64, bound: f64| Control {
+            figure,
+            client: kind.name().to_owned(),
+            light,
+            other,
+            bound,
+            agrees: (light - other).abs() <= bound,
+        };
+        let mut rows = Vec::new();
+        let others = control_delays(plan, outcome, kind);
+        for (key, light) in &self.delays {
+            if let Some(other) = others.get(key).filter(|_| !light.is_empty()) {
+                let ms = |delays: &Histogram<u64>| delays.value_at_quantile(0.5) as f64 / 1_000.0;
+                let from = &self.scenario.regions[usize::from(key.1)].name;
+                let figure = format!("median delay of {} from {from}, ms", kind_of(key.0));
+                rows.push(row(figure, ms(light), ms(other), DELAY_BOUND_MS));
+            }
+        }
+        let lost: f64 = clients.iter().map(|client| client.lost.max(0) as f64).sum();
+        let received: f64 = clients.iter().map(|client| client.received as f64).sum();
+        let other = percent(lost, lost + received);
+        let figure = "packets lost for good, %".to_owned();
+        rows.push(row(figure, self.lost_percent, other, LOSS_BOUND));
+        let mut layers = [0; 4];
+        for leg in legs(outcome, kind).filter(|leg| leg.source == Source::Camera.number()) {
+            add(&mut layers, leg.layers);
+        }
+        if let (Some(light), Some(other)) = (dominant(self.layers), dominant(layers)) {
+            rows.push(row("layer of most camera frames".to_owned(), light, other, 0.0));
+        }
+        rows
     }
 }
 
-fn light_delays(outcome: &OutcomeOfRun, home: &Planned, source: Source) -> Histogram<u64> {
-    let mut sum = microseconds();
+fn of_kind(outcome: &OutcomeOfRun, kind: ControlKind) -> impl Iterator<Item = &ControlFigures> {
+    let clients = outcome.controls.iter();
+    clients.filter(move |client| client.kind == kind)
+}
+
+fn legs(outcome: &OutcomeOfRun, kind: ControlKind) -> impl Iterator<Item = &ControlLeg> {
+    of_kind(outcome, kind).flat_map(|client| &client.legs)
+}
+
+fn percent(part: f64, whole: f64) -> f64 {
+    100.0 * part / whole.max(1.0)
+}
+
+fn light_delays(outcome: &OutcomeOfRun, home: &Planned) -> Delays {
+    let mut delays = Delays::new();
     for (key, tally) in outcome.results.iter().flat_map(|results| &results.tally.pairs) {
-        if key.source == source && usize::from(key.to) == home.region {
+        if usize::from(key.to) == home.region {
+            let sum = delays.entry((key.source, key.from)).or_insert_with(microseconds);
             // All histograms have the same bounds.
             let _ = sum.add(&tally.delay_us);
         }
     }
-    sum
+    delays
 }
 
-fn browser_delays(outcome: &OutcomeOfRun, source: Source) -> Histogram<u64> {
-    let mut sum = microseconds();
-    let legs = outcome.browsers.iter().flat_map(|browser| &browser.legs);
-    for leg in legs.filter(|leg| leg.source == source.number()) {
-        for delay in &leg.delays_us {
-            sum.saturating_record(delay.max(0.0) as u64);
+fn control_delays(plan: &Plan, outcome: &OutcomeOfRun, kind: ControlKind) -> Delays {
+    let mut delays = Delays::new();
+    for leg in legs(outcome, kind) {
+        let sender = plan.participants.get(leg.sender as usize);
+        if let (Some(sender), Some(source)) = (sender, Source::of_number(leg.source)) {
+            let key = (source, sender.region as u16);
+            let sum = delays.entry(key).or_insert_with(microseconds);
+            for delay in &leg.delays_us {
+                sum.saturating_record(delay.max(0.0) as u64);
+            }
         }
     }
-    sum
+    delays
 }
 
 fn camera<'l>((key, leg): (&LegKey, &'l Leg)) -> Option<&'l Leg> {

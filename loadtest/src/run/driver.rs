@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::browsers::{BrowserFigures, Browsers};
 use super::control;
+use super::controls::{ControlOrder, Controls};
 use super::facts::People;
 use super::placement::{by_distance, next};
 use super::target::{Look, Running, TargetChoice};
 use super::{Options, Progress, RunError};
 use crate::client::{Identity, LegKey, Setup, Source};
+use crate::full::ControlFigures;
 use crate::scenario::{Plan, Planned, Scenario, What};
 use crate::signalling::Endpoint;
 use crate::signalling::token::{Pass, mint};
@@ -36,8 +37,8 @@ pub(super) struct OutcomeOfRun {
     pub(super) sent_from: Vec<SentSoFar>,
     pub(super) sent_until: Vec<SentSoFar>,
     pub(super) results: Vec<Results>,
-    /// What browsers got.
-    pub(super) browsers: Vec<BrowserFigures>,
+    /// What control clients got.
+    pub(super) controls: Vec<ControlFigures>,
     pub(super) people: People,
     /// People in, at the end of each second.
     pub(super) present: Vec<usize>,
@@ -53,7 +54,7 @@ struct Driver<'r> {
     /// For each region all regions by distance.
     nearest: Vec<Vec<usize>>,
     workers: Vec<Worker>,
-    browsers: Option<Browsers>,
+    controls: Controls,
     facts: Receiver<Fact>,
     people: People,
     start: Instant,
@@ -75,10 +76,7 @@ pub(super) fn run_target(
     let scenario = &options.scenario;
     let running = Running::start(choice, scenario, &options.folder)?;
     let before = running.look();
-    let browsers = match options.browsers {
-        0 => None,
-        _ => Some(Browsers::start(&options.browser_script)?),
-    };
+    let controls = Controls::start(options)?;
     let start = Instant::now();
     let (sender, facts) = channel();
     let roster = Arc::new(roster(plan));
@@ -95,7 +93,7 @@ pub(super) fn run_target(
         plan,
         running,
         workers,
-        browsers,
+        controls,
         facts,
         people: People::new(plan.participants.len()),
         start,
@@ -120,7 +118,7 @@ pub(super) fn run_target(
         sent_from: measured.sent_from,
         sent_until: measured.sent_until,
         results: measured.results,
-        browsers: measured.browsers,
+        controls: measured.controls,
         people: driver.people,
         present: driver.present,
         faults: driver.faults,
@@ -134,7 +132,7 @@ struct Measured {
     sent_from: Vec<SentSoFar>,
     sent_until: Vec<SentSoFar>,
     results: Vec<Results>,
-    browsers: Vec<BrowserFigures>,
+    controls: Vec<ControlFigures>,
 }
 
 impl Driver<'_> {
@@ -145,7 +143,7 @@ impl Driver<'_> {
     /// Follows the whole list.
     fn follow(&mut self, name: &str, tell: &mut dyn FnMut(&Progress)) -> Result<Measured, RunError> {
         let plan = self.plan;
-        self.let_browsers_in()?;
+        self.let_controls_in()?;
         let mut begun: Option<(Instant, Look, Vec<SentSoFar>)> = None;
         for event in &plan.events {
             self.wait_until(self.start + event.at, name, tell)?;
@@ -170,7 +168,8 @@ impl Driver<'_> {
                 }
                 What::MeasureFrom => {
                     self.must_have_joined()?;
-                    self.await_browsers()?;
+                    let in_time = self.controls.begin()?;
+                    self.news.extend(in_time);
                     self.workers.iter().for_each(Worker::restart_figures);
                     begun = Some((Instant::now(), self.running.look(), self.sent()?));
                 }
@@ -178,7 +177,7 @@ impl Driver<'_> {
             }
         }
         let until = Instant::now();
-        let browsers = self.browsers.as_mut().map(Browsers::finish).transpose()?;
+        let controls = self.controls.finish()?;
         let look = self.running.look();
         let sent_until = self.sent()?;
         let mut sending: Vec<LegKey> = sent_until
@@ -206,7 +205,7 @@ impl Driver<'_> {
             sent_from,
             sent_until,
             results,
-            browsers: browsers.unwrap_or_default(),
+            controls,
         })
     }
 
@@ -220,31 +219,28 @@ impl Driver<'_> {
     }
 
     /// They look on in the first room, from its first region, at pictures as large as the first group wants them.
-    fn let_browsers_in(&mut self) -> Result<(), RunError> {
-        let (Some(browsers), Some(first)) = (&mut self.browsers, self.plan.participants.first()) else {
+    fn let_controls_in(&mut self) -> Result<(), RunError> {
+        let Some(first) = self.plan.participants.first() else {
             return Ok(());
         };
-        let endpoint = &self.endpoints[first.region];
-        for number in 0..self.options.browsers {
-            let identity = format!("browser-{number}");
+        for number in 0..self.options.full + self.options.browsers {
+            let identity = format!("control-{number}");
             let pass = Pass {
                 identity: &identity,
                 room: &first.room,
                 publish: false,
             };
-            let token = mint(self.running.api(), pass, now_s(), TOKEN_LIFETIME)?;
-            let id = (self.plan.participants.len() + number) as u32;
-            browsers.join(id, &endpoint.host, &token, control::picture(first.layout))?;
-        }
-        Ok(())
-    }
-
-    fn await_browsers(&mut self) -> Result<(), RunError> {
-        if let Some(browsers) = &mut self.browsers {
-            for (_, after_ms) in browsers.await_joined()? {
-                self.news.push(format!("a browser was in after {after_ms:.0} ms"));
+            let order = ControlOrder {
+                id: (self.plan.participants.len() + number) as u32,
+                endpoint: &self.endpoints[first.region],
+                token: mint(self.running.api(), pass, now_s(), TOKEN_LIFETIME)?,
+                picture: control::picture(first.layout),
+            };
+            if number < self.options.full {
+                self.controls.join_full(order)?;
+            } else {
+                self.controls.join_browser(&order)?;
             }
-            browsers.restart()?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 mod browsers;
 mod collect;
 mod control;
+mod controls;
 mod driver;
 mod facts;
 mod judge;
@@ -29,6 +30,7 @@ pub use versus::versus;
 
 use crate::client::{ClientError, Identity};
 use crate::floor::FloorError;
+use crate::full::FullError;
 use crate::report::data::{Report, Run, SCHEMA};
 use crate::scenario::{Plan, Scenario, ScenarioError};
 use crate::signalling::SignallingError;
@@ -58,6 +60,9 @@ pub enum RunError {
     /// A worker ended before its time; what it printed says why.
     #[error("a worker ended before the run was over")]
     WorkerGone,
+    /// Full clients were wanted and did not hold.
+    #[error(transparent)]
+    Full(#[from] FullError),
     /// Browsers were wanted and are not to be had.
     #[error(transparent)]
     Browser(#[from] BrowserError),
@@ -85,6 +90,8 @@ pub struct Options {
     pub workers: usize,
     /// Of the packets that need not be opened, one in so many is.
     pub open_one_in: u32,
+    /// Clients of the `webrtc` crate in the first room, at its first region, as a control.
+    pub full: usize,
     /// Real browsers in the first room, at its first region, as a control.
     pub browsers: usize,
     /// The script that runs them.

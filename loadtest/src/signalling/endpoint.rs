@@ -83,10 +83,10 @@ mod tests {
     #[test]
     fn urls_of_every_form_are_read() {
         let endpoint = Endpoint::resolve("http://127.0.0.1:7880/").unwrap();
-        assert_eq!(endpoint.address, "127.0.0.1:7880".parse().unwrap());
+        assert_eq!(endpoint.address, "127.0.0.1:7880".parse::<SocketAddr>().unwrap());
         assert_eq!(endpoint.upgrade_url("a=b"), "ws://127.0.0.1:7880/rtc/v1?a=b");
         let endpoint = Endpoint::resolve("ws://[::1]/sfu/").unwrap();
-        assert_eq!(endpoint.address, "[::1]:80".parse().unwrap());
+        assert_eq!(endpoint.address, "[::1]:80".parse::<SocketAddr>().unwrap());
         assert_eq!(endpoint.upgrade_url("q"), "ws://[::1]:80/sfu/rtc/v1?q");
     }
 

@@ -209,6 +209,7 @@ pub(super) fn control(target: &Target) -> String {
         .map(|control| {
             vec![
                 escape(&control.figure),
+                escape(&control.client),
                 format!("{:.2}", control.light),
                 format!("{:.2}", control.other),
                 format!("{}", control.bound),
@@ -217,8 +218,8 @@ pub(super) fn control(target: &Target) -> String {
         })
         .collect();
     table(
-        "Light clients beside browsers",
-        &["figure", "light", "browser", "may differ by", ""],
+        "Light clients beside others in the same room",
+        &["figure", "beside", "light", "other", "may differ by", ""],
         &rows,
     )
 }

@@ -54,7 +54,7 @@ pub(in crate::run) fn collect(
         nodes: nodes(scenario, &outcome, &receivers),
         links: links(scenario, plan, &outcome, &receivers),
         joins: joins(&outcome.people),
-        control: control::control(plan, &outcome, &receivers),
+        control: control::control(scenario, plan, &outcome, &receivers),
         media: media(scenario, plan, &outcome, &receivers, &expected)
             .into_iter()
             .chain(control::media(scenario, plan, &outcome))
