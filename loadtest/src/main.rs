@@ -25,7 +25,7 @@ enum Subcommands {
     /// Render a report again.
     Report(commands::compare::ReportArguments),
     /// Run a scenario and report delay, loss, gaps and cost.
-    Run(commands::run::Arguments),
+    Run(Box<commands::run::Arguments>),
     /// List, show and check scenarios.
     Scenario(commands::scenario::Arguments),
     /// Write a picture and a tone that say who sends them.

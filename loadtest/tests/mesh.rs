@@ -213,15 +213,15 @@ fn a_server_is_checked_before_it_is_tested() {
     spec.nodes.truncate(1);
     let mesh = Mesh::start(&spec, &folder).unwrap();
     let url = format!("http://{}", mesh.endpoint(0).unwrap().address);
-    Attached::check(&url, mesh.api().clone()).unwrap();
+    Attached::check(&url, mesh.api().clone(), None).unwrap();
     let wrong = ApiKey {
         secret: "another secret of enough length".to_owned(),
         ..mesh.api().clone()
     };
-    let error = Attached::check(&url, wrong).unwrap_err().to_string();
+    let error = Attached::check(&url, wrong, None).unwrap_err().to_string();
     assert!(error.contains("refuses the API key \"loadtest\""), "{error}");
     let key = mesh.api().clone();
     drop(mesh);
-    let error = Attached::check(&url, key).unwrap_err().to_string();
+    let error = Attached::check(&url, key, None).unwrap_err().to_string();
     assert!(error.contains("cannot be reached"), "{error}");
 }

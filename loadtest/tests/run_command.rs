@@ -82,8 +82,12 @@ fn a_server_that_is_not_there_is_named() {
         &against(&url, &[]).output().unwrap(),
         &[&url, "cannot be reached"],
     );
-    let output = against("https://127.0.0.1", &[]).output().unwrap();
-    refused(&output, &["https://127.0.0.1", "TLS"]);
+    let output = against("https://127.0.0.1:9", &["--ca", "no/such/file.pem"])
+        .output()
+        .unwrap();
+    refused(&output, &["no/such/file.pem"]);
+    let output = against("ftp://127.0.0.1", &[]).output().unwrap();
+    refused(&output, &["ftp://127.0.0.1", "begin with"]);
 }
 
 #[test]

@@ -8,14 +8,16 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use livekit_protocol as proto;
-use loadtest::signalling::{Connection, Endpoint, Event, Join, Request, SignallingError};
+use loadtest::signalling::{Connection, Endpoint, Event, Join, Request, SignallingError, Trust};
 use nix::poll::{PollFd, PollFlags, poll};
 use prost::Message as _;
 use proto::signal_response::Message as ToClient;
+use rustls::pki_types::CertificateDer;
 use tungstenite::Message;
 
 /// How long anything may take before a test gives up on it.
@@ -24,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn listen() -> (TcpListener, Endpoint) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    (listener, Endpoint::resolve(&url).unwrap())
+    (listener, Endpoint::resolve(&url, None).unwrap())
 }
 
 /// A server that does this with its only client.
@@ -81,12 +83,19 @@ fn next(connection: &mut Connection) -> Event {
         }
         assert!(Instant::now() < until, "nothing happens");
         let interest = connection.interest();
+        if connection.poll_timeout().is_some_and(|due| due <= Instant::now()) {
+            connection.handle_timeout(Instant::now());
+            continue;
+        }
         if let Some(socket) = connection.socket() {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::POLLIN, interest.read);
             flags.set(PollFlags::POLLOUT, interest.write);
             let mut ready = [PollFd::new(socket.as_fd(), flags)];
-            poll(&mut ready, 1_000_u16).unwrap();
+            if poll(&mut ready, 1_000_u16).unwrap() == 0 {
+                // As the event loop does: what no socket tells is not looked for.
+                continue;
+            }
         }
         connection.handle_ready(Instant::now());
     }
@@ -178,4 +187,62 @@ fn a_server_that_goes_is_noticed() {
         websocket.send(joined()).unwrap();
     });
     assert_eq!(closed(&going), SignallingError::Closed);
+}
+
+#[test]
+fn messages_that_come_all_at_once_are_all_read() {
+    let update = || said(ToClient::Update(proto::ParticipantUpdate::default()));
+    let mut messages = vec![joined()];
+    messages.extend(std::iter::repeat_with(update).take(200));
+    let mut connection = dial(&speaking(messages));
+    assert!(matches!(next(&mut connection), Event::Joined { .. }));
+    for _ in 0..200 {
+        assert!(matches!(next(&mut connection), Event::Participants(_)));
+    }
+}
+
+/// A server with a certificate for localhost that joins whoever comes; its certificate.
+fn over_tls() -> (String, CertificateDer<'static>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    let chain = vec![certificate.der().clone()];
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key.serialize_der().try_into().unwrap())
+        .unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = Arc::new(config);
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let stream = rustls::StreamOwned::new(session, socket.unwrap());
+            // A client that does not believe us goes away.
+            if let Ok(mut websocket) = tungstenite::accept(stream) {
+                websocket.send(joined()).unwrap();
+                while websocket.read().is_ok() {}
+            }
+        }
+    });
+    (format!("wss://localhost:{port}"), certificate.der().clone())
+}
+
+#[test]
+fn over_tls_a_server_is_believed_that_its_authority_vouches_for() {
+    let (url, certificate) = over_tls();
+    let trust = Trust::of([certificate]).unwrap();
+    let endpoint = Endpoint::resolve(&url, Some(&trust)).unwrap();
+    assert!(matches!(next(&mut dial(&endpoint)), Event::Joined { .. }));
+    let (_, another) = over_tls();
+    let trust = Trust::of([another]).unwrap();
+    let endpoint = Endpoint::resolve(&url, Some(&trust)).unwrap();
+    let error = closed(&endpoint);
+    assert!(matches!(error, SignallingError::Tls(_)), "{error}");
+    assert!(Trust::of([]).is_err(), "nobody to believe");
 }

@@ -106,7 +106,7 @@ fn order(node: &Node, id: u32, name: &str, codec: Codec, camera: bool) -> Order 
             sources: std::iter::once(audio).chain(camera.then_some(picture)).collect(),
             open_one_in: 64,
         },
-        endpoint: Endpoint::resolve(&format!("http://127.0.0.1:{}", node.ports.http)).unwrap(),
+        endpoint: Endpoint::resolve(&format!("http://127.0.0.1:{}", node.ports.http), None).unwrap(),
         token: mint(&api, pass, now_s, Duration::from_secs(600)).unwrap(),
         identity: name.to_owned(),
         region: 0,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use loadtest::report::data::{Report, Run, Target};
 use loadtest::run::{Options, RunError, TargetChoice, run};
 use loadtest::scenario::Scenario;
+use loadtest::target::Attached;
 
 const PLACES: &str = r#"
 [[regions]]
@@ -56,6 +57,18 @@ fn options(scenario: Scenario, folder: &Path, stop: &Arc<AtomicBool>) -> Options
 
 fn measure(scenario: Scenario) -> Report {
     measure_beside(scenario, 0)
+}
+
+/// Everybody on a server that is there already, for as long as it takes to see them in.
+pub(crate) fn measure_attached(server: Attached) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let scenario = scenario("warm_up = \"2s\"\nduration = \"1s\"", "");
+    let options = Options {
+        targets: vec![TargetChoice::Attached(server)],
+        ..options(scenario, folder.path(), &stop)
+    };
+    run(&options, Run::default(), &mut |_| ()).unwrap()
 }
 
 /// With so many full clients as a control.

@@ -1,6 +1,9 @@
 //! What an operator sees who starts a node wrongly, or rightly.
 
 use crate::process::{Node, Ports, SECRET, causeway, flags, refused};
+use loadtest::signalling::Trust;
+use loadtest::signalling::token::ApiKey;
+use loadtest::target::Attached;
 use std::net::{TcpListener, UdpSocket};
 
 fn start_with(replace: impl FnOnce(&mut Vec<String>)) -> (i32, String) {
@@ -159,6 +162,13 @@ fn a_token_made_here_is_accepted_here_and_by_no_other_key() {
     assert!(!accepted, "{text}");
 }
 
+fn api() -> ApiKey {
+    ApiKey {
+        key: "key".to_owned(),
+        secret: "a secret of an API key".to_owned(),
+    }
+}
+
 #[test]
 fn with_a_certificate_the_node_speaks_https() {
     let folder = tempfile::tempdir().unwrap();
@@ -185,4 +195,22 @@ fn with_a_certificate_the_node_speaks_https() {
     );
     // It answers a moment before it says so.
     node.wait_for_log(&[&format!("https://127.0.0.1:{}", ports.http)]);
+    let url = format!("https://localhost:{}", ports.http);
+    let trust = Trust::of([certificate.der().clone()]).unwrap();
+    let attached = Attached::check(&url, api(), Some(&trust)).unwrap();
+    let report = crate::load_scenarios::measure_attached(attached);
+    assert_eq!(
+        report.targets[0].joins.succeeded, 4,
+        "{:?}",
+        report.targets[0].joins
+    );
+    let stranger = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&rcgen::KeyPair::generate().unwrap())
+        .unwrap();
+    let stranger = Trust::of([stranger.der().clone()]).unwrap();
+    let error = Attached::check(&url, api(), Some(&stranger))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("certificate"), "{error}");
 }

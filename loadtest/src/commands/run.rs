@@ -13,6 +13,7 @@ use loadtest::report::data::{Report, Run, Step};
 use loadtest::report::{html, markdown};
 use loadtest::run::{self, Options, Progress, RunError, TargetChoice};
 use loadtest::scenario::{Scenario, named};
+use loadtest::signalling::Trust;
 use loadtest::signalling::token::ApiKey;
 use loadtest::target::Attached;
 
@@ -42,6 +43,9 @@ pub(crate) struct Arguments {
     /// Its API secret.
     #[arg(long, requires = "url", env = "LOADTEST_API_SECRET", hide_env_values = true)]
     api_secret: Option<String>,
+    /// A PEM file with the authorities to believe when a server speaks TLS; otherwise those of this system.
+    #[arg(long, requires = "url", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// A second server (`--url`, `--api-key` and `--api-secret` of it, with commas between): both are measured in turns,
     /// A B B A, and their figures put beside each other.
     #[arg(long, value_name = "URL,KEY,SECRET")]
@@ -149,8 +153,15 @@ fn target_of(arguments: &Arguments) -> Result<TargetChoice, CommandError> {
         key: key.clone(),
         secret: secret.clone(),
     };
-    let attached = Attached::check(url, api).map_err(|error| CommandError::Refused(Box::new(error)))?;
+    let attached = Attached::check(url, api, trust_of(arguments)?.as_ref())
+        .map_err(|error| CommandError::Refused(Box::new(error)))?;
     Ok(TargetChoice::Attached(attached))
+}
+
+fn trust_of(arguments: &Arguments) -> Result<Option<Trust>, CommandError> {
+    let file = arguments.ca.as_deref();
+    let read = |file| Trust::of_file(file).map_err(|reason| CommandError::Refused(reason.into()));
+    file.map(read).transpose()
 }
 
 fn second_of(arguments: &Arguments) -> Result<Option<TargetChoice>, CommandError> {
@@ -165,7 +176,8 @@ fn second_of(arguments: &Arguments) -> Result<Option<TargetChoice>, CommandError
         key: key.to_owned(),
         secret: secret.to_owned(),
     };
-    let attached = Attached::check(url, api).map_err(|error| CommandError::Refused(Box::new(error)))?;
+    let attached = Attached::check(url, api, trust_of(arguments)?.as_ref())
+        .map_err(|error| CommandError::Refused(Box::new(error)))?;
     Ok(Some(TargetChoice::Attached(attached)))
 }
 

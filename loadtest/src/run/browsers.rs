@@ -114,12 +114,11 @@ impl Browsers {
     pub(super) fn join(
         &mut self,
         id: u32,
-        host: &str,
+        url: &str,
         token: &str,
         (width, height): (u32, u32),
     ) -> Result<(), BrowserError> {
         self.asked += 1;
-        let url = format!("ws://{host}");
         self.order(&json!({ "order": "join", "id": id, "url": url, "token": token, "width": width, "height": height }))
     }
 

@@ -48,7 +48,7 @@ impl Controls {
     pub(super) fn join_browser(&mut self, order: &ControlOrder<'_>) -> Result<(), RunError> {
         if let Some(browsers) = &mut self.browsers {
             let size = (order.picture.width, order.picture.height);
-            browsers.join(order.id, &order.endpoint.host, &order.token, size)?;
+            browsers.join(order.id, &order.endpoint.url(), &order.token, size)?;
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ use tungstenite::{HandshakeError, Message, WebSocket};
 
 use super::message::{Event, Join, Request, write_join};
 use super::session::Session;
+use super::stream::Stream;
 use super::{Endpoint, SignallingError, shortened};
 
 /// Time for connecting and the upgrade together.
@@ -43,8 +44,8 @@ pub struct Interest {
 
 enum Phase {
     Connecting(TcpStream),
-    Upgrading(Box<MidHandshake<ClientHandshake<TcpStream>>>),
-    Open(Box<WebSocket<TcpStream>>),
+    Upgrading(Box<MidHandshake<ClientHandshake<Stream>>>),
+    Open(Box<WebSocket<Stream>>),
     Over,
 }
 
@@ -59,6 +60,8 @@ pub struct Connection {
     early: VecDeque<Request>,
     failed: Option<SignallingError>,
     unsent: bool,
+    /// Since when messages may wait that were received but not read: no socket wakes anybody for them.
+    unread: Option<Instant>,
 }
 
 impl Connection {
@@ -86,6 +89,7 @@ impl Connection {
             early: VecDeque::new(),
             failed: None,
             unsent: false,
+            unread: None,
         })
     }
 
@@ -140,6 +144,9 @@ impl Connection {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.unread.is_some() {
+            self.read(now);
+        }
         match &mut self.session {
             Some(session) => {
                 session.handle_timeout(now);
@@ -157,7 +164,7 @@ impl Connection {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.session {
-            Some(session) => session.poll_timeout(),
+            Some(session) => session.poll_timeout().into_iter().chain(self.unread).min(),
             None if !matches!(self.phase, Phase::Over) => Some(self.open_by),
             None => None,
         }
@@ -215,15 +222,20 @@ impl Connection {
             .max_message_size(Some(MOST_MESSAGE_BYTES))
             .max_frame_size(Some(MOST_MESSAGE_BYTES))
             .max_write_buffer_size(MOST_UNSENT_BYTES);
-        let upgrade = tungstenite::client::client_with_config(request, stream, Some(config));
-        self.take_upgrade(upgrade, now);
+        match Stream::new(stream, self.endpoint.secure.as_ref()) {
+            Ok(stream) => {
+                let upgrade = tungstenite::client::client_with_config(request, stream, Some(config));
+                self.take_upgrade(upgrade, now);
+            }
+            Err(error) => self.fail(explain(error.into())),
+        }
     }
 
     fn take_upgrade(
         &mut self,
         outcome: Result<
-            (WebSocket<TcpStream>, tungstenite::handshake::client::Response),
-            HandshakeError<ClientHandshake<TcpStream>>,
+            (WebSocket<Stream>, tungstenite::handshake::client::Response),
+            HandshakeError<ClientHandshake<Stream>>,
         >,
         now: Instant,
     ) {
@@ -246,6 +258,7 @@ impl Connection {
     }
 
     fn read(&mut self, now: Instant) {
+        self.unread = None;
         for _ in 0..MESSAGES_PER_TURN {
             let (Phase::Open(websocket), Some(session)) = (&mut self.phase, &mut self.session) else {
                 return;
@@ -262,6 +275,7 @@ impl Connection {
                 Err(error) => return self.fail(explain(error)),
             }
         }
+        self.unread = Some(now);
     }
 
     fn write(&mut self) {
@@ -332,6 +346,9 @@ fn explain(error: tungstenite::Error) -> SignallingError {
             ) =>
         {
             SignallingError::Closed
+        }
+        Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
+            SignallingError::Tls(shortened(error.to_string().as_bytes()))
         }
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => SignallingError::Closed,
         other => SignallingError::Protocol(shortened(other.to_string().as_bytes())),

@@ -1,13 +1,14 @@
 //! A light client's side of the client protocol: `/rtc/v1` over a WebSocket that never blocks.
 //!
 //! [`token`], `message` and `session` are pure: what to say, what was said, when to say it. `connection` owns the
-//! socket and nothing else; it is made for one epoll loop over hundreds of clients. Media is none of this folder's
+//! socket (`stream`: plain or TLS) and nothing else; it is made for one epoll loop over hundreds of clients. Media is none of this folder's
 //! business: session descriptions pass through as text.
 
 mod connection;
 mod endpoint;
 mod message;
 mod session;
+mod stream;
 pub mod token;
 
 use thiserror::Error;
@@ -15,6 +16,7 @@ use thiserror::Error;
 pub use connection::{Connection, Interest};
 pub use endpoint::Endpoint;
 pub use message::{Event, Join, Participant, Picture, PublishedTrack, Request, Track};
+pub use stream::{Secure, Stream, Trust};
 
 /// Longest text of a server that is repeated in an error.
 const MOST_TEXT_BYTES: usize = 200;
@@ -30,6 +32,9 @@ pub enum SignallingError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// No authority to believe a server's certificate by.
+    #[error("cannot check certificates: {0}")]
+    Trust(String),
     /// The name leads nowhere, or nobody listens.
     #[error("cannot reach {address}: {reason}")]
     Unreachable {
@@ -49,6 +54,9 @@ pub enum SignallingError {
     /// It does not speak the protocol.
     #[error("the server does not speak the client protocol: {0}")]
     Protocol(String),
+    /// No TLS, or a certificate nobody vouches for.
+    #[error("TLS: {0}; name the authority of its certificate with --ca")]
+    Tls(String),
     /// It was silent for too long.
     #[error("the server said nothing {0}")]
     Silent(&'static str),

@@ -1,8 +1,8 @@
 //! A server that is there already.
 
 use super::{TargetError, http};
-use crate::signalling::Endpoint;
 use crate::signalling::token::{ApiKey, Pass, mint};
+use crate::signalling::{Endpoint, Trust};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A server given by its URL.
@@ -17,16 +17,16 @@ pub struct Attached {
 }
 
 impl Attached {
-    /// Resolves the name and asks the server whether it takes our tokens.
+    /// Resolves the name (over TLS the server has to be known to `trust`, or else to this system) and asks the server whether it takes our tokens.
     ///
     /// # Errors
     /// [`TargetError::Server`] when it cannot be reached, does not speak the protocol or refuses the key.
-    pub fn check(url: &str, api: ApiKey) -> Result<Self, TargetError> {
+    pub fn check(url: &str, api: ApiKey, trust: Option<&Trust>) -> Result<Self, TargetError> {
         let refuse = |reason: String| TargetError::Server {
             url: url.to_owned(),
             reason,
         };
-        let endpoint = Endpoint::resolve(url).map_err(|error| refuse(error.to_string()))?;
+        let endpoint = Endpoint::resolve(url, trust).map_err(|error| refuse(error.to_string()))?;
         let now_s = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
@@ -38,7 +38,7 @@ impl Attached {
         let token =
             mint(&api, pass, now_s, Duration::from_secs(60)).map_err(|error| refuse(error.to_string()))?;
         let path = endpoint.validate_path(&token);
-        let answer = http::get(endpoint.address, &endpoint.host, &path)
+        let answer = http::get_of(&endpoint, &path)
             .map_err(|error| refuse(format!("it cannot be reached: {error}")))?;
         match answer.status {
             200 => {}

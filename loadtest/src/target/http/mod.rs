@@ -1,9 +1,11 @@
 //! As much of HTTP/1.1 as it takes to ask a server how it is: one request per connection, with one deadline for all of it
-//! and a bound on what is read. A library would bring connection pools, redirects and TLS, none of which loopback needs.
+//! and a bound on what is read. A library would bring connection pools and redirects, none of which is needed here.
 
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+use crate::signalling::{Endpoint, Secure, Stream};
 
 /// For connecting, asking and the whole answer.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -20,18 +22,39 @@ pub(super) struct Answer {
 
 /// Asks for `path` (with query) of the server at `address`.
 pub(super) fn get(address: SocketAddr, host: &str, path: &str) -> Result<Answer> {
-    get_within(DEADLINE, address, host, path)
+    get_within(DEADLINE, address, host, None, path)
 }
 
-fn get_within(deadline: Duration, address: SocketAddr, host: &str, path: &str) -> Result<Answer> {
+/// The same of a server that may speak TLS.
+pub(super) fn get_of(endpoint: &Endpoint, path: &str) -> Result<Answer> {
+    let Endpoint {
+        address,
+        host,
+        secure,
+        ..
+    } = endpoint;
+    get_within(DEADLINE, *address, host, secure.as_ref(), path)
+}
+
+fn get_within(
+    deadline: Duration,
+    address: SocketAddr,
+    host: &str,
+    secure: Option<&Secure>,
+    path: &str,
+) -> Result<Answer> {
     let until = Instant::now() + deadline;
-    let mut stream = TcpStream::connect_timeout(&address, deadline)?;
-    stream.set_write_timeout(Some(left(until)?))?;
+    let socket = TcpStream::connect_timeout(&address, deadline)?;
+    socket.set_write_timeout(Some(left(until)?))?;
+    // A handshake reads before the first byte of an answer is asked for.
+    socket.set_read_timeout(Some(left(until)?))?;
+    let mut stream = Stream::new(socket, secure)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAccept: */*\r\n\r\n");
     stream.write_all(request.as_bytes())?;
+    stream.flush()?;
     let (mut bytes, mut part) = (Vec::new(), [0; READ_BYTES]);
     while !is_whole(&bytes) {
-        stream.set_read_timeout(Some(left(until)?))?;
+        stream.socket().set_read_timeout(Some(left(until)?))?;
         match stream.read(&mut part) {
             Ok(0) => break,
             Ok(len) => bytes.extend_from_slice(&part[..len]),

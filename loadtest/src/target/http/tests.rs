@@ -49,7 +49,7 @@ fn a_server_that_does_not_close_is_not_waited_for() {
 fn a_server_that_says_half_or_nonsense_is_an_error() {
     let deadline = Duration::from_millis(50);
     let (address, close, thread) = server(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok");
-    let error = get_within(deadline, address, "x", "/").unwrap_err();
+    let error = get_within(deadline, address, "x", None, "/").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     drop(close);
     thread.join().unwrap();

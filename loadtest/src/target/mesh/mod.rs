@@ -122,7 +122,7 @@ impl Mesh {
             .get(node)
             .ok_or_else(|| TargetError::UnknownNode(node.to_string()))?;
         let url = format!("http://{}", node.http);
-        Endpoint::resolve(&url).map_err(|error| TargetError::Server {
+        Endpoint::resolve(&url, None).map_err(|error| TargetError::Server {
             url,
             reason: error.to_string(),
         })
