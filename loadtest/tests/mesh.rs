@@ -16,7 +16,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use loadtest::signalling::token::ApiKey;
-use loadtest::target::{Attached, Mesh, MeshSpec, NodeSpec, TargetError};
+use loadtest::target::{Attached, Ground, Mesh, MeshSpec, NodeSpec, TargetError};
 use loadtest::wan::change::PropertyChange;
 use loadtest::wan::{Between, LinkProperties};
 
@@ -61,6 +61,7 @@ fn three_nodes(program: PathBuf) -> MeshSpec {
         links: links.collect::<BTreeMap<_, _>>(),
         shards: Some(1),
         seed: 7,
+        ground: Ground::Loopback,
     }
 }
 

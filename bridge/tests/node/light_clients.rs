@@ -110,6 +110,7 @@ fn order(node: &Node, id: u32, name: &str, codec: Codec, camera: bool) -> Order 
         token: mint(&api, pass, now_s, Duration::from_secs(600)).unwrap(),
         identity: name.to_owned(),
         region: 0,
+        entrance: None,
         layout: Layout::Grid {
             page: 9,
             tile: Picture {

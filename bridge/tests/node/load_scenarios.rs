@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use loadtest::report::data::{Report, Run, Target};
 use loadtest::run::{Options, RunError, TargetChoice, run};
 use loadtest::scenario::Scenario;
-use loadtest::target::Attached;
+use loadtest::target::{Attached, Ground};
+use loadtest::wan::Namespaces;
 
 const PLACES: &str = r#"
 [[regions]]
@@ -44,6 +45,7 @@ fn options(scenario: Scenario, folder: &Path, stop: &Arc<AtomicBool>) -> Options
         targets: vec![TargetChoice::Mesh {
             program: PathBuf::from(env!("CARGO_BIN_EXE_causeway")),
             shards: Some(1),
+            ground: Ground::Loopback,
         }],
         workers: 1,
         open_one_in: 64,
@@ -165,6 +167,72 @@ fn full_clients_see_what_light_ones_see() {
     assert_eq!(target.control.len(), 6, "{:?}", target.control);
     let layer = target.control.iter().find(|row| row.figure.starts_with("layer"));
     assert!(layer.unwrap().agrees, "{:?}", target.control);
+}
+
+/// Whether this machine and user can have namespaces; says so if not.
+fn namespaces_possible() -> bool {
+    let possible = Namespaces::possible();
+    if let Err(error) = &possible {
+        eprintln!("skipped: {error}");
+    }
+    possible.is_ok()
+}
+
+/// This process' namespaces that are there.
+fn namespaces() -> Vec<String> {
+    let listed = std::process::Command::new("ip")
+        .args(["netns", "list"])
+        .output()
+        .unwrap();
+    let mine = format!("cw-{}-", std::process::id());
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    listed
+        .lines()
+        .filter(|line| line.starts_with(&mine))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn in_namespaces_people_who_move_cross_the_link_themselves() {
+    if !namespaces_possible() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let kill = "[[faults]]\nat = \"5s\"\nkind = \"kill\"\nnode = \"sin\"\n";
+    let scenario = scenario("warm_up = \"4s\"\nduration = \"6s\"", kill);
+    let mut options = Options {
+        full: 1,
+        ..options(scenario, folder.path(), &stop)
+    };
+    options.targets = vec![TargetChoice::Mesh {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_causeway")),
+        shards: Some(1),
+        ground: Ground::Namespaces,
+    }];
+    let mut most = 0;
+    let report = run(&options, Run::default(), &mut |_| {
+        most = namespaces().len().max(most)
+    })
+    .unwrap();
+    assert_eq!((most, namespaces()), (2, Vec::new()), "made, and removed");
+    let target = target(&report);
+    let audio = |from: &str, to: &str, client: &str| {
+        let media = target.media.iter().find(|media| {
+            (media.from.as_str(), media.to.as_str()) == (from, to)
+                && media.kind == "audio"
+                && media.client == client
+        });
+        media.and_then(|media| media.delay.clone()).unwrap()
+    };
+    assert!(audio("sin", "fra", "light").min_ms >= 40.0);
+    assert!(audio("sin", "fra", "full").min_ms >= 40.0);
+    assert!(audio("fra", "fra", "light").min_ms < 40.0);
+    // Who has moved to Frankfurt is heard at home by way of Frankfurt.
+    let home = audio("sin", "sin", "light");
+    assert!(home.min_ms < 40.0 && home.max_ms >= 80.0, "{home:?}");
+    assert_eq!(target.faults[0].gaps.iter().filter(|gap| gap.rejoined).count(), 2);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::report::Distribution;
 use crate::report::data::{Media, Report, Run, Target};
 use crate::run::{Options, Progress, RunError, TargetChoice, run};
 use crate::scenario::{ScenarioError, named};
+use crate::target::Ground;
 
 /// Length of a floor's measurement.
 const FLOOR_TIME: Duration = Duration::from_secs(3);
@@ -153,6 +154,7 @@ fn run_once(scenario: &str, settings: &Settings) -> Result<Report, BenchError> {
         targets: vec![TargetChoice::Mesh {
             program: settings.program.clone(),
             shards: Some(1),
+            ground: Ground::Loopback,
         }],
         workers: 1,
         open_one_in: 64,

@@ -15,7 +15,7 @@ use loadtest::run::{self, Options, Progress, RunError, TargetChoice};
 use loadtest::scenario::{Scenario, named};
 use loadtest::signalling::Trust;
 use loadtest::signalling::token::ApiKey;
-use loadtest::target::Attached;
+use loadtest::target::{Attached, Ground};
 
 use super::compare::write;
 use super::run_summary::summarise;
@@ -34,6 +34,10 @@ pub(crate) struct Arguments {
     /// Media threads of each node.
     #[arg(long, conflicts_with = "url")]
     shards: Option<u16>,
+    /// Runs each node, and the clients of its region, in a network namespace: all that crosses regions crosses the emulated
+    /// links. Needs root and at least two regions.
+    #[arg(long, conflicts_with_all = ["url", "browser"])]
+    namespaces: bool,
     /// A server that is there already; everybody connects to it.
     #[arg(long, requires = "api_key", requires = "api_secret")]
     url: Option<String>,
@@ -147,6 +151,11 @@ fn target_of(arguments: &Arguments) -> Result<TargetChoice, CommandError> {
         return Ok(TargetChoice::Mesh {
             program: arguments.causeway.clone(),
             shards: arguments.shards,
+            ground: if arguments.namespaces {
+                Ground::Namespaces
+            } else {
+                Ground::Loopback
+            },
         });
     };
     let api = ApiKey {

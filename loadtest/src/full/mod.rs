@@ -17,6 +17,8 @@ use thiserror::Error;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::signalling::{Endpoint, Picture, SignallingError};
+use crate::target::Entrance;
+use crate::wan::NamespacesError;
 
 pub use figures::{ControlFigures, ControlKind, ControlLeg};
 
@@ -56,6 +58,9 @@ pub enum ClientFailure {
     /// A socket.
     #[error("socket: {0}")]
     Socket(#[from] std::io::Error),
+    /// The region it should be in.
+    #[error(transparent)]
+    Region(#[from] NamespacesError),
     /// The server sent it away.
     #[error("the server sent it away (reason {0})")]
     SentAway(i32),
@@ -71,6 +76,8 @@ pub struct FullOrder {
     pub id: u32,
     /// The server.
     pub endpoint: Endpoint,
+    /// Where it is, if not where this process is.
+    pub entrance: Option<Entrance>,
     /// Token for the room.
     pub token: String,
     /// The size in which it looks at every camera.

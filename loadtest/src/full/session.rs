@@ -50,6 +50,10 @@ pub(super) async fn attend(
     mut commands: UnboundedReceiver<Command>,
     facts: &Sender<Said>,
 ) -> Result<(), ClientFailure> {
+    if let Some(entrance) = &order.entrance {
+        // For all of this thread: full clients are in one region.
+        entrance.enter()?;
+    }
     let peer = Peer::new(order.endpoint.address, FIRST_SECTIONS).await?;
     let dialled_at = Instant::now();
     let join = Join {

@@ -6,6 +6,7 @@ use super::browsers::Browsers;
 use super::{Options, RunError};
 use crate::full::{ControlFigures, FullClients, FullOrder};
 use crate::signalling::{Endpoint, Picture};
+use crate::target::Entrance;
 
 /// All control clients of a run.
 pub(super) struct Controls {
@@ -17,6 +18,7 @@ pub(super) struct Controls {
 pub(super) struct ControlOrder<'o> {
     pub(super) id: u32,
     pub(super) endpoint: &'o Endpoint,
+    pub(super) entrance: Option<&'o Entrance>,
     pub(super) token: String,
     pub(super) picture: Picture,
 }
@@ -37,6 +39,7 @@ impl Controls {
             full.join(FullOrder {
                 id: order.id,
                 endpoint: order.endpoint.clone(),
+                entrance: order.entrance.cloned(),
                 token: order.token,
                 picture: order.picture,
             })?;

@@ -16,6 +16,7 @@ use crate::full::ControlFigures;
 use crate::scenario::{Plan, Planned, Scenario, What};
 use crate::signalling::Endpoint;
 use crate::signalling::token::{Pass, mint};
+use crate::target::Entrance;
 use crate::worker::{Fact, Order, Outcome, Results, Roster, SentSoFar, Worker};
 
 /// Longest wait of the loop, so that a stop is seen soon.
@@ -34,6 +35,8 @@ pub(super) struct OutcomeOfRun {
     pub(super) before: Look,
     pub(super) from: Look,
     pub(super) until: Look,
+    /// Packets lost because the emulator was too slow.
+    pub(super) dropped_before_reading: u64,
     pub(super) sent_from: Vec<SentSoFar>,
     pub(super) sent_until: Vec<SentSoFar>,
     pub(super) results: Vec<Results>,
@@ -51,6 +54,8 @@ struct Driver<'r> {
     plan: &'r Plan,
     running: Running,
     endpoints: Vec<Endpoint>,
+    /// The way into each region; none where all are on one network.
+    entrances: Vec<Option<Entrance>>,
     /// For each region all regions by distance.
     nearest: Vec<Vec<usize>>,
     workers: Vec<Worker>,
@@ -86,6 +91,7 @@ pub(super) fn run_target(
         .map_err(RunError::Worker)?;
     let mut driver = Driver {
         endpoints: running.endpoints(scenario.regions.len())?,
+        entrances: running.entrances(scenario.regions.len())?,
         nearest: (0..scenario.regions.len())
             .map(|home| by_distance(&scenario.regions, home))
             .collect(),
@@ -105,6 +111,7 @@ pub(super) fn run_target(
     };
     let measured = driver.follow(&choice.name(), tell)?;
     Ok(OutcomeOfRun {
+        dropped_before_reading: driver.running.dropped_before_reading()?,
         name: choice.name(),
         url: match choice {
             TargetChoice::Attached(attached) => attached.url.clone(),
@@ -233,6 +240,7 @@ impl Driver<'_> {
             let order = ControlOrder {
                 id: (self.plan.participants.len() + number) as u32,
                 endpoint: &self.endpoints[first.region],
+                entrance: self.entrances[first.region].as_ref(),
                 token: mint(self.running.api(), pass, now_s(), TOKEN_LIFETIME)?,
                 picture: control::picture(first.layout),
             };
@@ -368,6 +376,7 @@ impl Driver<'_> {
             token: mint(self.running.api(), pass, now_s(), TOKEN_LIFETIME)?,
             identity: planned.identity.clone(),
             region: planned.region as u16,
+            entrance: self.entrances[planned.region].clone(),
             layout: planned.layout,
             local: if endpoint.address.is_ipv4() {
                 std::net::IpAddr::from([0, 0, 0, 0])

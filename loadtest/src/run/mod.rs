@@ -145,6 +145,12 @@ pub fn run(options: &Options, about: Run, tell: &mut dyn FnMut(&Progress)) -> Re
             return Err(RunError::Stopped);
         }
         let outcome = driver::run_target(options, &plan, choice, &identity, tell)?;
+        if outcome.dropped_before_reading > 0 {
+            report.run.warnings.push(format!(
+                "{}: this machine was too slow for the emulated links, which lost {} packets by that",
+                outcome.name, outcome.dropped_before_reading
+            ));
+        }
         let (target, generator) = collect::collect(&options.scenario, &plan, outcome);
         report.targets.push(target);
         report.generator = generator;

@@ -7,7 +7,7 @@ use super::RunError;
 use crate::scenario::{FaultKind, Scenario};
 use crate::signalling::Endpoint;
 use crate::signalling::token::ApiKey;
-use crate::target::{Attached, Counters, Mesh, MeshSpec, NodeSpec, Sample};
+use crate::target::{Attached, Counters, Entrance, Ground, Mesh, MeshSpec, NodeSpec, Sample};
 use crate::wan::{Between, LinkStats};
 
 /// Which server to test.
@@ -19,6 +19,8 @@ pub enum TargetChoice {
         program: PathBuf,
         /// Media threads of each node.
         shards: Option<u16>,
+        /// Where they run.
+        ground: Ground,
     },
     /// A server that is there already; everybody connects to it.
     Attached(Attached),
@@ -53,7 +55,11 @@ impl Running {
         match choice {
             TargetChoice::Attached(_) if !scenario.faults.is_empty() => Err(RunError::NotOurs),
             TargetChoice::Attached(attached) => Ok(Self::Attached(attached.clone())),
-            TargetChoice::Mesh { program, shards } => {
+            TargetChoice::Mesh {
+                program,
+                shards,
+                ground,
+            } => {
                 let nodes = scenario.regions.iter().map(|region| NodeSpec {
                     name: region.name.clone(),
                     region: region.title.clone(),
@@ -72,6 +78,7 @@ impl Running {
                     links: scenario.links.iter().flat_map(both).collect::<BTreeMap<_, _>>(),
                     shards: *shards,
                     seed: scenario.seed,
+                    ground: *ground,
                 };
                 Ok(Self::Mesh(Box::new(Mesh::start(&spec, folder)?)))
             }
@@ -93,6 +100,24 @@ impl Running {
                 Self::Attached(attached) => Ok(attached.endpoint.clone()),
             })
             .collect()
+    }
+
+    /// The way to where people of each region are; none on loopback.
+    pub(super) fn entrances(&self, regions: usize) -> Result<Vec<Option<Entrance>>, RunError> {
+        (0..regions)
+            .map(|region| match self {
+                Self::Mesh(mesh) => Ok(mesh.entrance(region)?),
+                Self::Attached(_) => Ok(None),
+            })
+            .collect()
+    }
+
+    /// Packets that the emulator was too slow for.
+    pub(super) fn dropped_before_reading(&self) -> Result<u64, RunError> {
+        match self {
+            Self::Mesh(mesh) => Ok(mesh.dropped_before_reading()?),
+            Self::Attached(_) => Ok(0),
+        }
     }
 
     pub(super) fn look(&self) -> Look {

@@ -15,10 +15,11 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::wan::WanError;
+use crate::wan::{NamespacesError, WanError};
 
+pub use crate::wan::namespaces::Entrance;
 pub use attached::Attached;
-pub use mesh::{Mesh, MeshSpec, NodeSpec};
+pub use mesh::{Ground, Mesh, MeshSpec, NodeSpec};
 pub use metrics::Counters;
 pub use sample::{Cost, Sample};
 
@@ -80,6 +81,9 @@ pub enum TargetError {
     /// The emulated links.
     #[error(transparent)]
     Wan(#[from] WanError),
+    /// The namespaces the nodes should be in.
+    #[error(transparent)]
+    Namespaces(#[from] NamespacesError),
     /// A signal could not be sent.
     #[error("node {node} takes no signal: {reason}")]
     Signal {

@@ -1,5 +1,6 @@
 //! A program under test in a process of its own, with its log; it never outlives us.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts `program`; both outputs go to `log`. Where util-linux's `setpriv` is there, the system ends the program
+    /// Starts `program`, in a network namespace if one is named; both outputs go to `log`. Where util-linux's `setpriv` is there, the system ends the program
     /// when this process dies in whatever way, and also when the calling thread ends: call it from one that stays
     /// (PR_SET_PDEATHSIG in prctl(2)). Where it is not, a program outlives us if we are killed.
     pub(super) fn start(
@@ -41,6 +42,7 @@ impl Program {
         program: &Path,
         arguments: &[&str],
         log: &Path,
+        namespace: Option<&str>,
     ) -> Result<Self, TargetError> {
         let file = |source| TargetError::File {
             path: log.to_owned(),
@@ -54,14 +56,18 @@ impl Program {
         let errors = output.try_clone().map_err(file)?;
         // Also said here because `setpriv` would only say it in the log.
         fs::metadata(program).map_err(|source| not_started(program, source))?;
-        let mut command = match setpriv() {
-            Some(setpriv) => {
-                let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", "KILL"]).arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
+        // Each of these becomes the next one: the process stays the same.
+        let mut chain: Vec<&OsStr> = Vec::new();
+        let setpriv = setpriv();
+        if let Some(setpriv) = &setpriv {
+            chain.extend([setpriv.as_os_str(), "--pdeathsig".as_ref(), "KILL".as_ref()]);
+        }
+        if let Some(namespace) = namespace {
+            chain.extend(["ip", "netns", "exec", namespace].map(OsStr::new));
+        }
+        chain.push(program.as_os_str());
+        let mut command = Command::new(chain[0]);
+        command.args(&chain[1..]);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CAUSEWAY_") {
                 command.env_remove(name);

@@ -13,6 +13,7 @@ use crate::signalling::{
     Connection, Endpoint, Event, Interest, Join, Participant as Other, Picture, PublishedTrack, Request,
     SignallingError,
 };
+use crate::target::Entrance;
 use crate::trace::{Trace, TraceKind};
 
 /// Sections to receive on in the first offer, sound and pictures each, as clients of the protocol begin.
@@ -33,6 +34,8 @@ pub struct Order {
     pub region: u16,
     /// Which pictures it wants.
     pub layout: Layout,
+    /// The way there, if that is not where this process is.
+    pub entrance: Option<Entrance>,
     /// Address of its socket.
     pub local: IpAddr,
 }
@@ -103,6 +106,11 @@ impl Participant {
             sdp,
             tracks,
         };
+        if let Some(entrance) = &order.entrance {
+            // The thread stays there: all it does for others is with sockets that are open already.
+            let entered = entrance.enter();
+            entered.map_err(|error| Outcome::Socket(error.to_string()))?;
+        }
         let socket = MediaSocket::bind(order.local).map_err(|error| Outcome::Socket(error.to_string()))?;
         let connection =
             Connection::dial(&order.endpoint, &order.token, join, now.at).map_err(Outcome::Signalling)?;

@@ -1,5 +1,6 @@
 //! What a node is told in its configuration file. Pure but for the secret.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::NodeSpec;
@@ -26,6 +27,7 @@ pub(super) fn api(seed: u64) -> ApiKey {
 pub(super) fn text(
     node: &NodeSpec,
     api: &ApiKey,
+    address: Ipv4Addr,
     ports: NodePorts,
     peers: &[String],
     shards: Option<u16>,
@@ -38,14 +40,20 @@ pub(super) fn text(
     let NodePorts { http, media, mesh } = ports;
     let ApiKey { key, secret } = api;
     let shards = shards.map_or_else(String::new, |shards| format!("shards = {shards}\n"));
+    // A node serves plain HTTP off loopback only behind a proxy: declared is the network of namespaces, which none leaves.
+    let proxies = if address.is_loopback() {
+        ""
+    } else {
+        "trusted_proxies = [\"198.18.0.0/15\"]\n"
+    };
     let peers: Vec<String> = peers.iter().map(|peer| quoted(peer)).collect();
     let peers = peers.join(", ");
     format!(
         "[node]\nname = {name}\nregion = {region}\nlatitude = {latitude:?}\nlongitude = {longitude:?}\n\
          data_dir = {data}\n\n\
-         [http]\nlisten = \"127.0.0.1:{http}\"\npublic_url = \"http://127.0.0.1:{http}\"\n\n\
-         [media]\nudp_listen = \"127.0.0.1:{media}\"\nadvertise = [\"127.0.0.1\"]\n{shards}\n\
-         [mesh]\nlisten = \"127.0.0.1:{mesh}\"\nsecret = \"{secret}\"\npeers = [{peers}]\n\n\
+         [http]\nlisten = \"{address}:{http}\"\npublic_url = \"http://{address}:{http}\"\n{proxies}\n\
+         [media]\nudp_listen = \"{address}:{media}\"\nadvertise = [\"{address}\"]\n{shards}\n\
+         [mesh]\nlisten = \"{address}:{mesh}\"\nsecret = \"{secret}\"\npeers = [{peers}]\n\n\
          [auth]\nanonymous_join = false\n\n[auth.keys]\n{key} = \"{secret}\"\n"
     )
 }

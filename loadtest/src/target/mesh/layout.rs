@@ -24,6 +24,19 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// The same ports for so many nodes that each have an address of their own.
+    pub(super) fn fixed(nodes: usize) -> Self {
+        let ports = NodePorts {
+            http: 7_880,
+            media: 7_881,
+            mesh: 7_900,
+        };
+        Self {
+            nodes: vec![ports; nodes],
+            held: Ports::default(),
+        }
+    }
+
     /// Free ports for so many nodes.
     pub(super) fn free(nodes: usize) -> Result<Self> {
         let mut held = Ports::default();

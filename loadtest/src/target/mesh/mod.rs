@@ -2,6 +2,7 @@
 
 mod configuration;
 mod layout;
+mod links;
 mod start;
 
 use std::collections::BTreeMap;
@@ -13,12 +14,13 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use self::layout::Layout;
+use self::links::Links;
 use super::process::Program;
-use super::{Counters, Sample, TargetError, http};
+use super::{Counters, Entrance, Sample, TargetError};
 use crate::signalling::Endpoint;
 use crate::signalling::token::ApiKey;
 use crate::wan::change::PropertyChange;
-use crate::wan::{Between, LinkProperties, Wan};
+use crate::wan::{Between, LinkProperties};
 
 /// Before a node that is started again is killed for not ending by itself.
 const RESTART_GRACE: Duration = Duration::from_secs(2);
@@ -36,6 +38,17 @@ pub struct NodeSpec {
     pub longitude: f64,
 }
 
+/// Where the nodes of a mesh run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ground {
+    /// All on loopback; links carry what nodes send to each other.
+    #[default]
+    Loopback,
+    /// Each in a network namespace, its clients too; links carry everything between regions. Needs root, and two regions
+    /// at least. Whoever starts such a mesh holds SIGINT and SIGTERM back and drops it in the end.
+    Namespaces,
+}
+
 /// A mesh to start.
 #[derive(Clone, Debug)]
 pub struct MeshSpec {
@@ -49,6 +62,8 @@ pub struct MeshSpec {
     pub shards: Option<u16>,
     /// Seed of the links.
     pub seed: u64,
+    /// Where they run.
+    pub ground: Ground,
 }
 
 struct Node {
@@ -56,6 +71,8 @@ struct Node {
     program: Program,
     config: PathBuf,
     http: SocketAddr,
+    /// Namespace it runs in.
+    namespace: Option<String>,
     log: PathBuf,
     /// CPU time of its former processes.
     spent: Duration,
@@ -81,7 +98,7 @@ impl Node {
 /// A running mesh. Dropping it ends all processes and removes its files.
 pub struct Mesh {
     nodes: Vec<Node>,
-    wan: Option<Wan>,
+    links: Links,
     executable: PathBuf,
     folder: PathBuf,
     api: ApiKey,
@@ -98,7 +115,11 @@ impl Mesh {
     /// # Errors
     /// [`TargetError`]; nothing is left behind.
     pub fn start(spec: &MeshSpec, folder: &Path) -> Result<Self, TargetError> {
-        start::start(spec, folder, || Layout::free(spec.nodes.len()))
+        let nodes = spec.nodes.len();
+        start::start(spec, folder, || match spec.ground {
+            Ground::Loopback => Layout::free(nodes),
+            Ground::Namespaces => Ok(Layout::fixed(nodes)),
+        })
     }
 
     /// What tokens for this mesh are signed with.
@@ -139,7 +160,7 @@ impl Mesh {
     #[must_use]
     pub fn counters(&self) -> Vec<Option<Counters>> {
         let read = |node: &Node| {
-            let answer = http::get(node.http, "localhost", "/metrics").ok()?;
+            let answer = self.links.ask(node, "/metrics").ok()?;
             (answer.status == 200).then(|| Counters::parse(&answer.body))
         };
         self.nodes.iter().map(read).collect()
@@ -150,10 +171,25 @@ impl Mesh {
     /// # Errors
     /// [`TargetError::Wan`] when the emulator has ended.
     pub fn link_stats(&self) -> Result<Vec<crate::wan::LinkStats>, TargetError> {
-        match &self.wan {
-            Some(wan) => Ok(wan.stats()?.links),
-            None => Ok(Vec::new()),
-        }
+        Ok(self.links.stats()?.links)
+    }
+
+    /// A way to where a node is, for its clients; none on loopback.
+    ///
+    /// # Errors
+    /// [`TargetError::UnknownNode`].
+    pub fn entrance(&self, node: usize) -> Result<Option<Entrance>, TargetError> {
+        let found = self.nodes.get(node);
+        let node = found.ok_or_else(|| TargetError::UnknownNode(node.to_string()))?;
+        self.links.entrance(&node.name)
+    }
+
+    /// Packets that were lost because this machine was too slow for the emulator: more than none spoil a measurement.
+    ///
+    /// # Errors
+    /// [`TargetError::Namespaces`].
+    pub fn dropped_before_reading(&self) -> Result<u64, TargetError> {
+        self.links.dropped_before_reading()
     }
 
     /// Kills a node at once.
@@ -203,7 +239,13 @@ impl Mesh {
             }
         }
         node.spent += std::mem::take(&mut node.at_end);
-        node.program = start::program(&node.name, &executable, &node.config, &node.log)?;
+        node.program = start::program(
+            &node.name,
+            &executable,
+            &node.config,
+            &node.log,
+            node.namespace.as_deref(),
+        )?;
         Ok(())
     }
 
@@ -212,7 +254,7 @@ impl Mesh {
     /// # Errors
     /// [`TargetError::Wan`] for unknown nodes.
     pub fn cut(&self, between: &Between) -> Result<(), TargetError> {
-        self.wan.as_ref().map_or(Ok(()), |wan| Ok(wan.cut(between)?))
+        self.links.handle().map_or(Ok(()), |wan| Ok(wan.cut(between)?))
     }
 
     /// Heals what was cut.
@@ -220,7 +262,7 @@ impl Mesh {
     /// # Errors
     /// [`TargetError::Wan`] for unknown nodes.
     pub fn heal(&self, between: &Between) -> Result<(), TargetError> {
-        self.wan.as_ref().map_or(Ok(()), |wan| Ok(wan.heal(between)?))
+        self.links.handle().map_or(Ok(()), |wan| Ok(wan.heal(between)?))
     }
 
     /// Changes properties of a link.
@@ -228,8 +270,8 @@ impl Mesh {
     /// # Errors
     /// [`TargetError::Wan`] for unknown nodes.
     pub fn degrade(&self, between: &Between, change: PropertyChange) -> Result<(), TargetError> {
-        self.wan
-            .as_ref()
+        self.links
+            .handle()
             .map_or(Ok(()), |wan| Ok(wan.set(between, change)?))
     }
 
@@ -246,7 +288,7 @@ impl Drop for Mesh {
             node.program.ask_to_end();
         }
         self.nodes.clear();
-        self.wan = None;
+        self.links = Links::None;
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -1,17 +1,17 @@
 //! From a specification to nodes that see each other.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::layout::{Layout, NodePorts};
+use super::links::Links;
 use super::{Mesh, MeshSpec, Node, configuration};
+use crate::target::TargetError;
 use crate::target::process::Program;
-use crate::target::{TargetError, http};
-use crate::wan::{LinkConfig, Wan, WanConfig};
 
 /// All nodes have to be ready this soon, and to see each other so soon after.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -47,24 +47,25 @@ fn try_once(spec: &MeshSpec, folder: &Path, layout: Layout) -> Result<Mesh, Targ
     // From here on dropping it cleans up.
     let mut mesh = Mesh {
         nodes: Vec::new(),
-        wan: None,
+        links: Links::None,
         executable: spec.program.clone(),
         folder: folder.to_owned(),
         api: configuration::api(spec.seed),
     };
-    mesh.wan = start_links(spec, &layout.nodes)?;
+    mesh.links = Links::start(spec, &layout.nodes)?;
     drop(layout.held);
     for (at, ports) in layout.nodes.iter().enumerate() {
         let node = start_node(&mesh, spec, at, *ports)?;
         mesh.nodes.push(node);
     }
-    await_all(&mut mesh.nodes, "ready", |node| {
-        http::get(node.http, "localhost", "/readyz").is_ok_and(|answer| answer.status == 200)
-    })?;
     let names: Vec<String> = mesh.names().map(str::to_owned).collect();
-    await_all(&mut mesh.nodes, "aware of all others", |node| {
-        sees_all(node, &names)
+    let Mesh { nodes, links, .. } = &mut mesh;
+    await_all(nodes, "ready", |node| {
+        links
+            .ask(node, "/readyz")
+            .is_ok_and(|answer| answer.status == 200)
     })?;
+    await_all(nodes, "aware of all others", |node| sees_all(links, node, &names))?;
     Ok(mesh)
 }
 
@@ -86,49 +87,29 @@ fn of_file(path: &Path, source: std::io::Error) -> TargetError {
     }
 }
 
-/// A link from every node to every other; none for a single node.
-fn start_links(spec: &MeshSpec, ports: &[NodePorts]) -> Result<Option<Wan>, TargetError> {
-    let mut links = Vec::new();
-    for (from, a) in spec.nodes.iter().enumerate() {
-        for (to, b) in spec.nodes.iter().enumerate().filter(|(to, _)| *to != from) {
-            links.push(LinkConfig {
-                from: a.name.clone(),
-                to: b.name.clone(),
-                listen: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0),
-                forward_to: SocketAddrV4::new(Ipv4Addr::LOCALHOST, ports[to].mesh),
-                properties: spec.links.get(&(from, to)).cloned().unwrap_or_default(),
-            });
-        }
-    }
-    if links.is_empty() {
-        return Ok(None);
-    }
-    let config = WanConfig {
-        seed: spec.seed,
-        control: None,
-        links,
-    };
-    Ok(Some(Wan::start(&config, None)?))
-}
-
 fn start_node(mesh: &Mesh, spec: &MeshSpec, at: usize, ports: NodePorts) -> Result<Node, TargetError> {
     let node = &spec.nodes[at];
+    let address = mesh.links.address_of(&node.name)?;
     let peers = spec.nodes.iter().filter(|other| other.name != node.name);
-    let peers: Vec<String> = peers
-        .filter_map(|other| mesh.wan.as_ref()?.listen_addr(&node.name, &other.name))
-        .map(|address| address.to_string())
-        .collect();
+    let peers = peers
+        .map(|other| {
+            let found = mesh.links.peer_address(&node.name, &other.name, ports);
+            Ok(found?.to_string())
+        })
+        .collect::<Result<Vec<String>, TargetError>>()?;
+    let namespace = mesh.links.namespace_of(&node.name)?;
     let data = mesh.folder.join(&node.name);
     fs::create_dir(&data).map_err(|source| of_file(&data, source))?;
     let config = mesh.folder.join(format!("{}.toml", node.name));
-    let text = configuration::text(node, &mesh.api, ports, &peers, spec.shards, &data);
+    let text = configuration::text(node, &mesh.api, address, ports, &peers, spec.shards, &data);
     fs::write(&config, text).map_err(|source| of_file(&config, source))?;
     let log = mesh.folder.join(format!("{}.log", node.name));
     Ok(Node {
         name: node.name.clone(),
-        program: program(&node.name, &spec.program, &config, &log)?,
+        program: program(&node.name, &spec.program, &config, &log, namespace.as_deref())?,
         config,
-        http: SocketAddr::from((Ipv4Addr::LOCALHOST, ports.http)),
+        http: SocketAddr::from((address, ports.http)),
+        namespace,
         log,
         spent: Duration::ZERO,
         at_end: Duration::ZERO,
@@ -136,9 +117,15 @@ fn start_node(mesh: &Mesh, spec: &MeshSpec, at: usize, ports: NodePorts) -> Resu
 }
 
 /// Starts the program of a node.
-pub(super) fn program(name: &str, program: &Path, config: &Path, log: &Path) -> Result<Program, TargetError> {
+pub(super) fn program(
+    name: &str,
+    program: &Path,
+    config: &Path,
+    log: &Path,
+    namespace: Option<&str>,
+) -> Result<Program, TargetError> {
     let config = config.to_string_lossy();
-    Program::start(name, program, &["node", "--config", &config], log)
+    Program::start(name, program, &["node", "--config", &config], log, namespace)
 }
 
 /// Looks at all nodes until `done` holds for each; fails as soon as one of them has ended.
@@ -168,8 +155,8 @@ fn await_all(
 }
 
 /// Whether a node sees every other as up and knows where it is: before that nobody can be sent there.
-fn sees_all(node: &Node, names: &[String]) -> bool {
-    let Ok(answer) = http::get(node.http, "localhost", "/api/mesh") else {
+fn sees_all(links: &Links, node: &Node, names: &[String]) -> bool {
+    let Ok(answer) = links.ask(node, "/api/mesh") else {
         return false;
     };
     let feed: Value = serde_json::from_str(&answer.body).unwrap_or_default();

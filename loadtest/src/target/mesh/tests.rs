@@ -15,6 +15,7 @@ fn spec(program: impl Into<PathBuf>, names: &[&str]) -> MeshSpec {
         links: BTreeMap::new(),
         shards: Some(1),
         seed: 1,
+        ground: Ground::Loopback,
     }
 }
 
@@ -66,7 +67,16 @@ fn a_configuration_says_what_it_was_told() {
     };
     let peers = ["127.0.0.1:9".to_owned()];
     let api = configuration::api(1);
-    let text = configuration::text(&spec.nodes[0], &api, ports, &peers, Some(2), Path::new("/d\\x"));
+    let address = std::net::Ipv4Addr::new(198, 18, 1, 1);
+    let text = configuration::text(
+        &spec.nodes[0],
+        &api,
+        address,
+        ports,
+        &peers,
+        Some(2),
+        Path::new("/d\\x"),
+    );
     let read: toml::Table = text.parse().unwrap();
     assert_eq!(
         read["node"]["region"].as_str(),
@@ -74,6 +84,8 @@ fn a_configuration_says_what_it_was_told() {
     );
     assert_eq!(read["node"]["data_dir"].as_str(), Some("/d\\x"));
     assert_eq!(read["media"]["shards"].as_integer(), Some(2));
+    assert_eq!(read["http"]["listen"].as_str(), Some("198.18.1.1:1"));
+    assert_eq!(read["media"]["advertise"][0].as_str(), Some("198.18.1.1"));
     assert_eq!(read["mesh"]["peers"][0].as_str(), Some("127.0.0.1:9"));
     assert_eq!(
         read["auth"]["keys"]["loadtest"].as_str(),
