@@ -85,6 +85,9 @@ pub struct Target {
     pub joins: Joins,
     /// Media by pair of regions, kind and client.
     pub media: Vec<Media>,
+    /// What light clients asked for.
+    #[serde(default)]
+    pub requests: Requests,
     /// Light clients beside full ones.
     pub control: Vec<Control>,
     /// Who got whose media.
@@ -139,6 +142,23 @@ pub struct Link {
     pub loss: f64,
     /// Bytes carried over the bytes of media that one copy of every stream seen at the far end takes.
     pub copies: Option<f64>,
+    /// Bytes beyond one copy of every stream seen at the far end: media nobody there watched, second copies, repair, and
+    /// what the link itself needs.
+    #[serde(default)]
+    pub unwatched_bytes: u64,
+}
+
+/// What light clients asked of a server, and what they could make nothing of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Keyframes asked for.
+    pub keyframes: u64,
+    /// Packets asked for again.
+    pub packets: u64,
+    /// Packets of streams that no answer had announced.
+    pub unknown: u64,
+    /// Datagrams that are no RTP packet.
+    pub malformed: u64,
 }
 
 /// How people came in.

@@ -45,6 +45,7 @@ pub fn page(report: &Report) -> String {
         out.push_str(&tables::matrix(target));
         out.push_str(&tables::nodes(target));
         out.push_str(&tables::links(target));
+        out.push_str(&tables::requests(target));
         out.push_str("</section>");
     }
     out.push_str(&tables::generator(&report.generator));

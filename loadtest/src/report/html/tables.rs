@@ -3,7 +3,7 @@
 use super::escape;
 use super::svg::put;
 use crate::report::Distribution;
-use crate::report::data::{Generator, Report, Run, Target};
+use crate::report::data::{Generator, Report, Requests, Run, Target};
 
 /// A table in a box that scrolls by itself; nothing for no rows.
 fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
@@ -349,6 +349,7 @@ pub(super) fn links(target: &Target) -> String {
                 link.packets.to_string(),
                 format!("{:.2} MB", link.bytes as f64 / 1e6),
                 or_dash(link.copies.map(|copies| format!("{copies:.2}"))),
+                format!("{:.2} MB", link.unwatched_bytes as f64 / 1e6),
                 percent(link.loss),
             ]
         })
@@ -360,9 +361,31 @@ pub(super) fn links(target: &Target) -> String {
             "datagrams",
             "bytes",
             "bytes over one copy of each stream",
+            "beyond it",
             "lost",
         ],
         &rows,
+    )
+}
+
+pub(super) fn requests(target: &Target) -> String {
+    let Requests {
+        keyframes,
+        packets,
+        unknown,
+        malformed,
+    } = target.requests;
+    table(
+        "What light clients asked for",
+        &[
+            "keyframes",
+            "packets again",
+            "packets of unknown streams",
+            "no RTP",
+        ],
+        &[[keyframes, packets, unknown, malformed]
+            .map(|count| count.to_string())
+            .to_vec()],
     )
 }
 

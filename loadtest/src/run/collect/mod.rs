@@ -16,7 +16,7 @@ use super::driver::OutcomeOfRun;
 use super::facts::People;
 use crate::client::{LegKey, Source, StreamCounters};
 use crate::report::Distribution;
-use crate::report::data::{Generator, Joins, Link, Matrix, Media, Node, Packets, Second, Target};
+use crate::report::data::{Generator, Joins, Link, Matrix, Media, Node, Packets, Requests, Second, Target};
 use crate::scenario::{Plan, Planned, Role, Scenario};
 use crate::worker::{Figures, PairKey, PairTally, microseconds};
 
@@ -54,6 +54,7 @@ pub(in crate::run) fn collect(
         nodes: nodes(scenario, &outcome, &receivers),
         links: links(scenario, plan, &outcome, &receivers),
         joins: joins(&outcome.people),
+        requests: requests(&outcome),
         control: control::control(scenario, plan, &outcome, &receivers),
         media: media(scenario, plan, &outcome, &receivers, &expected)
             .into_iter()
@@ -179,10 +180,21 @@ fn links(scenario: &Scenario, plan: &Plan, outcome: &OutcomeOfRun, receivers: &R
                 bytes,
                 packets: until.delivered.datagrams.saturating_sub(from.delivered.datagrams),
                 loss: lost as f64 / offered.max(1) as f64,
+                unwatched_bytes: bytes.saturating_sub(needed.unwrap_or(0)),
                 copies: needed.map(|needed| bytes as f64 / needed as f64),
             }
         })
         .collect()
+}
+
+fn requests(outcome: &OutcomeOfRun) -> Requests {
+    let all = outcome.results.iter().flat_map(|results| &results.participants);
+    all.fold(Requests::default(), |sum, figures| Requests {
+        keyframes: sum.keyframes + figures.receiver.plis,
+        packets: sum.packets + figures.receiver.nacks,
+        unknown: sum.unknown + figures.receiver.unknown,
+        malformed: sum.malformed + figures.receiver.malformed,
+    })
 }
 
 fn joins(people: &People) -> Joins {
