@@ -91,6 +91,17 @@ fn a_server_that_is_not_there_is_named() {
 }
 
 #[test]
+fn namespaces_are_for_a_mesh_of_our_own_with_regions() {
+    let url = "http://127.0.0.1:9";
+    refused(
+        &against(url, &["--namespaces"]).output().unwrap(),
+        &["--namespaces", "--url"],
+    );
+    let alone = loadtest(&["run", "s1-8", "--namespaces"]).output().unwrap();
+    refused(&alone, &["regions"]);
+}
+
+#[test]
 fn a_wrong_key_is_told_apart_from_another_protocol() {
     let wrong = server(|_| http("401 Unauthorized", "the key is unknown"));
     refused(

@@ -39,14 +39,18 @@ fn scenario(head: &str, faults: &str) -> Scenario {
     Scenario::from_toml(&text).unwrap()
 }
 
+fn mesh_on(ground: Ground) -> TargetChoice {
+    TargetChoice::Mesh {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_causeway")),
+        shards: Some(1),
+        ground,
+    }
+}
+
 fn options(scenario: Scenario, folder: &Path, stop: &Arc<AtomicBool>) -> Options {
     Options {
         scenario,
-        targets: vec![TargetChoice::Mesh {
-            program: PathBuf::from(env!("CARGO_BIN_EXE_causeway")),
-            shards: Some(1),
-            ground: Ground::Loopback,
-        }],
+        targets: vec![mesh_on(Ground::Loopback)],
         workers: 1,
         open_one_in: 64,
         full: 0,
@@ -206,11 +210,7 @@ fn in_namespaces_people_who_move_cross_the_link_themselves() {
         full: 1,
         ..options(scenario, folder.path(), &stop)
     };
-    options.targets = vec![TargetChoice::Mesh {
-        program: PathBuf::from(env!("CARGO_BIN_EXE_causeway")),
-        shards: Some(1),
-        ground: Ground::Namespaces,
-    }];
+    options.targets = vec![mesh_on(Ground::Namespaces)];
     let mut most = 0;
     let report = run(&options, Run::default(), &mut |_| {
         most = namespaces().len().max(most)
@@ -233,13 +233,21 @@ fn in_namespaces_people_who_move_cross_the_link_themselves() {
     let home = audio("sin", "sin", "light");
     assert!(home.min_ms < 40.0 && home.max_ms >= 80.0, "{home:?}");
     assert_eq!(target.faults[0].gaps.iter().filter(|gap| gap.rejoined).count(), 2);
+    // In one test, because both count this process' namespaces.
+    stop_a_run(Ground::Namespaces);
+    assert_eq!(namespaces(), Vec::<String>::new());
 }
 
 #[test]
 fn a_run_that_is_stopped_takes_its_nodes_with_it() {
+    stop_a_run(Ground::Loopback);
+}
+
+fn stop_a_run(ground: Ground) {
     let folder = tempfile::tempdir().unwrap();
     let stop = Arc::new(AtomicBool::new(false));
-    let options = options(scenario("duration = \"1h\"", ""), folder.path(), &stop);
+    let mut options = options(scenario("duration = \"1h\"", ""), folder.path(), &stop);
+    options.targets = vec![mesh_on(ground)];
     let stopping = Arc::clone(&stop);
     let outcome = run(&options, Run::default(), &mut move |progress| {
         if progress.participants > 0 {

@@ -34,9 +34,9 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts `program`, in a network namespace if one is named; both outputs go to `log`. Where util-linux's `setpriv` is there, the system ends the program
-    /// when this process dies in whatever way, and also when the calling thread ends: call it from one that stays
-    /// (PR_SET_PDEATHSIG in prctl(2)). Where it is not, a program outlives us if we are killed.
+    /// Starts `program`, in a network namespace if one is named; both outputs go to `log`. Where util-linux's `setpriv`
+    /// is there, the system ends the program when this process dies in whatever way, and also when the calling thread
+    /// ends: call it from one that stays (PR_SET_PDEATHSIG in prctl(2)). Where it is not, a program outlives us if we are killed.
     pub(super) fn start(
         name: &str,
         program: &Path,

@@ -2,7 +2,7 @@
 
 use super::MeshCore;
 use super::detector::Detector;
-use super::io::{CloseCause, LinkId};
+use super::io::{CloseCause, LinkDirection, LinkId};
 use super::link::LinkPhase;
 use super::peer::{Peer, PeerState};
 use relay_proto::control::{GoodbyeCause, Hello};
@@ -15,6 +15,8 @@ use tracing::{info, warn};
 /// Who says hello with what, checked.
 enum Greeting {
     Welcome,
+    /// This node has reached itself.
+    Ourselves,
     /// What the peer is told, if it should know, and why the link closes.
     Refused(Option<GoodbyeCause>, CloseCause),
 }
@@ -31,7 +33,20 @@ impl MeshCore {
                 self.out.close(id, cause);
                 self.links.remove(&id);
             }
+            Greeting::Ourselves => self.on_own_hello(id, hello),
             Greeting::Welcome => self.on_welcome(now, id, node, hello),
+        }
+    }
+
+    /// The end that was dialled from hangs up: whoever dialled has to know why, and would not if the other end, which gets
+    /// the same hello, were faster.
+    fn on_own_hello(&mut self, id: LinkId, hello: &Hello) {
+        let direction = self.links.get(&id).map(|link| link.direction);
+        if direction == Some(LinkDirection::Dialled) {
+            warn!(name = %hello.name, "the node has connected to itself; take its own address off the peer list");
+            self.counters.links_refused += 1;
+            self.out.close(id, CloseCause::SelfConnection);
+            self.links.remove(&id);
         }
     }
 
@@ -49,8 +64,7 @@ impl MeshCore {
         if node == self.us {
             let itself = hello.name == self.config.name && hello.incarnation == self.incarnation;
             if itself {
-                warn!(name = %hello.name, "the node has connected to itself; take its own address off the peer list");
-                return Greeting::Refused(Some(GoodbyeCause::NameTaken), CloseCause::SelfConnection);
+                return Greeting::Ourselves;
             }
             warn!(peer = %hello.name, ours = %self.config.name, "peer refused: it bears our name or id; rename one node");
             return refused(GoodbyeCause::NameTaken);

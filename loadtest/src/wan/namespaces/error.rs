@@ -46,7 +46,8 @@ pub enum NamespacesError {
     /// This machine or user cannot have namespaces.
     #[error(
         "network namespaces are not possible here: {0}; run it as root on Linux with iproute2 and /dev/net/tun, or \
-         give every link `listen` and `forward_to` for the user-space relay"
+         use the user-space relay (`loadtest run` without --namespaces; `loadtest wan` with `listen` and `forward_to` for \
+         every link)"
     )]
     NotPossible(String),
     /// A thread could not be started.

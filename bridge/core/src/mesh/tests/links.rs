@@ -158,6 +158,10 @@ fn a_node_that_reaches_itself_says_so_and_hangs_up() {
     bench.dial(1, LinkDirection::Dialled);
     bench.hear(1, hello("fra", 1_000_000));
     assert_eq!(bench.closed(), [(LinkId(1), CloseCause::SelfConnection)]);
+    // The other end leaves that to the one that dialled.
+    bench.dial(3, LinkDirection::Accepted);
+    bench.hear(3, hello("fra", 1_000_000));
+    assert_eq!(bench.closed(), []);
     bench.dial(2, LinkDirection::Dialled);
     bench.hear(2, hello("fra", 5));
     assert_eq!(
