@@ -11,7 +11,8 @@ use crate::trace::Stamp;
 const MOST_DELAYS: usize = 30_000;
 /// Legs of one client.
 const MOST_LEGS: usize = 4_096;
-/// Frames behind the newest that are told apart from a repetition.
+/// Frames behind the newest that are told apart from a repetition; one from further back is a sender that has come back
+/// and counts anew.
 const WINDOW: u32 = u64::BITS;
 
 /// Which kind of client a control is.
@@ -55,6 +56,9 @@ pub struct ControlLeg {
     /// Which of the frames up to the newest have come, the newest in the lowest bit.
     #[serde(skip)]
     seen: u64,
+    /// Frames up to the newest before the sender began to count anew.
+    #[serde(skip)]
+    before: u64,
 }
 
 /// What one control client got.
@@ -98,6 +102,7 @@ impl Tally {
             last: stamp.sequence,
             delays_us: Vec::new(),
             seen: 0,
+            before: 0,
         });
         if leg.is_new(stamp.sequence) {
             leg.frames += 1;
@@ -116,7 +121,13 @@ impl Tally {
 }
 
 impl ControlLeg {
-    /// Whether this frame has not come yet; from now on it has. One from before the window counts as old.
+    /// Frames that were sent from the first to the newest.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        self.before + u64::from(self.last.saturating_sub(self.first)) + 1
+    }
+
+    /// Whether this frame has not come yet; from now on it has.
     fn is_new(&mut self, sequence: u32) -> bool {
         if sequence > self.last {
             let step = sequence - self.last;
@@ -125,7 +136,12 @@ impl ControlLeg {
             return true;
         }
         let back = self.last - sequence;
-        if back >= WINDOW || self.seen >> back & 1 == 1 {
+        if back >= WINDOW {
+            self.before = self.expected();
+            (self.first, self.last, self.seen) = (sequence, sequence, 1);
+            return true;
+        }
+        if self.seen >> back & 1 == 1 {
             return false;
         }
         self.seen |= 1 << back;
@@ -151,14 +167,25 @@ mod tests {
     #[test]
     fn a_frame_that_comes_late_counts_and_one_that_comes_twice_does_not() {
         let mut tally = Tally::default();
-        for sequence in [10, 12, 11, 12, 10, 200, 12] {
+        for sequence in [10, 12, 11, 12, 10, 50, 12] {
             tally.note(stamp(sequence), 3_000_000);
         }
         let legs = tally.legs();
         assert_eq!(legs.len(), 1);
         let leg = &legs[0];
-        assert_eq!((leg.frames, leg.first, leg.last), (4, 10, 200));
+        assert_eq!((leg.frames, leg.first, leg.last), (4, 10, 50));
         assert_eq!(leg.layers, [0, 0, 4, 0]);
         assert_eq!(leg.delays_us, vec![2_000.0; 4]);
+        assert_eq!(leg.expected(), 41);
+    }
+
+    #[test]
+    fn a_sender_that_has_come_back_counts_on() {
+        let mut tally = Tally::default();
+        for sequence in [500, 501, 3, 4, 6] {
+            tally.note(stamp(sequence), 3_000_000);
+        }
+        let legs = tally.legs();
+        assert_eq!((legs[0].frames, legs[0].expected()), (5, 6));
     }
 }

@@ -70,7 +70,7 @@ fn media_of<'l>(
         }
         *legs += 1;
         *frames += leg.frames;
-        *expected += u64::from(leg.last.saturating_sub(leg.first)) + 1;
+        *expected += leg.expected();
     }
     let name = |at: u16| scenario.regions[usize::from(at)].name.clone();
     pairs
