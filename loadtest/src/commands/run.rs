@@ -158,19 +158,20 @@ fn target_of(arguments: &Arguments) -> Result<TargetChoice, CommandError> {
             },
         });
     };
-    let api = ApiKey {
-        key: key.clone(),
-        secret: secret.clone(),
-    };
-    let attached = Attached::check(url, api, trust_of(arguments)?.as_ref())
-        .map_err(|error| CommandError::Refused(Box::new(error)))?;
-    Ok(TargetChoice::Attached(attached))
+    attach(arguments, url, key, secret)
 }
 
-fn trust_of(arguments: &Arguments) -> Result<Option<Trust>, CommandError> {
-    let file = arguments.ca.as_deref();
+/// A server that is there, known to the authorities of `--ca` if that is given.
+fn attach(arguments: &Arguments, url: &str, key: &str, secret: &str) -> Result<TargetChoice, CommandError> {
     let read = |file| Trust::of_file(file).map_err(|reason| CommandError::Refused(reason.into()));
-    file.map(read).transpose()
+    let trust = arguments.ca.as_deref().map(read).transpose()?;
+    let api = ApiKey {
+        key: key.to_owned(),
+        secret: secret.to_owned(),
+    };
+    let attached = Attached::check(url, api, trust.as_ref());
+    let attached = attached.map_err(|error| CommandError::Refused(Box::new(error)))?;
+    Ok(TargetChoice::Attached(attached))
 }
 
 fn second_of(arguments: &Arguments) -> Result<Option<TargetChoice>, CommandError> {
@@ -181,13 +182,7 @@ fn second_of(arguments: &Arguments) -> Result<Option<TargetChoice>, CommandError
     let [url, key, secret] = parts[..] else {
         return Err(CommandError::Refused("--against: write URL,KEY,SECRET".into()));
     };
-    let api = ApiKey {
-        key: key.to_owned(),
-        secret: secret.to_owned(),
-    };
-    let attached = Attached::check(url, api, trust_of(arguments)?.as_ref())
-        .map_err(|error| CommandError::Refused(Box::new(error)))?;
-    Ok(Some(TargetChoice::Attached(attached)))
+    attach(arguments, url, key, secret).map(Some)
 }
 
 /// What cannot be had is told apart from what went wrong.

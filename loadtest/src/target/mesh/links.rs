@@ -1,6 +1,5 @@
 //! The ground a mesh stands on: loopback with a relay between the nodes, or a network namespace for each of them.
 
-use std::collections::BTreeMap;
 use std::io::{Error, Result};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -29,10 +28,7 @@ fn pairs(spec: &MeshSpec) -> impl Iterator<Item = (usize, usize, LinkProperties)
     all.clone()
         .flat_map(move |from| all.clone().map(move |to| (from, to)))
         .filter(|(from, to)| from != to)
-        .map(|(from, to)| {
-            let given: &BTreeMap<_, _> = &spec.links;
-            (from, to, given.get(&(from, to)).cloned().unwrap_or_default())
-        })
+        .map(|(from, to)| (from, to, spec.links.get(&(from, to)).cloned().unwrap_or_default()))
 }
 
 impl Links {
