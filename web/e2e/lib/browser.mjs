@@ -1,5 +1,4 @@
 /** Browsers whose camera and microphone are files that say who sends them. */
-import { setPriority } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -7,12 +6,11 @@ import { QUIET_FLAGS } from "./chromium-flags.mjs";
 import { CHROMIUM } from "./paths.mjs";
 import { signalOf } from "./signal.mjs";
 
-const PAGE_SCRIPTS = join(dirname(fileURLToPath(import.meta.url)), "page");
+const HERE = dirname(fileURLToPath(import.meta.url));
+const PAGE_SCRIPTS = join(HERE, "page");
 
 /** Small enough for many browsers on two cores; it is published in a single layer. */
 const SMALL = "320x180";
-
-const BROWSER_NICENESS = 15;
 
 const FLAGS = [
   ...QUIET_FLAGS,
@@ -32,11 +30,10 @@ const FLAGS = [
  */
 export async function startBrowser(id, { takeFrames = false, size = SMALL } = {}) {
   const signal = await signalOf(id, size);
-  // The machine has few cores and the nodes would have their own: browsers, which inherit this, let them go first.
-  setPriority(BROWSER_NICENESS);
   const devices = [`--use-file-for-fake-video-capture=${signal.picture}`, `--use-file-for-fake-audio-capture=${signal.sound}`];
   const browser = await chromium.launch({
-    executablePath: CHROMIUM,
+    executablePath: join(HERE, "chromium.sh"),
+    env: { ...process.env, CHROMIUM },
     headless: true,
     args: [...FLAGS, ...devices],
     handleSIGINT: false,
