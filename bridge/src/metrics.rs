@@ -88,6 +88,12 @@ const SHARD_FIGURES: &[ShardFigure] = &[
     ("shard_bytes_out", "bytes of media to clients", false, |r| {
         r.counters.bytes_out
     }),
+    (
+        "shard_padding_bytes_out",
+        "bytes of padding sent to find out how wide clients' paths are",
+        false,
+        |r| r.counters.padding_bytes_out,
+    ),
     ("shard_repairs_out", "packets sent again", false, |r| {
         r.counters.repairs_out
     }),

@@ -3,8 +3,8 @@
 //! Signalling and the bridge know each other only through these types. They are wire types, so the signalling
 //! of one node can drive a session on another.
 
-use crate::id::{RoomName, SessionId, TrackSid};
-use crate::room::{DataMessage, LeaveCause, ParticipantRecord, SpeakerLevel, TrackRecord};
+use crate::id::{LayerSet, ParticipantSid, RoomName, SessionId, TrackSid};
+use crate::room::{Codec, DataMessage, LeaveCause, ParticipantRecord, SpeakerLevel, TrackRecord};
 use bincode::{Decode, Encode};
 
 /// Opens a media session for a participant.
@@ -249,6 +249,35 @@ pub enum SessionFact {
         /// Why, for people.
         reason: String,
     },
+    /// Pictures are not sent to a viewer any more, or again, for want of room on its path.
+    PicturesPaused {
+        /// The viewer.
+        session: SessionId,
+        /// Only what has changed.
+        pictures: Vec<PictureState>,
+    },
+    /// Which layers of a track anybody on any node watches has changed: others need not be encoded.
+    LayersWanted {
+        /// The publisher.
+        session: SessionId,
+        /// Its track.
+        track: TrackSid,
+        /// What it is published in.
+        codec: Codec,
+        /// The layers, each by itself.
+        layers: LayerSet,
+    },
+}
+
+/// Whether a viewer gets a picture.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PictureState {
+    /// Who publishes it.
+    pub participant: ParticipantSid,
+    /// The track.
+    pub track: TrackSid,
+    /// Not sent for want of room.
+    pub paused: bool,
 }
 
 impl SessionCommand {

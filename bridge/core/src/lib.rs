@@ -15,6 +15,8 @@
 //!                                MeshCore <-ControlMessage-> links
 //! ```
 
+pub mod allocation;
+pub mod bandwidth;
 pub mod forward;
 pub mod mesh;
 pub mod relay;

@@ -22,10 +22,12 @@ struct Viewer {
     index: u64,
 }
 
+const WARM_UP: Duration = Duration::from_millis(300);
+
 pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
-    let viewers = Viewers::start()?;
     let socket = open(([127, 0, 0, 1], 0).into())?;
     let to = socket.local_addr()?;
+    let viewers = Viewers::start(to)?;
     let bell = EventFd::new()?;
     let stop = Arc::new(AtomicBool::new(false));
     let legs = viewers
@@ -48,7 +50,9 @@ pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
         .spawn(move || forward(MediaSocket::new(socket), &bell, legs, &end))?;
     let publisher = UdpSocket::bind("127.0.0.1:0")?;
     let packet = vec![7; HEADER_BYTES + load::PAYLOAD_BYTES + TAG_BYTES];
-    let cost = load::measure(&viewers, &publisher, to, "floor", time, || packet.clone());
+    let cost = load::measure(&viewers, &publisher, to, "floor", (WARM_UP, time), || {
+        packet.clone()
+    });
     stop.store(true, Ordering::Relaxed);
     if thread.join().is_err() {
         return Err("the floor's thread has panicked".into());

@@ -3,9 +3,10 @@
 use crate::AnyError;
 use bridge::shard::MediaSocket;
 use bridge::shard::socket::open;
+use bridge_core::shard::testing::SimClient;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -32,16 +33,21 @@ impl Cost {
     }
 }
 
+/// Clients behind the sockets of the viewers, in their order, where somebody is to report arrivals.
+pub(crate) type Reporters = Arc<Mutex<Vec<SimClient>>>;
+
 /// The sockets of the viewers, emptied by a thread of their own.
 pub(crate) struct Viewers {
     addresses: Vec<SocketAddr>,
+    reporters: Reporters,
     received: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 impl Viewers {
-    pub(crate) fn start() -> Result<Self, AnyError> {
+    /// Starts the thread; reports go to `node` once there are reporters.
+    pub(crate) fn start(node: SocketAddr) -> Result<Self, AnyError> {
         let sockets = (0..VIEWERS)
             .map(|_| open(([127, 0, 0, 1], 0).into()))
             .collect::<Result<Vec<_>, _>>()?;
@@ -51,21 +57,36 @@ impl Viewers {
             .collect::<Result<_, _>>()?;
         let (received, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (count, end) = (received.clone(), stop.clone());
+        let reporters = Reporters::default();
+        let clients = reporters.clone();
         let thread = std::thread::Builder::new()
             .name("viewers".into())
             .spawn(move || {
                 let mut sockets: Vec<MediaSocket> = sockets.into_iter().map(MediaSocket::new).collect();
                 while !end.load(Ordering::Relaxed) {
-                    for socket in &mut sockets {
-                        while let Ok(taken @ 1..) = socket.receive(|_, _| ()) {
+                    let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
+                    let now = Instant::now();
+                    for (at, socket) in sockets.iter_mut().enumerate() {
+                        let mut client = clients.get_mut(at);
+                        let mut note = |bytes: &[u8]| {
+                            if let Some(client) = &mut client {
+                                client.note_arrival(now, bytes);
+                            }
+                        };
+                        while let Ok(taken @ 1..) = socket.receive(|_, bytes| note(bytes)) {
                             count.fetch_add(taken as u64, Ordering::Relaxed);
                         }
+                        for feedback in client.into_iter().flat_map(|client| client.feedback(now)) {
+                            socket.send(node, &feedback, None);
+                        }
                     }
+                    drop(clients);
                     std::thread::sleep(Duration::from_millis(2));
                 }
             })?;
         Ok(Self {
             addresses,
+            reporters,
             received,
             stop,
             thread,
@@ -74,6 +95,11 @@ impl Viewers {
 
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Lets the viewers report what arrives.
+    pub(crate) fn report(&self, clients: Vec<SimClient>) {
+        *self.reporters.lock().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 
     fn received(&self) -> u64 {
@@ -88,7 +114,7 @@ impl Viewers {
     }
 }
 
-/// Offers paced bursts to `to` for `time` and reads what the thread called `forwarder` spends on them.
+/// Offers paced bursts to `to`, first to warm up and then for `time`, and reads what the thread called `forwarder` spends on them.
 ///
 /// # Errors
 /// Where less than 95 % reaches the viewers: the figure would be of another load.
@@ -97,7 +123,7 @@ pub(crate) fn measure(
     publisher: &UdpSocket,
     to: SocketAddr,
     forwarder: &str,
-    time: Duration,
+    (warm_up, time): (Duration, Duration),
     mut next_packet: impl FnMut() -> Vec<u8>,
 ) -> Result<Cost, AnyError> {
     let mut offer = |time: Duration| -> Result<u64, AnyError> {
@@ -116,7 +142,7 @@ pub(crate) fn measure(
         std::thread::sleep(Duration::from_millis(100));
         Ok(offered)
     };
-    offer(Duration::from_millis(300))?;
+    offer(warm_up)?;
     let (cpu_before, received_before) = (thread_cpu(forwarder)?, viewers.received());
     let offered = offer(time)?;
     let cpu = thread_cpu(forwarder)?.saturating_sub(cpu_before);

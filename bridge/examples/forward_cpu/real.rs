@@ -19,20 +19,25 @@ use std::time::{Duration, Instant};
 
 const NODE: NodeId = NodeId(1);
 const CID: &str = "camera";
+/// Until the paths of all viewers have been found wide enough.
+const WARM_UP: Duration = Duration::from_secs(4);
 
 pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
-    let viewers = Viewers::start()?;
     let socket = open(([127, 0, 0, 1], 0).into())?;
     let to = socket.local_addr()?;
+    let viewers = Viewers::start(to)?;
     let publisher = UdpSocket::bind("127.0.0.1:0")?;
-    let (core, mut client) = prepare(to, publisher.local_addr()?, viewers.addresses())?;
+    let (core, mut client, watching) = prepare(to, publisher.local_addr()?, viewers.addresses())?;
+    viewers.report(watching);
     let (events, _kept) = tokio::sync::mpsc::channel(1_024);
     let (_inbox, receiving) = inbox()?;
     let thread = ShardThread::start(ShardId(0), core, socket, receiving, LinkTable::default(), events)?;
     let payload = vec![7; load::PAYLOAD_BYTES];
-    let mut first = true;
-    let cost = load::measure(&viewers, &publisher, to, "shard-0", time, || {
-        let keyframe = std::mem::take(&mut first);
+    let mut sent = 0_usize;
+    // A keyframe a second: viewers begin at one, each when its path has been found wide enough.
+    let cost = load::measure(&viewers, &publisher, to, "shard-0", (WARM_UP, time), || {
+        let keyframe = sent.is_multiple_of(load::PACKETS_PER_SECOND);
+        sent += 1;
         client.packet(CID, 0, keyframe, &payload).unwrap_or_default()
     });
     thread.stop();
@@ -45,7 +50,7 @@ fn prepare(
     node: SocketAddr,
     from: SocketAddr,
     viewers: &[SocketAddr],
-) -> Result<(ShardCore, SimClient), AnyError> {
+) -> Result<(ShardCore, SimClient, Vec<SimClient>), AnyError> {
     let rtc = RtcConfig {
         certificate: bridge_core::rtc::testing::certificate(),
         candidates: vec![node],
@@ -81,14 +86,15 @@ fn prepare(
         },
     );
     offer(&mut core, now, &mut publisher);
+    let mut watching = Vec::new();
     for (at, address) in viewers.iter().enumerate() {
-        join(&mut core, now, at as u32 + 1, *address)?;
+        watching.push(join(&mut core, now, at as u32 + 1, *address)?);
     }
     let legs = core.counters().legs;
     if legs != viewers.len() as u64 {
         return Err(format!("{legs} of {} viewers are subscribed", viewers.len()).into());
     }
-    Ok((core, publisher))
+    Ok((core, publisher, watching))
 }
 
 fn join(core: &mut ShardCore, now: Instant, serial: u32, address: SocketAddr) -> Result<SimClient, AnyError> {
@@ -104,7 +110,7 @@ fn join(core: &mut ShardCore, now: Instant, serial: u32, address: SocketAddr) ->
             auto_subscribe: true,
         },
     );
-    let mut client = SimClient::new(session, address);
+    let mut client = SimClient::reporting(session, address, now);
     offer(core, now, &mut client);
     if !core.install_keys(now, &client) {
         return Err("no session".into());

@@ -11,7 +11,7 @@ use crate::room::{
 };
 use crate::row::{NodeFacts, Row, RowKey, RowValue};
 use crate::session::{
-    AnnouncedTrack, EndCause, OpenSession, RoomChange, SessionCommand, SessionFact, TrackWish,
+    AnnouncedTrack, EndCause, OpenSession, PictureState, RoomChange, SessionCommand, SessionFact, TrackWish,
 };
 
 /// A type of the wire that knows its limits.
@@ -300,6 +300,13 @@ impl Bounded for (String, TrackSid) {
     }
 }
 
+impl Bounded for PictureState {
+    fn check(&self) -> Result<(), LimitError> {
+        self.participant.check()?;
+        self.track.check()
+    }
+}
+
 impl Bounded for SessionFact {
     fn check(&self) -> Result<(), LimitError> {
         match self {
@@ -316,6 +323,8 @@ impl Bounded for SessionFact {
             }
             Self::OfferRejected { reason, .. } => label("reason", reason),
             Self::SectionsRequired { .. } | Self::TransportConnected { .. } => Ok(()),
+            Self::PicturesPaused { pictures, .. } => list("pictures", pictures, MAX_TRACK_REFERENCES),
+            Self::LayersWanted { track, .. } => track.check(),
             Self::TrackAnnounced { cid, track, .. } => {
                 label("client's track id", cid)?;
                 track.check()

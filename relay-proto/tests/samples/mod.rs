@@ -23,7 +23,7 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     dead_code,
     reason = "the fuzz runner shares this module and has no coverage test"
 )]
-pub(crate) const NAMES: [&str; 46] = [
+pub(crate) const NAMES: [&str; 48] = [
     "command-add-candidate",
     "command-announce-track",
     "command-apply-offer",
@@ -38,7 +38,9 @@ pub(crate) const NAMES: [&str; 46] = [
     "digest",
     "fact-data-received",
     "fact-offer-answered",
+    "fact-layers-wanted",
     "fact-offer-rejected",
+    "fact-pictures-paused",
     "fact-room-participant-left",
     "fact-room-participant-upserted",
     "fact-room-speakers-changed",
@@ -150,6 +152,8 @@ fn name_of_fact(fact: &SessionFact) -> &'static str {
             RoomChange::SpeakersChanged(_) => "fact-room-speakers-changed",
         },
         SessionFact::TrackRefused { .. } => "fact-track-refused",
+        SessionFact::PicturesPaused { .. } => "fact-pictures-paused",
+        SessionFact::LayersWanted { .. } => "fact-layers-wanted",
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::mesh::{camera, data_message, microphone, participant, room};
 use relay_proto::control::ControlMessage;
-use relay_proto::id::{Layer, NodeId, ParticipantSid, SessionId, TrackSid};
-use relay_proto::room::{LeaveCause, ParticipantState, SpeakerLevel, TrackRecord};
+use relay_proto::id::{Layer, LayerSet, NodeId, ParticipantSid, SessionId, TrackSid};
+use relay_proto::room::{Codec, LeaveCause, ParticipantState, SpeakerLevel, TrackRecord};
 use relay_proto::session::{
-    AnnouncedTrack, EndCause, OpenSession, RoomChange, SessionCommand, SessionFact, TrackWish,
+    AnnouncedTrack, EndCause, OpenSession, PictureState, RoomChange, SessionCommand, SessionFact, TrackWish,
 };
 use relay_proto::unit::AudioLevel;
 
@@ -139,6 +139,20 @@ pub(crate) fn facts() -> Vec<ControlMessage> {
             session,
             cid: "c0ffee".to_owned(),
             reason: "the token does not allow publishing".to_owned(),
+        },
+        SessionFact::PicturesPaused {
+            session,
+            pictures: vec![PictureState {
+                participant: ParticipantSid::from("PA_benbenbenben"),
+                track: track(),
+                paused: true,
+            }],
+        },
+        SessionFact::LayersWanted {
+            session,
+            track: track(),
+            codec: Codec::Vp8,
+            layers: LayerSet::only(Layer(0)).with(Layer(1)),
         },
     ];
     facts.extend(ends().map(|cause| SessionFact::SessionEnded { session, cause }));

@@ -188,6 +188,20 @@ impl Hub {
             } => {
                 self.with(session, |it, _| it.sections_required(audios, videos, now));
             }
+            SessionFact::PicturesPaused { session, pictures } => {
+                self.with(session, |it, _| {
+                    it.tell_live(Reply::PicturesPaused(pictures), out)
+                });
+            }
+            SessionFact::LayersWanted {
+                session,
+                track,
+                codec,
+                layers,
+            } => {
+                let wanted = Reply::LayersWanted { track, codec, layers };
+                self.with(session, |it, _| it.tell_live(wanted, out));
+            }
             SessionFact::TransportConnected { session } => {
                 tracing::debug!(%session, "media connected");
             }

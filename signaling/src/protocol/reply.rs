@@ -8,8 +8,9 @@ use bytes::Bytes;
 use livekit_protocol as proto;
 use prost::Message as _;
 use proto::signal_response::Message;
-use relay_proto::id::TrackSid;
-use relay_proto::room::{LeaveCause, ParticipantRecord, SpeakerLevel, TrackRecord};
+use relay_proto::id::{Layer, LayerSet, TrackSid};
+use relay_proto::room::{Codec, LeaveCause, ParticipantRecord, SpeakerLevel, TrackRecord};
+use relay_proto::session::PictureState;
 use relay_proto::unit::UnixMillis;
 
 /// Everything a client learns when it joins.
@@ -132,6 +133,17 @@ pub enum Reply {
     },
     /// Changed speakers only.
     Speakers(Vec<SpeakerLevel>),
+    /// Pictures it does not get any more, or gets again, for want of room on its path.
+    PicturesPaused(Vec<PictureState>),
+    /// Layers of its track that anybody watches.
+    LayersWanted {
+        /// The track.
+        track: TrackSid,
+        /// What it is published in.
+        codec: Codec,
+        /// The layers.
+        layers: LayerSet,
+    },
     /// It should offer again with this many more receiving sections.
     SectionsRequired {
         /// More audio sections.
@@ -178,6 +190,10 @@ pub fn encode(reply: &Reply) -> Bytes {
         Reply::Speakers(levels) => Message::SpeakersChanged(proto::SpeakersChanged {
             speakers: levels.iter().map(speaker_info).collect(),
         }),
+        Reply::PicturesPaused(pictures) => Message::StreamStateUpdate(stream_states(pictures)),
+        Reply::LayersWanted { track, codec, layers } => {
+            Message::SubscribedQualityUpdate(subscribed_qualities(track, *codec, *layers))
+        }
         Reply::SectionsRequired { audios, videos } => {
             Message::MediaSectionsRequirement(proto::MediaSectionsRequirement {
                 num_audios: *audios,
@@ -265,6 +281,45 @@ fn session_description(answer: &Answer) -> proto::SessionDescription {
             .iter()
             .map(|(mid, track)| (mid.clone(), track.0.clone()))
             .collect(),
+    }
+}
+
+fn stream_states(pictures: &[PictureState]) -> proto::StreamStateUpdate {
+    let state = |picture: &PictureState| proto::StreamStateInfo {
+        participant_sid: picture.participant.0.clone(),
+        track_sid: picture.track.0.clone(),
+        state: if picture.paused {
+            proto::StreamState::Paused.into()
+        } else {
+            proto::StreamState::Active.into()
+        },
+    };
+    proto::StreamStateUpdate {
+        stream_states: pictures.iter().map(state).collect(),
+    }
+}
+
+/// Clients of different age read different fields of it: both say the same. A client with a single layer takes that
+/// for the smallest.
+fn subscribed_qualities(track: &TrackSid, codec: Codec, layers: LayerSet) -> proto::SubscribedQualityUpdate {
+    use proto::VideoQuality::{High, Low, Medium};
+    let qualities: Vec<proto::SubscribedQuality> = (0..)
+        .map(Layer)
+        .zip([Low, Medium, High])
+        .map(|(layer, quality)| proto::SubscribedQuality {
+            quality: quality.into(),
+            enabled: layers.contains(layer),
+        })
+        .collect();
+    let (_, name) = codec.mime().split_once('/').unwrap_or_default();
+    proto::SubscribedQualityUpdate {
+        track_sid: track.0.clone(),
+        subscribed_codecs: vec![proto::SubscribedCodec {
+            codec: name.to_lowercase(),
+            qualities: qualities.clone(),
+        }],
+        #[expect(deprecated, reason = "older clients read nothing else")]
+        subscribed_qualities: qualities,
     }
 }
 

@@ -66,6 +66,13 @@ impl Session {
         }
     }
 
+    /// Something about its media that the client is told as it is.
+    pub fn tell_live(&self, reply: Reply, out: &mut Vec<Effect>) {
+        if self.is_live() {
+            self.tell(reply, out);
+        }
+    }
+
     /// The bridge knows an announced track.
     pub fn track_announced(&mut self, cid: String, track: Box<TrackRecord>, out: &mut Vec<Effect>) {
         if self.is_live() {

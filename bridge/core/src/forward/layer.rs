@@ -38,6 +38,12 @@ impl LayerActivity {
             .is_some_and(|last| now.duration_since(last) < time)
     }
 
+    /// Whether a layer comes.
+    #[must_use]
+    pub fn is_alive(&self, layer: Layer, now: Instant) -> bool {
+        self.within(layer, now, ALIVE)
+    }
+
     /// The layer not above `max` that had a packet last, however long ago.
     #[must_use]
     pub fn latest(&self, max: Layer) -> Option<Layer> {
@@ -74,8 +80,39 @@ pub enum Admission {
 pub struct LayerChoice {
     max: Layer,
     enabled: bool,
+    allowance: Allowance,
     current: Option<Layer>,
     target: Option<Layer>,
+}
+
+/// What a receiver's path has room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// The largest layer; none where there is no room for any.
+    pub layer: Option<Layer>,
+    /// When it changed last; none where it never did.
+    pub changed_at: Option<Instant>,
+    /// It has never had room: what comes first is no change of something shown.
+    pub is_first: bool,
+}
+
+impl Allowance {
+    /// Room for everything.
+    pub const ALL: Self = Self {
+        layer: Some(TOP),
+        changed_at: None,
+        is_first: false,
+    };
+
+    /// Not decided yet.
+    #[must_use]
+    pub const fn nothing_yet(now: Instant) -> Self {
+        Self {
+            layer: None,
+            changed_at: Some(now),
+            is_first: true,
+        }
+    }
 }
 
 impl LayerChoice {
@@ -85,6 +122,7 @@ impl LayerChoice {
         Self {
             max: at_most_top(max),
             enabled: true,
+            allowance: Allowance::ALL,
             current: None,
             target: None,
         }
@@ -106,6 +144,46 @@ impl LayerChoice {
         self.enabled.then_some(self.max)
     }
 
+    /// What its path has room for.
+    #[must_use]
+    pub const fn allowance(&self) -> Allowance {
+        self.allowance
+    }
+
+    /// Sets what its path has room for to begin with.
+    pub const fn begin_with(&mut self, allowance: Allowance) {
+        self.allowance = allowance;
+    }
+
+    /// Changes what its path has room for. A receiver without room has no layer and starts again at a keyframe; one
+    /// with room for less goes on with what it has until the smaller layer has its keyframe.
+    pub fn allow(&mut self, layer: Option<Layer>, now: Instant) {
+        if self.allowance.layer == layer {
+            return;
+        }
+        self.allowance = Allowance {
+            layer,
+            changed_at: Some(now),
+            is_first: false,
+        };
+        if layer.is_none() {
+            self.reset();
+        }
+    }
+
+    /// Lets go of a layer there is no room for at once, at the price of a still picture until the next keyframe.
+    pub fn stop_above_allowance(&mut self) {
+        if self.current > self.allowance.layer {
+            self.current = None;
+        }
+    }
+
+    /// The largest layer that is of use and fits; none where it gets nothing.
+    #[must_use]
+    pub fn demand(&self) -> Option<Layer> {
+        self.wish().min(self.allowance.layer)
+    }
+
     /// Starts again at the next keyframe (the stream it had is gone).
     pub const fn reset(&mut self) {
         self.current = None;
@@ -114,12 +192,10 @@ impl LayerChoice {
 
     /// Sets the target from what is alive; returns the layer whose keyframe is needed to get there.
     pub fn retarget(&mut self, activity: &LayerActivity, now: Instant) -> Option<Layer> {
-        if !self.enabled {
-            return None;
-        }
-        let best = activity.best(self.max, now);
+        let max = self.demand()?;
+        let best = activity.best(max, now);
         self.target = match (self.current, best) {
-            (Some(current), Some(best)) if best < current && current <= self.max => {
+            (Some(current), Some(best)) if best < current && current <= max => {
                 // A larger layer that pauses for a moment (a still screen) is no reason to fall back.
                 if activity.within(current, now, STALE) {
                     Some(current)
@@ -129,7 +205,7 @@ impl LayerChoice {
             }
             (_, Some(best)) => Some(best),
             // All are silent: a still picture, whose sender makes a keyframe when asked.
-            (current, None) => current.or_else(|| activity.latest(self.max)),
+            (current, None) => current.or_else(|| activity.latest(max)),
         };
         self.waits_for()
     }
@@ -217,6 +293,24 @@ mod tests {
         let ended = start + Duration::from_secs(3);
         activity.touch(Layer(0), ended);
         assert_eq!(choice.retarget(&activity, ended), Some(Layer(0)));
+    }
+
+    #[test]
+    fn a_receiver_without_room_gets_less_or_nothing_whatever_it_wishes() {
+        let now = crate::rtc::testing::instant();
+        let mut choice = LayerChoice::new(Layer(2));
+        choice.retarget(&alive(&[0, 1, 2], now), now);
+        choice.admit(Layer(2), true);
+        choice.allow(Some(Layer(0)), now);
+        assert_eq!(choice.retarget(&alive(&[0, 1, 2], now), now), Some(Layer(0)));
+        assert_eq!(choice.admit(Layer(2), false), Admission::Forward);
+        choice.stop_above_allowance();
+        assert_eq!(choice.admit(Layer(2), false), Admission::Drop);
+        assert_eq!(choice.admit(Layer(0), true), Admission::Switch);
+        choice.allow(None, now);
+        assert_eq!((choice.demand(), choice.wish()), (None, Some(Layer(2))));
+        assert_eq!(choice.retarget(&alive(&[0, 1, 2], now), now), None);
+        assert_eq!(choice.admit(Layer(0), true), Admission::Drop);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use super::cache::PacketMeta;
 use super::layer::{Admission, LayerChoice};
+use super::packet::{Draft, Fields, MAX_PADDING_BYTES, SealRtp, header_bytes};
 use super::rewrite::{Vp8Offsets, Vp8Rewriter};
 use super::track::{Clock, LayerState};
 use relay_proto::id::{Layer, TrackSid};
@@ -14,26 +15,15 @@ use relay_proto::unit::{MediaSeq, RtpTime};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Length of the RTP header a leg writes: no CSRC, no extension (viewers know the SSRC from the answer).
-pub const RTP_HEADER_BYTES: usize = 12;
 /// Most segments in one batch; the kernel takes 64.
 pub const MAX_SEGMENTS: usize = 48;
 /// Most bytes in one batch; a UDP send takes 65,507.
 pub const MAX_BATCH_BYTES: usize = 60_000;
 /// A packet shorter than its batch's segments by no more than this is padded to their size: the padding costs less
 /// than a second send.
-const MAX_PADDING_BYTES: usize = 24;
+const MAX_SEGMENT_PADDING_BYTES: usize = 24;
 /// Stretches remembered per leg; older packets cannot be repaired.
 const MAX_RUNS: usize = 4;
-
-/// Seals outgoing RTP for one client. Implemented by its SRTP context.
-pub trait SealRtp {
-    /// Bytes a seal adds.
-    fn tag_bytes(&self) -> usize;
-    /// Seals `packet[..len]` in place (the rest is room for the tag) and returns the sealed length.
-    /// `index` is the 48-bit packet index (rollover counter and sequence number).
-    fn seal_rtp(&mut self, packet: &mut [u8], header_len: usize, len: usize, ssrc: u32, index: u64) -> usize;
-}
 
 /// What negotiation decided about a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,14 +143,15 @@ impl Leg {
         buf: &mut Vec<u8>,
     ) -> Option<usize> {
         buf.clear();
+        let overhead = header_bytes(self.transport_cc(seal)) + seal.tag_bytes();
         let mut segment = 0;
         for count in 0..MAX_SEGMENTS {
             let Some((layer, meta, payload)) = self.next_admitted(now, layers, fresh, next) else {
                 break;
             };
-            let len = RTP_HEADER_BYTES + payload.len() + seal.tag_bytes();
+            let len = overhead + payload.len();
             if count == 0 {
-                segment = self.segment_bytes(len, layers, &fresh[*next..], seal.tag_bytes());
+                segment = self.segment_bytes(len, layers, &fresh[*next..], overhead);
             }
             if len > segment || buf.len() + segment > MAX_BATCH_BYTES {
                 break;
@@ -206,10 +197,15 @@ impl Leg {
     /// bytes as the original, because it uses the same nonce.
     const fn largest_padding(&self) -> usize {
         if self.parameters.rtx.is_some() {
-            MAX_PADDING_BYTES
+            MAX_SEGMENT_PADDING_BYTES
         } else {
             0
         }
+    }
+
+    /// Packets are numbered only where a repair is a packet of its own, for the same reason: it gets a new number.
+    fn transport_cc(&self, seal: &impl SealRtp) -> Option<u8> {
+        self.parameters.rtx.and_then(|_| seal.transport_cc())
     }
 
     fn segment_bytes(
@@ -217,12 +213,12 @@ impl Leg {
         first: usize,
         layers: &[LayerState],
         rest: &[(Layer, MediaSeq)],
-        tag: usize,
+        overhead: usize,
     ) -> usize {
         rest.iter()
             .take(MAX_SEGMENTS)
             .filter_map(|(layer, seq)| layers[usize::from(layer.0)].packet(*seq))
-            .map(|(_, payload)| RTP_HEADER_BYTES + payload.len() + tag)
+            .map(|(_, payload)| overhead + payload.len())
             .filter(|len| *len <= first + self.largest_padding())
             .max()
             .map_or(first, |largest| largest.max(first))
@@ -251,27 +247,20 @@ impl Leg {
         let index = run.first_index + u64::from(meta.seq.0 - run.first.0);
         let time = meta.time.0.wrapping_add(run.time_offset);
         let newest = self.highest.is_none_or(|highest| index > highest);
-        let start = buf.len();
-        let first = if padding > 0 { 0xa0 } else { 0x80 };
-        write_header(
-            buf,
-            first,
-            self.parameters.pt,
-            meta.marker,
-            index as u16,
+        let fields = Fields {
+            pt: self.parameters.pt,
+            marker: meta.marker,
+            seq: index as u16,
             time,
-            self.parameters.ssrc,
-        );
+            ssrc: self.parameters.ssrc,
+        };
+        let draft = Draft::begin(buf, fields, self.transport_cc(seal));
         buf.extend_from_slice(payload);
         if self.codec == Codec::Vp8 {
-            self.vp8
-                .rewrite(&mut buf[start + RTP_HEADER_BYTES..], run.vp8, newest);
+            self.vp8.rewrite(&mut buf[draft.payload_at()..], run.vp8, newest);
         }
-        if padding > 0 {
-            buf.resize(buf.len() + padding - 1, 0);
-            buf.push(padding as u8);
-        }
-        seal_tail(buf, start, self.parameters.ssrc, index, seal);
+        draft.pad(buf, padding);
+        draft.finish(buf, index, seal);
         if newest {
             self.highest = Some(index);
             self.last_time = RtpTime(time);
@@ -361,28 +350,69 @@ impl Leg {
             return false;
         };
         let time = meta.time.0.wrapping_add(run.time_offset);
-        let start = buf.len();
-        let (ssrc, sealed_index) = match self.parameters.rtx {
+        let plain = Fields {
+            pt: self.parameters.pt,
+            marker: meta.marker,
+            seq,
+            time,
+            ssrc: self.parameters.ssrc,
+        };
+        let (draft, sealed_index) = match self.parameters.rtx {
             Some((pt, ssrc)) => {
-                let rtx_index = self.next_rtx_index;
-                self.next_rtx_index += 1;
-                write_header(buf, 0x80, pt, meta.marker, rtx_index as u16, time, ssrc);
+                let rtx_index = self.next_rtx_index();
+                let fields = Fields {
+                    pt,
+                    ssrc,
+                    seq: rtx_index as u16,
+                    ..plain
+                };
+                let draft = Draft::begin(buf, fields, seal.transport_cc());
                 buf.extend_from_slice(&seq.to_be_bytes());
-                (ssrc, rtx_index)
+                (draft, rtx_index)
             }
-            None => {
-                let LegParameters { pt, ssrc, .. } = self.parameters;
-                write_header(buf, 0x80, pt, meta.marker, seq, time, ssrc);
-                (ssrc, index)
-            }
+            None => (Draft::begin(buf, plain, None), index),
         };
         let payload_at = buf.len();
         buf.extend_from_slice(payload);
         if self.codec == Codec::Vp8 {
             self.vp8.rewrite(&mut buf[payload_at..], run.vp8, false);
         }
-        seal_tail(buf, start, ssrc, sealed_index, seal);
+        draft.finish(buf, sealed_index, seal);
         true
+    }
+
+    const fn next_rtx_index(&mut self) -> u64 {
+        let index = self.next_rtx_index;
+        self.next_rtx_index += 1;
+        index
+    }
+
+    /// Appends packets of nothing but padding, together at least `bytes` but at most [`MAX_SEGMENTS`] of them, to
+    /// `buf` as segments of one size, and returns that size. They are empty retransmissions, which every client
+    /// ignores and reports on; none where the client has no retransmissions or no transport-wide numbers.
+    pub fn write_padding(
+        &mut self,
+        bytes: usize,
+        seal: &mut impl SealRtp,
+        buf: &mut Vec<u8>,
+    ) -> Option<usize> {
+        let (pt, ssrc) = self.parameters.rtx?;
+        let transport_cc = Some(seal.transport_cc()?);
+        let segment = header_bytes(transport_cc) + MAX_PADDING_BYTES + seal.tag_bytes();
+        for _ in 0..bytes.div_ceil(segment).min(MAX_SEGMENTS) {
+            let index = self.next_rtx_index();
+            let fields = Fields {
+                pt,
+                marker: false,
+                seq: index as u16,
+                time: self.last_time.0,
+                ssrc,
+            };
+            let draft = Draft::begin(buf, fields, transport_cc);
+            draft.pad(buf, MAX_PADDING_BYTES);
+            draft.finish(buf, index, seal);
+        }
+        Some(segment)
     }
 
     /// The run and packet index behind a sequence number the viewer names.
@@ -407,23 +437,6 @@ impl Leg {
             time: RtpTime(clock.time.0.wrapping_add(run.time_offset)),
         })
     }
-}
-
-fn write_header(buf: &mut Vec<u8>, first: u8, pt: u8, marker: bool, seq: u16, time: u32, ssrc: u32) {
-    let mut header = [0; RTP_HEADER_BYTES];
-    header[0] = first;
-    header[1] = pt | u8::from(marker) << 7;
-    header[2..4].copy_from_slice(&seq.to_be_bytes());
-    header[4..8].copy_from_slice(&time.to_be_bytes());
-    header[8..12].copy_from_slice(&ssrc.to_be_bytes());
-    buf.extend_from_slice(&header);
-}
-
-fn seal_tail(buf: &mut Vec<u8>, start: usize, ssrc: u32, index: u64, seal: &mut impl SealRtp) {
-    let len = buf.len() - start;
-    buf.resize(buf.len() + seal.tag_bytes(), 0);
-    let sealed = seal.seal_rtp(&mut buf[start..], RTP_HEADER_BYTES, len, ssrc, index);
-    buf.truncate(start + sealed);
 }
 
 #[cfg(test)]

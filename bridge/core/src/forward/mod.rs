@@ -3,13 +3,16 @@
 //! [`track::Track`] is the unit: its layers with their caches, its legs (viewers on this shard) and its next-hop
 //! nodes. A packet enters through [`track::Track::ingest`], whether it came from a client or over a link; legs are
 //! written by [`leg::Leg::write_batch`]. Everything here is free of clients' transports, rooms and links: sealing is
-//! behind [`leg::SealRtp`], so that the forward path can be read and tested by itself.
+//! behind [`packet::SealRtp`], so that the forward path can be read and tested by itself.
 
 pub mod cache;
 pub mod keyframe;
 pub mod layer;
 pub mod leg;
 pub mod nack;
+pub mod packet;
+pub mod publishing;
+pub mod rate;
 pub mod rewrite;
 pub mod sequence;
 pub mod track;

@@ -5,9 +5,11 @@ use super::keyframe::KeyframeRequester;
 use super::layer::{Admission, LayerActivity, LayerChoice};
 use super::leg::Leg;
 use super::nack::{NackGenerator, NackPolicy};
+use super::publishing::Publishing;
+use super::rate::RateMeter;
 use super::sequence::SequenceExtender;
 use relay_proto::id::{Layer, LayerSet, MAX_LAYERS, NodeId, ParticipantSid, TrackAlias, TrackSid};
-use relay_proto::room::{Codec, MediaKind};
+use relay_proto::room::{Codec, MediaKind, TrackRecord, TrackSource};
 use relay_proto::unit::{MediaSeq, RtpTime};
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,9 @@ const VIDEO_WINDOW: usize = 512;
 const CLOCK_INTERVAL: Duration = Duration::from_millis(100);
 /// Packets kept per audio track: about two seconds.
 const AUDIO_WINDOW: usize = 128;
+
+/// What the layers of a camera cost, before there is anything to measure.
+const USUAL_RATES: [u64; MAX_LAYERS] = [150_000, 450_000, 1_500_000];
 
 /// A publisher's relation of media time to its wall clock, from a sender report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,8 @@ pub struct LayerState {
     pub nack: NackGenerator,
     /// Wishes for keyframes.
     pub keyframe: KeyframeRequester,
+    /// How much it sends.
+    meter: RateMeter,
     /// Newest sender report.
     pub clock: Option<Clock>,
     clock_at: Option<Instant>,
@@ -58,6 +65,7 @@ impl LayerState {
             extender: SequenceExtender::default(),
             nack: NackGenerator::new(policy),
             keyframe: KeyframeRequester::default(),
+            meter: RateMeter::default(),
             clock: None,
             clock_at: None,
         }
@@ -122,6 +130,37 @@ pub struct TrackIdentity {
     pub stream_id: String,
     /// Its codec.
     pub codec: Codec,
+    /// What it shows, if anything.
+    pub picture: Picture,
+}
+
+/// What is known of a track's pictures before they come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// A shared screen.
+    pub is_screen: bool,
+    /// How many layers there are.
+    pub layers: usize,
+    /// What the publisher aims at for each layer, in bits a second; 0 where it does not say.
+    pub aims: [u64; MAX_LAYERS],
+}
+
+impl Picture {
+    /// From what the publisher has announced.
+    #[must_use]
+    pub fn of(record: &TrackRecord) -> Self {
+        let mut aims = [0; MAX_LAYERS];
+        for layer in &record.layers {
+            if let Some(aim) = aims.get_mut(usize::from(layer.layer.0)) {
+                *aim = layer.bitrate.0;
+            }
+        }
+        Self {
+            is_screen: record.source == TrackSource::ScreenShare,
+            layers: if record.simulcast { MAX_LAYERS } else { 1 },
+            aims,
+        }
+    }
 }
 
 /// A packet on its way in.
@@ -152,6 +191,8 @@ pub struct Track {
     pub fresh: Vec<(Layer, MediaSeq)>,
     /// The demand last told to the origin of a remote track.
     pub told_demand: LayerSet,
+    /// What the publisher of a local track has been told to send.
+    publishing: Publishing,
     activity: LayerActivity,
     peers: Vec<PeerDemand>,
 }
@@ -172,6 +213,7 @@ impl Track {
             legs: Vec::new(),
             fresh: Vec::new(),
             told_demand: LayerSet::NONE,
+            publishing: Publishing::default(),
             activity: LayerActivity::default(),
             peers: Vec::new(),
         }
@@ -215,6 +257,7 @@ impl Track {
             // Whoever takes up the layer does so here: what was sent before it is of no use.
             layer.nack.restart();
         }
+        layer.meter.count(packet.payload.len());
         layer.nack.received(packet.meta.seq, now);
         if layer.nack.take_overrun() {
             layer.keyframe.want();
@@ -255,6 +298,32 @@ impl Track {
                 state.keyframe.give_up();
             }
         }
+    }
+
+    /// Moves the rates of its layers on; call at every review.
+    pub fn roll_rates(&mut self, now: Instant) {
+        for layer in &mut self.layers {
+            layer.meter.roll(now);
+        }
+    }
+
+    /// What each layer costs a viewer in bits a second, growing: measured, else as announced, else as usual. A layer
+    /// that does not exist costs what the one below it costs.
+    #[must_use]
+    pub fn rates(&self) -> [u64; MAX_LAYERS] {
+        let Picture { layers, aims, .. } = self.identity.picture;
+        let mut rates = [0; MAX_LAYERS];
+        let mut below = 0;
+        for (at, state) in self.layers.iter().enumerate() {
+            let supposed = if aims[at] > 0 { aims[at] } else { USUAL_RATES[at] };
+            let rate = state
+                .meter
+                .rate()
+                .unwrap_or(if at < layers { supposed } else { 0 });
+            below = below.max(rate);
+            rates[at] = below;
+        }
+        rates
     }
 
     /// Mutes or unmutes. After a pause every receiver starts again at a keyframe, and nothing of it counts as lost.
@@ -342,8 +411,29 @@ impl Track {
     pub fn viewers_demand(&self) -> LayerSet {
         self.legs
             .iter()
-            .filter_map(|leg| leg.choice.wish())
+            .filter_map(|leg| leg.choice.demand())
             .fold(LayerSet::NONE, LayerSet::with)
+    }
+
+    /// The layers of a local picture its publisher should send now, where that has changed since the last call: those
+    /// that anybody on any node wants, and below one that is wanted and does not come (the publisher has no room for
+    /// it) the next smaller one. More is wanted at once, less only after a while.
+    pub fn poll_publishing(&mut self, now: Instant) -> Option<LayerSet> {
+        if self.kind() == MediaKind::Audio || self.muted {
+            return None;
+        }
+        let top = Layer(self.identity.picture.layers.clamp(1, MAX_LAYERS) as u8 - 1);
+        let of_peers = self.peers.iter().flat_map(|peer| peer.wanted.iter().flatten());
+        let choices = self.legs.iter().map(|leg| &leg.choice).chain(of_peers);
+        let mut wanted = choices
+            .filter_map(LayerChoice::demand)
+            .fold(LayerSet::NONE, |set, layer| set.with(layer.min(top)));
+        for layer in (1..=top.0).rev().map(Layer) {
+            if wanted.contains(layer) && !self.activity.is_alive(layer, now) {
+                wanted = wanted.with(Layer(layer.0 - 1));
+            }
+        }
+        self.publishing.update(now, wanted)
     }
 
     /// Somebody downstream needs a keyframe of `layer`, or of what comes nearest below.

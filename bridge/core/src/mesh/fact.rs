@@ -8,6 +8,7 @@ use relay_proto::session::{EndCause, RoomChange, SessionFact};
 use std::time::Instant;
 
 impl MeshCore {
+    #[expect(clippy::too_many_lines, reason = "a dispatcher: one call per arm")]
     pub(super) fn on_shard_fact(&mut self, _now: Instant, shard: ShardId, fact: ShardFact) {
         if !self.is_of(shard, &fact) {
             // It crossed with the end of its session or room.
@@ -61,6 +62,22 @@ impl MeshCore {
                     payload,
                 });
             }
+            ShardFact::PicturesPaused { session, pictures } => {
+                self.out.fact(SessionFact::PicturesPaused { session, pictures });
+            }
+            ShardFact::LayersWanted {
+                session,
+                track,
+                codec,
+                layers,
+            } => {
+                self.out.fact(SessionFact::LayersWanted {
+                    session,
+                    track,
+                    codec,
+                    layers,
+                });
+            }
             ShardFact::TransportConnected { session } => self.on_transport_connected(session),
             ShardFact::TrackBound {
                 session,
@@ -91,6 +108,8 @@ impl MeshCore {
             | ShardFact::OfferRejected { session, .. }
             | ShardFact::SectionsRequired { session, .. }
             | ShardFact::DataReceived { session, .. }
+            | ShardFact::PicturesPaused { session, .. }
+            | ShardFact::LayersWanted { session, .. }
             | ShardFact::TransportConnected { session }
             | ShardFact::TrackBound { session, .. }
             | ShardFact::TrackUnbound { session, .. }

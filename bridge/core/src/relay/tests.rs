@@ -19,6 +19,7 @@ fn identity() -> TrackIdentity {
         participant: "PA_a".into(),
         stream_id: String::new(),
         codec: Codec::Vp8,
+        picture: crate::forward::track::Picture::default(),
     }
 }
 

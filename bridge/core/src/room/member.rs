@@ -1,8 +1,10 @@
 //! One client of a room: its transport, what it publishes, and what it wants to receive.
 
+use crate::bandwidth::Estimator;
 use crate::rtc::{Downlink, Session};
 use relay_proto::id::{Layer, ParticipantSid, SessionId, TrackSid};
 use relay_proto::session::{AnnouncedTrack, TrackWish};
+use relay_proto::unit::Bitrate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -60,6 +62,14 @@ pub struct Member {
     pub has_moved: bool,
     /// Repairs it may still get in this tick.
     pub repairs_left: u32,
+    /// How wide its path is.
+    pub path: Estimator,
+    /// How wide its path would have to be for all it wishes.
+    pub wanted: Bitrate,
+    /// Its path has become narrower, or its pictures more, since its layers were chosen.
+    pub cramped: bool,
+    /// Tracks of which it has been told that there is no room for them.
+    pub paused: BTreeSet<TrackSid>,
     /// Tracks that ended while a section still carried them. Until that section has been answered without them, a
     /// track of the same id gets none: its packets would use numbers of the old stream again.
     ended: BTreeSet<TrackSid>,
@@ -71,7 +81,7 @@ pub struct Member {
 impl Member {
     /// A client that has not offered yet.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         session: SessionId,
         room: u32,
         participant: ParticipantSid,
@@ -91,6 +101,10 @@ impl Member {
             has_offered: false,
             has_moved: false,
             repairs_left: 0,
+            path: Estimator::default(),
+            wanted: Bitrate(0),
+            cramped: false,
+            paused: BTreeSet::new(),
             ended: BTreeSet::new(),
             subscriptions: BTreeMap::new(),
             wishes: BTreeMap::new(),
@@ -141,6 +155,7 @@ impl Member {
     /// A track is gone: forgets what was said about it.
     pub fn track_ended(&mut self, track: &TrackSid) {
         self.subscriptions.remove(track);
+        self.paused.remove(track);
         self.wishes.remove(track);
     }
 

@@ -57,6 +57,12 @@ impl SpeakerDetector {
         }
     }
 
+    /// Whether a participant speaks.
+    #[must_use]
+    pub fn is_speaking(&self, participant: &ParticipantSid) -> bool {
+        self.voices.get(participant).is_some_and(|voice| voice.active)
+    }
+
     /// A sound track of a participant has ended: so has its speech, which is told before the voice is forgotten.
     pub fn silence(&mut self, participant: &ParticipantSid) {
         if let Some(voice) = self.voices.get_mut(participant) {

@@ -1,5 +1,6 @@
 //! What goes into a session and comes out of it, besides datagrams.
 
+use crate::bandwidth::PacketReport;
 use relay_proto::id::{Layer, TrackSid};
 use relay_proto::room::{Codec, MediaKind};
 use relay_proto::session::EndCause;
@@ -146,6 +147,8 @@ pub enum RtcpIn {
         /// The same instant in RTP time.
         rtp_time: u32,
     },
+    /// What became of numbered packets, in the order of sending.
+    Arrivals(Vec<PacketReport>),
 }
 
 /// An item of outgoing RTCP.

@@ -4,7 +4,7 @@
 //! what is repaired is decided elsewhere. It follows the contract of the crate: `handle_*(now, …)`, then drain
 //! `poll_transmit`, `poll_event` and `poll_new_addr`; `poll_timeout` says when to call `handle_timeout` at the latest.
 //! Outgoing media does not pass through the session: the forwarder writes packets itself and seals them in place
-//! with [`SrtpSealer`].
+//! with [`Outgoing`].
 //!
 //! What may not live here: rooms, subscriptions, caches, layer choice, relaying between nodes.
 
@@ -36,5 +36,5 @@ pub use io::{
     Announced, DataError, Downlink, Negotiated, Received, RtcEvent, RtcpIn, RtcpOut, RtpIn, Uplink, Wanted,
 };
 pub use mux::Mux;
-pub use session::{NegotiationError, Session};
-pub use srtp::{SrtpProfile, SrtpSealer};
+pub use session::{NegotiationError, Outgoing, Session};
+pub use srtp::SrtpProfile;

@@ -25,6 +25,8 @@ pub(crate) enum Item {
     Missing { ssrc: u32, seqs: Vec<u16> },
     /// A stream's clock.
     SenderReport { ssrc: u32, ntp: u64, rtp_time: u32 },
+    /// Which transport-wide numbers came, and when; still to be read.
+    Arrivals { body: Vec<u8> },
 }
 
 /// Reads a compound packet. None if not even its first packet fits. `max_nacked` bounds the sequence numbers of each
@@ -73,6 +75,11 @@ fn read_packet(kind: u8, format: u8, packet: &[u8], max_nacked: usize, items: &m
                     ssrc,
                     seqs: nacked(&packet[12..], max_nacked),
                 });
+            }
+        }
+        (TRANSPORT_FEEDBACK, FORMAT_TWCC) => {
+            if let Some(body) = packet.get(12..) {
+                items.push(Item::Arrivals { body: body.to_vec() });
             }
         }
         (PAYLOAD_FEEDBACK, FORMAT_PLI) => items.extend(word(8).map(|ssrc| Item::PictureWanted { ssrc })),

@@ -15,7 +15,8 @@ use super::receiver_report::Receptions;
 use super::sctp::DataChannels;
 use super::sdp::{AnswerHead, ExtensionIds, Offer, SectionKind, write_answer};
 use super::srtp::{SrtcpSealer, SrtpOpener, SrtpProfile, SrtpSealer, split_keying_material};
-use super::twcc::TwccRecorder;
+use super::twcc::{SendHistory, TwccRecorder};
+use crate::forward::packet::SealRtp;
 use bytes::Bytes;
 use relay_proto::id::Layer;
 use relay_proto::session::EndCause;
@@ -54,6 +55,33 @@ struct Remote {
     fingerprint: Fingerprint,
 }
 
+/// Numbers and seals outgoing media of one client, at one moment.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    now: Instant,
+    transport_cc: Option<u8>,
+    sealer: &'a mut SrtpSealer,
+    history: &'a mut SendHistory,
+}
+
+impl SealRtp for Outgoing<'_> {
+    fn tag_bytes(&self) -> usize {
+        self.sealer.tag_bytes()
+    }
+
+    fn transport_cc(&self) -> Option<u8> {
+        self.transport_cc
+    }
+
+    fn number(&mut self, bytes: usize) -> u16 {
+        self.history.number(self.now, bytes)
+    }
+
+    fn seal_rtp(&mut self, packet: &mut [u8], header_len: usize, len: usize, ssrc: u32, index: u64) -> usize {
+        self.sealer.seal_rtp(packet, header_len, len, ssrc, index)
+    }
+}
+
 /// One client's transport.
 #[derive(Debug)]
 pub struct Session {
@@ -78,6 +106,7 @@ pub struct Session {
     downlink_ssrcs: BTreeSet<u32>,
     receptions: Receptions,
     twcc: TwccRecorder,
+    history: SendHistory,
     data: DataChannels,
     pending_rtcp: Vec<RtcpOut>,
     transmits: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -111,6 +140,7 @@ impl Session {
             downlink_ssrcs: BTreeSet::new(),
             receptions: Receptions::new(now, limits.max_ssrcs_per_session),
             twcc: TwccRecorder::new(now),
+            history: SendHistory::default(),
             data: DataChannels::new(&limits),
             pending_rtcp: Vec::new(),
             transmits: VecDeque::new(),
@@ -289,9 +319,29 @@ impl Session {
         self.keys.is_some() && !self.ended
     }
 
-    /// Outgoing SRTP; none before keys.
-    pub fn sealer(&mut self) -> Option<&mut SrtpSealer> {
-        self.keys.as_mut().map(|keys| &mut keys.sealer)
+    /// What numbers and seals the media that leaves now; none before keys.
+    pub fn outgoing(&mut self, now: Instant) -> Option<Outgoing<'_>> {
+        let sealer = &mut self.keys.as_mut()?.sealer;
+        // A larger id would take the two-byte form of header extensions; no client is known to choose one for this.
+        let transport_cc = self.extension_ids.transport_cc.filter(|id| (1..=14).contains(id));
+        Some(Outgoing {
+            now,
+            transport_cc,
+            sealer,
+            history: &mut self.history,
+        })
+    }
+
+    /// Whether the client reports on the packets it gets.
+    #[must_use]
+    pub const fn reports_arrivals(&self) -> bool {
+        self.extension_ids.transport_cc.is_some()
+    }
+
+    /// Bytes of numbered packets sent so far.
+    #[must_use]
+    pub const fn numbered_bytes(&self) -> u64 {
+        self.history.sent_bytes()
     }
 
     /// Queues RTCP; it leaves, bundled, with the next `poll_transmit`. Dropped before keys, and when too much waits.

@@ -2,7 +2,7 @@
 
 use super::io::ShardFact;
 use super::{Route, ShardCore};
-use crate::forward::track::{Source, Track, TrackIdentity};
+use crate::forward::track::{Picture, Source, Track, TrackIdentity};
 use crate::relay::ingress::Origin;
 use crate::room::Room;
 use crate::room::member::{Member, Rights};
@@ -183,6 +183,7 @@ impl ShardCore {
                 leg.choice.set_wish(wish.enabled, wish.max_layer);
             }
             track.retarget(now);
+            self.tell_publisher(now, track_slot);
             self.tell_demand(track_slot);
         }
     }
@@ -275,6 +276,7 @@ impl ShardCore {
             stream_id: stream_id(&participant, record),
             participant,
             codec,
+            picture: Picture::of(record),
         };
         self.add_track(now, Track::new(identity, Source::Remote, record.muted));
     }
@@ -294,6 +296,7 @@ impl ShardCore {
     ) {
         if let Some(&slot) = self.alias_slots.get(&(self.config.node, track)) {
             self.tracks[slot as usize].set_peer_demand(peer, layers, now);
+            self.tell_publisher(now, slot);
             self.request_keyframes(now, slot);
         }
     }

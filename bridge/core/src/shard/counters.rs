@@ -27,6 +27,8 @@ pub struct ShardCounters {
     pub repairs_out: u64,
     /// Repairs refused: not held any more, or over the limit.
     pub repairs_refused: u64,
+    /// Bytes of padding sent to find out how wide clients' paths are.
+    pub padding_bytes_out: u64,
     /// Keyframes asked of clients and origins.
     pub keyframe_requests: u64,
     /// Datagrams from links.

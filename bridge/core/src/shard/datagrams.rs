@@ -2,6 +2,7 @@
 
 use super::ShardCore;
 use super::io::ShardFact;
+use super::transmit::Transmit;
 use crate::forward::cache::PacketMeta;
 use crate::forward::keyframe::is_keyframe_start;
 use crate::forward::track::{Clock, Incoming};
@@ -93,8 +94,9 @@ impl ShardCore {
 
     fn feedback_of(&mut self, now: Instant, slot: u32, item: RtcpIn) {
         match item {
+            RtcpIn::Arrivals(reports) => self.arrivals_of(now, slot, &reports),
             RtcpIn::Pli { ssrc } => self.keyframe_wanted(now, slot, ssrc),
-            RtcpIn::Nack { ssrc, seqs } => self.repair(slot, ssrc, &seqs),
+            RtcpIn::Nack { ssrc, seqs } => self.repair(now, slot, ssrc, &seqs),
             RtcpIn::SenderReport {
                 track,
                 layer,
@@ -130,7 +132,7 @@ impl ShardCore {
         }
     }
 
-    fn repair(&mut self, slot: u32, ssrc: u32, seqs: &[u16]) {
+    fn repair(&mut self, now: Instant, slot: u32, ssrc: u32, seqs: &[u16]) {
         let Some(track_slot) = self.track_of_ssrc(slot, ssrc) else {
             return;
         };
@@ -147,14 +149,18 @@ impl ShardCore {
                 self.counters.repairs_refused += 1;
                 continue;
             }
-            let Some(sealer) = member.rtc.sealer() else {
+            let Some(mut outgoing) = member.rtc.outgoing(now) else {
                 return;
             };
             let mut packet = Vec::new();
-            if leg.write_retransmission(&track.layers, *seq, sealer, &mut packet) {
+            if leg.write_retransmission(&track.layers, *seq, &mut outgoing, &mut packet) {
                 member.repairs_left -= 1;
                 self.counters.repairs_out += 1;
-                self.repairs.push_back((to, packet));
+                let transmit = Transmit {
+                    to,
+                    segment_bytes: None,
+                };
+                self.repairs.push_back((transmit, packet));
             } else {
                 self.counters.repairs_refused += 1;
             }

@@ -2,7 +2,7 @@
 
 use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
 use relay_proto::room::{Codec, SealKey, SpeakerLevel, TrackRecord};
-use relay_proto::session::{AnnouncedTrack, EndCause, TrackWish};
+use relay_proto::session::{AnnouncedTrack, EndCause, PictureState, TrackWish};
 
 /// Number of a shard on its node, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -227,6 +227,24 @@ pub enum ShardFact {
         session: SessionId,
         /// Why.
         cause: EndCause,
+    },
+    /// Which pictures a viewer gets has changed, for want of room on its path.
+    PicturesPaused {
+        /// The viewer.
+        session: SessionId,
+        /// Only what changed.
+        pictures: Vec<PictureState>,
+    },
+    /// Which layers of a local track are wanted by anybody has changed.
+    LayersWanted {
+        /// The publisher.
+        session: SessionId,
+        /// Its track.
+        track: TrackSid,
+        /// What it is published in.
+        codec: Codec,
+        /// The layers.
+        layers: LayerSet,
     },
     /// Changed levels in a room (local and remote participants).
     SpeakersChanged {

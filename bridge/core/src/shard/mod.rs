@@ -10,6 +10,7 @@ mod datagrams;
 pub mod io;
 pub mod limits;
 mod negotiate;
+mod pictures;
 mod relayed;
 #[cfg(any(test, feature = "sim"))]
 pub mod testing;
@@ -75,8 +76,10 @@ pub struct ShardCore {
     talkative: Vec<u32>,
     /// Packets repaired for other nodes in this tick.
     peer_repairs: BTreeMap<NodeId, usize>,
-    /// Repairs, ready to go.
-    repairs: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// Repairs and padding, ready to go.
+    repairs: VecDeque<(Transmit, Vec<u8>)>,
+    /// Reused for choosing layers.
+    allocating: pictures::Scratch,
     facts: VecDeque<ShardFact>,
     relay: VecDeque<RelayTransmit>,
     counters: ShardCounters,
@@ -119,6 +122,7 @@ impl ShardCore {
             talkative: Vec::new(),
             peer_repairs: BTreeMap::new(),
             repairs: VecDeque::new(),
+            allocating: pictures::Scratch::default(),
             facts: VecDeque::new(),
             relay: VecDeque::new(),
             counters: ShardCounters::default(),

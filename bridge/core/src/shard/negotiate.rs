@@ -4,7 +4,7 @@
 use super::ShardCore;
 use super::commands::stream_id;
 use super::io::ShardFact;
-use crate::forward::track::{Source, Track, TrackIdentity};
+use crate::forward::track::{Picture, Source, Track, TrackIdentity};
 use crate::rtc::{Downlink, Negotiated, Uplink, Wanted};
 use relay_proto::id::{SessionId, TrackSid};
 use relay_proto::room::MediaKind;
@@ -135,6 +135,10 @@ impl ShardCore {
             participant: member.participant.clone(),
             stream_id: stream_id(&member.participant, record),
             codec: uplink.codec,
+            picture: Picture {
+                layers: usize::from(uplink.layers),
+                ..Picture::of(record)
+            },
         };
         let track = Track::new(
             identity,

@@ -6,6 +6,7 @@
 use super::ShardCore;
 use crate::rtc::SrtpProfile;
 use crate::rtc::testing::{OfferBuilder, PeerSrtp, RtpFields, extension, payload_type, rtp_packet};
+use crate::rtc::testing::{RtpHeader, TwccRecorder, write_twcc};
 use relay_proto::id::{SessionId, TrackSid};
 use relay_proto::room::MediaKind;
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ impl ShardCore {
 pub struct Heard {
     /// Packets, each counted once.
     pub packets: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
     /// The newest payload.
     pub payload: Vec<u8>,
     /// When it came.
@@ -67,6 +70,8 @@ pub struct SimClient {
     sending: Vec<Sending>,
     /// SSRC of the node -> track, from the last answer.
     receiving: BTreeMap<u32, TrackSid>,
+    /// What it reports of arrivals, if it does.
+    arrivals: Option<TwccRecorder>,
 }
 
 impl SimClient {
@@ -83,11 +88,40 @@ impl SimClient {
             heard: BTreeMap::new(),
             keying,
             srtp: PeerSrtp::new(PROFILE, &keying),
-            offer: OfferBuilder::first_join(),
+            offer: {
+                let mut offer = OfferBuilder::first_join();
+                offer.report_no_arrivals();
+                offer
+            },
             sections: 7,
             sending: Vec::new(),
             receiving: BTreeMap::new(),
+            arrivals: None,
         }
+    }
+
+    /// The same with an offer of transport-wide numbers: its arrivals must be reported (see [`Self::feedback`]), or
+    /// the shard takes its path for dead.
+    #[must_use]
+    pub fn reporting(session: SessionId, address: SocketAddr, now: Instant) -> Self {
+        Self {
+            offer: OfferBuilder::first_join(),
+            arrivals: Some(TwccRecorder::new(now)),
+            ..Self::new(session, address)
+        }
+    }
+
+    /// The reports of arrivals that are due, sealed: every 50 ms.
+    pub fn feedback(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let Some(arrivals) = &mut self.arrivals else {
+            return Vec::new();
+        };
+        let seal = |body: Vec<u8>| {
+            let mut compound = Vec::new();
+            write_twcc(&mut compound, 1, 2, &body);
+            self.srtp.seal_rtcp(compound)
+        };
+        arrivals.poll_feedback(now).into_iter().map(seal).collect()
     }
 
     /// Adds a sound track to the next offer.
@@ -202,8 +236,21 @@ impl SimClient {
         self.srtp.seal_rtcp(compound)
     }
 
+    /// Notes the arrival of a datagram that is not opened.
+    pub fn note_arrival(&mut self, now: Instant, datagram: &[u8]) {
+        let number = RtpHeader::parse(datagram).and_then(|header| {
+            let mut extensions = header.extensions(datagram);
+            let (_, data) = extensions.find(|(id, _)| *id == extension::TRANSPORT_CC)?;
+            data.first_chunk::<2>().copied()
+        });
+        if let (Some(arrivals), Some(number)) = (&mut self.arrivals, number) {
+            arrivals.record(now, u16::from_be_bytes(number));
+        }
+    }
+
     /// Takes a datagram from the node; false where it is no authentic media of a known track.
     pub fn receive(&mut self, now: Instant, datagram: &mut [u8]) -> bool {
+        self.note_arrival(now, datagram);
         let Some(packet) = self.srtp.open_rtp(now, datagram) else {
             return false;
         };
@@ -219,6 +266,7 @@ impl SimClient {
         let heard = self.heard.entry(track.clone()).or_default();
         *heard = Heard {
             packets: heard.packets + 1,
+            bytes: heard.bytes + payload.len() as u64,
             payload,
             at: Some(now),
         };

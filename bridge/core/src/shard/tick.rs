@@ -38,10 +38,12 @@ impl ShardCore {
         if review {
             self.next_review = Some(now + REVIEW_INTERVAL);
         }
+        self.choose_layers(now, review);
         let slots: Vec<u32> = self.tracks.iter().map(|(slot, _)| slot as u32).collect();
         for slot in slots {
             if review {
                 self.tracks[slot as usize].retarget(now);
+                self.tell_publisher(now, slot);
             }
             self.request_keyframes(now, slot);
             self.ask_for_missing(now, slot);
@@ -61,6 +63,7 @@ impl ShardCore {
             member.rtc.handle_timeout(now);
             self.talkative(slot);
         }
+        self.pad(now, slot);
         // Also without a timeout: a media packet may have moved the client's address.
         self.events_of(now, slot);
         self.refresh_pictures(now, slot);

@@ -2,7 +2,7 @@
 
 use super::ShardCore;
 use super::io::ShardFact;
-use crate::forward::layer::LayerChoice;
+use crate::forward::layer::{Allowance, LayerChoice};
 use crate::forward::leg::{Leg, LegParameters};
 use crate::forward::track::{Source, Track};
 use crate::relay::egress::RelayTransmit;
@@ -69,12 +69,18 @@ impl ShardCore {
         let wish = self.members[viewer as usize].wish(&downlink.track);
         let mut choice = LayerChoice::new(wish.max_layer);
         choice.set_wish(wish.enabled, wish.max_layer);
+        if downlink.codec.kind() == MediaKind::Video && self.members[viewer as usize].rtc.reports_arrivals() {
+            // Chosen with all the others, at the next tick.
+            choice.begin_with(Allowance::nothing_yet(now));
+            self.members[viewer as usize].cramped = true;
+        }
         let parameters = leg_parameters(downlink);
         let mut leg = Leg::new(viewer, downlink.track.clone(), downlink.codec, parameters, choice);
         leg.connected = self.members[viewer as usize].rtc.is_connected();
         let track = &mut self.tracks[slot as usize];
         track.legs.push(leg);
         track.retarget(now);
+        self.tell_publisher(now, slot);
         self.request_keyframes(now, slot);
         self.tell_demand(slot);
     }
@@ -133,6 +139,24 @@ impl ShardCore {
             track: track.identity.alias,
             layers,
         });
+    }
+
+    /// Tells a publisher on this shard which layers of its picture anybody watches, where that has changed.
+    pub(super) fn tell_publisher(&mut self, now: Instant, slot: u32) {
+        let Some(track) = self.tracks.get_mut(slot as usize) else {
+            return;
+        };
+        let Source::Local { session, .. } = track.source else {
+            return;
+        };
+        if let Some(layers) = track.poll_publishing(now) {
+            self.facts.push_back(ShardFact::LayersWanted {
+                session: self.members[session as usize].session,
+                track: track.identity.sid.clone(),
+                codec: track.identity.codec,
+                layers,
+            });
+        }
     }
 
     /// Sends the keyframe requests of a track that are wanted and due.

@@ -2,8 +2,6 @@
 //! leg, as GSO batches.
 
 use super::ShardCore;
-use crate::forward::leg::SealRtp;
-use crate::rtc::SrtpSealer;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -22,16 +20,6 @@ pub(super) struct Cursor {
     track: usize,
     leg: usize,
     packet: usize,
-}
-
-impl SealRtp for SrtpSealer {
-    fn tag_bytes(&self) -> usize {
-        Self::tag_bytes(self)
-    }
-
-    fn seal_rtp(&mut self, packet: &mut [u8], header_len: usize, len: usize, ssrc: u32, index: u64) -> usize {
-        Self::seal_rtp(self, packet, header_len, len, ssrc, index)
-    }
 }
 
 impl ShardCore {
@@ -64,13 +52,10 @@ impl ShardCore {
     }
 
     fn poll_repair(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let (to, bytes) = self.repairs.pop_front()?;
+        let (transmit, bytes) = self.repairs.pop_front()?;
         buf.clear();
         buf.extend_from_slice(&bytes);
-        Some(Transmit {
-            to,
-            segment_bytes: None,
-        })
+        Some(transmit)
     }
 
     fn poll_media(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<Transmit> {
@@ -79,11 +64,11 @@ impl ShardCore {
             while let Some(leg) = track.legs.get_mut(self.cursor.leg) {
                 let rtc = &mut self.members[leg.session as usize].rtc;
                 if let Some(to) = rtc.remote_addr()
-                    && let Some(sealer) = rtc.sealer()
+                    && let Some(mut outgoing) = rtc.outgoing(now)
                 {
                     let next = &mut self.cursor.packet;
                     if let Some(segment) =
-                        leg.write_batch(now, &track.layers, &track.fresh, next, sealer, buf)
+                        leg.write_batch(now, &track.layers, &track.fresh, next, &mut outgoing, buf)
                     {
                         self.counters.batches_out += 1;
                         self.counters.bytes_out += buf.len() as u64;

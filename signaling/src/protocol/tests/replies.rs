@@ -1,4 +1,6 @@
 use super::*;
+use relay_proto::id::{Layer, LayerSet};
+use relay_proto::session::PictureState;
 
 #[test]
 fn a_join_reply_holds_everything_clients_rely_on() {
@@ -102,6 +104,53 @@ fn levels_are_linear_and_silence_is_zero() {
     let levels: Vec<f32> = changed.speakers.iter().map(|speaker| speaker.level).collect();
     assert!((levels[0] - 1.0).abs() < 1e-6 && (levels[1] - 0.1).abs() < 1e-6);
     assert_eq!(levels[2], 0.0);
+}
+
+#[test]
+fn layers_nobody_watches_are_off_for_old_and_new_clients() {
+    let reply = Reply::LayersWanted {
+        track: "TR_1".into(),
+        codec: Codec::Vp8,
+        layers: LayerSet::only(Layer(0)).with(Layer(2)),
+    };
+    let Told::SubscribedQualityUpdate(update) = told(&encode(&reply)) else {
+        panic!()
+    };
+    use proto::VideoQuality::{High, Low, Medium};
+    #[expect(deprecated, reason = "older clients read nothing else")]
+    let old = update.subscribed_qualities;
+    let [codec] = update.subscribed_codecs.as_slice() else {
+        panic!("{:?}", update.subscribed_codecs)
+    };
+    assert_eq!(codec.codec, "vp8");
+    for qualities in [&old, &codec.qualities] {
+        let said: Vec<_> = qualities
+            .iter()
+            .map(|each| (each.quality(), each.enabled))
+            .collect();
+        assert_eq!(said, [(Low, true), (Medium, false), (High, true)]);
+    }
+}
+
+#[test]
+fn a_picture_without_room_is_paused_and_comes_back() {
+    let state = |paused| PictureState {
+        participant: "PA_1".into(),
+        track: "TR_1".into(),
+        paused,
+    };
+    let reply = Reply::PicturesPaused(vec![state(true), state(false)]);
+    let Told::StreamStateUpdate(update) = told(&encode(&reply)) else {
+        panic!()
+    };
+    let said: Vec<_> = update.stream_states.iter().map(|each| each.state()).collect();
+    assert_eq!(said, [proto::StreamState::Paused, proto::StreamState::Active]);
+    assert!(
+        update
+            .stream_states
+            .iter()
+            .all(|each| each.track_sid == "TR_1" && each.participant_sid == "PA_1")
+    );
 }
 
 #[test]

@@ -1,14 +1,27 @@
 use super::*;
+use crate::forward::packet::NUMBERED_HEADER_BYTES;
 use crate::forward::track::{Incoming, Source, Track, TrackIdentity};
 use relay_proto::id::{NodeId, TrackAlias};
 use std::time::Duration;
 
-/// Seals nothing, but adds a tag of four bytes that repeats the packet's index.
-struct PlainSeal;
+/// Seals nothing, but adds a tag of four bytes that repeats the packet's index; numbers from 1.
+#[derive(Default)]
+struct PlainSeal {
+    numbered: u16,
+}
 
 impl SealRtp for PlainSeal {
     fn tag_bytes(&self) -> usize {
         4
+    }
+
+    fn transport_cc(&self) -> Option<u8> {
+        Some(3)
+    }
+
+    fn number(&mut self, _: usize) -> u16 {
+        self.numbered += 1;
+        self.numbered
     }
 
     fn seal_rtp(&mut self, packet: &mut [u8], _: usize, len: usize, _: u32, index: u64) -> usize {
@@ -32,6 +45,7 @@ fn track(codec: Codec) -> Track {
         participant: "PA_a".into(),
         stream_id: String::new(),
         codec,
+        picture: crate::forward::track::Picture::default(),
     };
     let mut track = Track::new(
         identity,
@@ -84,7 +98,9 @@ fn drain(track: &mut Track, now: Instant) -> Vec<Packet> {
     let Track {
         legs, layers, fresh, ..
     } = track;
-    while let Some(segment) = legs[0].write_batch(now, layers, fresh, &mut next, &mut PlainSeal, &mut buf) {
+    while let Some(segment) =
+        legs[0].write_batch(now, layers, fresh, &mut next, &mut PlainSeal::default(), &mut buf)
+    {
         for bytes in buf.chunks(segment) {
             let end = bytes.len() - 4;
             let padding = if bytes[0] & 0x20 != 0 {
@@ -95,7 +111,7 @@ fn drain(track: &mut Track, now: Instant) -> Vec<Packet> {
             packets.push(Packet {
                 seq: u16::from_be_bytes([bytes[2], bytes[3]]),
                 time: u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
-                payload: bytes[RTP_HEADER_BYTES..end - padding].to_vec(),
+                payload: bytes[NUMBERED_HEADER_BYTES..end - padding].to_vec(),
             });
         }
     }
@@ -139,11 +155,11 @@ fn packets_of_one_frame_leave_as_equal_segments_whatever_a_byte_more_or_less() {
         legs, layers, fresh, ..
     } = &mut track;
     let segment = legs[0]
-        .write_batch(now, layers, fresh, &mut next, &mut PlainSeal, &mut buf)
+        .write_batch(now, layers, fresh, &mut next, &mut PlainSeal::default(), &mut buf)
         .unwrap();
-    assert_eq!(segment, RTP_HEADER_BYTES + 1_101 + 4);
+    assert_eq!(segment, NUMBERED_HEADER_BYTES + 1_101 + 4);
     assert_eq!(next, 5, "one send for the whole frame");
-    assert_eq!(buf.len(), 4 * segment + RTP_HEADER_BYTES + 600 + 4);
+    assert_eq!(buf.len(), 4 * segment + NUMBERED_HEADER_BYTES + 600 + 4);
 }
 
 #[test]
@@ -200,16 +216,55 @@ fn a_lost_packet_is_found_in_any_layer_it_was_sent_from() {
         let mut buf = Vec::new();
         let Track { legs, layers, .. } = &mut track;
         legs[0]
-            .write_retransmission(layers, seq, &mut PlainSeal, &mut buf)
+            .write_retransmission(layers, seq, &mut PlainSeal::default(), &mut buf)
             .then_some(buf)
     };
     let sent = repair(1).unwrap();
     assert_eq!(sent[1] & 0x7f, 97);
-    assert_eq!(&sent[12..14], &1_u16.to_be_bytes());
-    assert_eq!(&sent[14..19], b"first");
-    assert_eq!(&repair(3).unwrap()[14..19], b"third");
+    let (number, payload) = (NUMBERED_HEADER_BYTES, NUMBERED_HEADER_BYTES + 2);
+    assert_eq!(&sent[number..payload], &1_u16.to_be_bytes());
+    assert_eq!(&sent[payload..payload + 5], b"first");
+    assert_eq!(&repair(3).unwrap()[payload..payload + 5], b"third");
     assert!(repair(4).is_none());
     assert!(repair(40_000).is_none());
+}
+
+#[test]
+fn numbers_of_the_transport_go_on_from_packet_to_padding() {
+    let now = crate::rtc::testing::instant();
+    let mut track = track(Codec::H264);
+    feed(&mut track, now, 0, 10, 0, true, b"first");
+    let Track {
+        legs, layers, fresh, ..
+    } = &mut track;
+    let (mut seal, mut buf, mut padding) = (PlainSeal::default(), Vec::new(), Vec::new());
+    let number = |bytes: &[u8]| {
+        assert_eq!(
+            (bytes[0] & 0x10, &bytes[12..17]),
+            (0x10, &[0xbe, 0xde, 0, 1, 0x31][..])
+        );
+        u16::from_be_bytes([bytes[17], bytes[18]])
+    };
+    assert!(
+        legs[0]
+            .write_batch(now, layers, fresh, &mut 0, &mut seal, &mut buf)
+            .is_some()
+    );
+    assert_eq!(number(&buf), 1);
+    let segment = legs[0].write_padding(600, &mut seal, &mut padding).unwrap();
+    let packets: Vec<&[u8]> = padding.chunks(segment).collect();
+    assert_eq!(
+        packets.iter().map(|packet| number(packet)).collect::<Vec<_>>(),
+        [2, 3, 4]
+    );
+    for packet in packets {
+        assert_eq!(
+            (packet[0] & 0x20, packet[1] & 0x7f),
+            (0x20, 97),
+            "an empty retransmission"
+        );
+        assert_eq!(packet[packet.len() - 5], 255, "nothing but padding");
+    }
 }
 
 #[test]

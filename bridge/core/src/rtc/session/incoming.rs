@@ -233,6 +233,13 @@ impl Session {
                 .downlink_ssrcs
                 .contains(&ssrc)
                 .then_some(RtcpIn::Nack { ssrc, seqs }),
+            Item::Arrivals { body } => {
+                let mut reports = Vec::new();
+                if self.history.acknowledge(&body, &mut reports).is_none() {
+                    self.counters.bad_rtcp += 1;
+                }
+                (!reports.is_empty()).then_some(RtcpIn::Arrivals(reports))
+            }
             Item::SenderReport { ssrc, ntp, rtp_time } => {
                 let route = self.demux.known(ssrc).filter(|route| !route.rtx)?;
                 self.receptions.record_sender_report(now, ssrc, ntp);

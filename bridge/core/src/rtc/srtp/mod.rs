@@ -18,7 +18,7 @@ mod tests;
 
 pub(crate) use opener::{OpenError, SrtpOpener};
 pub(crate) use sealer::SrtcpSealer;
-pub use sealer::SrtpSealer;
+pub(crate) use sealer::SrtpSealer;
 
 /// A protection profile of DTLS-SRTP (RFC 5764, RFC 7714).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use super::{Master, SrtpProfile};
 /// Seals outgoing SRTP in place. It counts nothing: the caller owns sequence numbers and rollovers, so a stream can
 /// move between threads by its numbers alone.
 #[derive(Debug)]
-pub struct SrtpSealer {
+pub(crate) struct SrtpSealer {
     cipher: Cipher,
 }
 
@@ -19,8 +19,7 @@ impl SrtpSealer {
     }
 
     /// Bytes a seal adds to a packet: 16 for GCM, 10 for SHA1_80.
-    #[must_use]
-    pub const fn tag_bytes(&self) -> usize {
+    pub(crate) const fn tag_bytes(&self) -> usize {
         self.cipher.tag_bytes()
     }
 
@@ -32,7 +31,7 @@ impl SrtpSealer {
     ///
     /// # Panics
     /// If `packet` is shorter than `len` and the tag, or `len` than `header_len`: the caller's buffer is too small.
-    pub fn seal_rtp(
+    pub(crate) fn seal_rtp(
         &mut self,
         packet: &mut [u8],
         header_len: usize,

@@ -9,6 +9,10 @@ mod srtp;
 pub use offer::{OfferBuilder, extension, payload_type};
 pub use srtp::{PeerRtcp, PeerRtp, PeerSrtp};
 
+pub(crate) use super::rtcp::write_twcc;
+pub(crate) use super::rtp::RtpHeader;
+pub(crate) use super::twcc::TwccRecorder;
+
 use super::dtls::Certificate;
 use super::stun;
 use std::time::Instant;

@@ -56,6 +56,7 @@ pub struct OfferBuilder {
     password: String,
     fingerprint: String,
     version: u32,
+    reports_arrivals: bool,
 }
 
 impl Default for OfferBuilder {
@@ -74,7 +75,14 @@ impl OfferBuilder {
             password: "peerpasswordpeerpassword".to_owned(),
             fingerprint: vec!["5A"; 32].join(":"),
             version: 0,
+            reports_arrivals: true,
         }
+    }
+
+    /// Offers no transport-wide numbers, as a client that reports no arrivals.
+    pub const fn report_no_arrivals(&mut self) -> &mut Self {
+        self.reports_arrivals = false;
+        self
     }
 
     /// What clients of the single-connection protocol offer first: three audio and three video sections to receive on,
@@ -203,7 +211,8 @@ impl OfferBuilder {
         line(out, media_line(video, prefer_h264));
         line(out, "c=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0");
         self.transport(out, mid);
-        for (id, uri) in extensions(video) {
+        let offered = |(id, _): &(u8, &str)| self.reports_arrivals || *id != extension::TRANSPORT_CC;
+        for (id, uri) in extensions(video).into_iter().filter(offered) {
             line(out, &format!("a=extmap:{id} {uri}"));
         }
         match media {

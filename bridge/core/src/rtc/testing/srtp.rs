@@ -104,7 +104,7 @@ impl PeerSrtp {
     pub fn open_rtcp(&mut self, now: Instant, packet: &mut [u8]) -> Option<Vec<PeerRtcp>> {
         let len = self.opener.open_rtcp(now, packet).ok()?;
         let items = rtcp::parse(&packet[..len], 1024)?;
-        Some(items.into_iter().map(PeerRtcp::from).collect())
+        Some(items.into_iter().filter_map(PeerRtcp::of).collect())
     }
 
     /// A PLI about one of the node's streams, not yet sealed.
@@ -132,12 +132,13 @@ impl PeerSrtp {
     }
 }
 
-impl From<Item> for PeerRtcp {
-    fn from(item: Item) -> Self {
+impl PeerRtcp {
+    fn of(item: Item) -> Option<Self> {
         match item {
-            Item::PictureWanted { ssrc } => Self::Pli { ssrc },
-            Item::Missing { ssrc, seqs } => Self::Nack { ssrc, seqs },
-            Item::SenderReport { ssrc, ntp, rtp_time } => Self::SenderReport { ssrc, ntp, rtp_time },
+            Item::PictureWanted { ssrc } => Some(Self::Pli { ssrc }),
+            Item::Missing { ssrc, seqs } => Some(Self::Nack { ssrc, seqs }),
+            Item::SenderReport { ssrc, ntp, rtp_time } => Some(Self::SenderReport { ssrc, ntp, rtp_time }),
+            Item::Arrivals { .. } => None,
         }
     }
 }

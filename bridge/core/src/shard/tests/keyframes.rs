@@ -4,28 +4,14 @@ use super::world::{NODE_A, World};
 use crate::shard::ShardCore;
 use crate::shard::io::ShardCommand;
 use crate::shard::testing::SimClient;
-use relay_proto::id::{Layer, SessionId, TrackSid};
+use relay_proto::id::SessionId;
 use relay_proto::room::MediaKind;
-use relay_proto::session::TrackWish;
 use std::time::Duration;
 
 impl World {
     fn requests(&self) -> u64 {
         let of = |shard: &ShardCore| shard.counters().keyframe_requests;
         self.shards.iter().map(of).sum()
-    }
-
-    fn wish(&mut self, viewer: usize, track: &TrackSid, enabled: bool, max_layer: u8) {
-        let (at, session) = (self.clients[viewer].0, self.clients[viewer].1.session);
-        let command = ShardCommand::SetTrackWish {
-            session,
-            tracks: vec![track.clone()],
-            wish: TrackWish {
-                enabled,
-                max_layer: Layer(max_layer),
-            },
-        };
-        self.command(at, command);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod keyframes;
 mod order;
+mod pictures;
 mod random;
 mod repairs;
 mod world;
@@ -9,7 +10,6 @@ mod world;
 use super::io::ShardCommand;
 use relay_proto::id::{Layer, LayerSet, TrackAlias, TrackSid};
 use relay_proto::room::MediaKind;
-use relay_proto::session::TrackWish;
 use std::time::Duration;
 use world::{NODE_A, NODE_B, World};
 
@@ -65,19 +65,7 @@ fn a_viewer_gets_the_layer_it_wishes_for_and_the_link_carries_only_that() {
     let payload =
         |world: &World| String::from_utf8(world.clients[viewer].1.heard[&camera].payload.clone()).unwrap();
     assert!(payload(&world).ends_with("layer 2"), "{}", payload(&world));
-    let wish = TrackWish {
-        enabled: true,
-        max_layer: Layer(0),
-    };
-    let session = world.clients[viewer].1.session;
-    world.command(
-        1,
-        ShardCommand::SetTrackWish {
-            session,
-            tracks: vec![camera.clone()],
-            wish,
-        },
-    );
+    world.wish(viewer, &camera, true, 0);
     send_all(&mut world, 3);
     assert!(payload(&world).ends_with("layer 0"), "{}", payload(&world));
     world.crossed.clear();
@@ -91,19 +79,7 @@ fn a_hidden_tile_costs_nothing_on_the_link() {
     let (publisher, viewer) = (world.join(0), world.join(1));
     let camera = world.publish(publisher, MediaKind::Video, &[]);
     world.send(publisher, &camera, 0, true);
-    let session = world.clients[viewer].1.session;
-    let wish = TrackWish {
-        enabled: false,
-        max_layer: Layer(2),
-    };
-    world.command(
-        1,
-        ShardCommand::SetTrackWish {
-            session,
-            tracks: vec![camera.clone()],
-            wish,
-        },
-    );
+    world.wish(viewer, &camera, false, 2);
     world.crossed.clear();
     world.send(publisher, &camera, 0, true);
     assert_eq!(world.media_crossed(NODE_A), 0);

@@ -2,11 +2,9 @@
 
 use super::world::{NODE_A, NODE_B, World, record};
 use crate::rtc::testing::PeerSrtp;
-use crate::shard::io::ShardCommand;
 use relay_proto::datagram::{Header, Kind, MAX_NACK_SEQS, encode_nack};
-use relay_proto::id::{Layer, TrackSid};
+use relay_proto::id::Layer;
 use relay_proto::room::MediaKind;
-use relay_proto::session::TrackWish;
 use relay_proto::unit::MediaSeq;
 use std::time::Duration;
 
@@ -14,23 +12,6 @@ impl World {
     fn crossed_of(&self, kind: Kind) -> usize {
         let is = |bytes: &[u8]| Header::decode(bytes).is_ok_and(|(header, _)| header.kind == kind);
         self.crossed.iter().filter(|(_, bytes)| is(bytes)).count()
-    }
-
-    fn show(&mut self, viewer: usize, track: &TrackSid, enabled: bool) {
-        let (at, session) = (self.clients[viewer].0, self.clients[viewer].1.session);
-        let wish = TrackWish {
-            enabled,
-            max_layer: Layer(2),
-        };
-        let tracks = vec![track.clone()];
-        self.command(
-            at,
-            ShardCommand::SetTrackWish {
-                session,
-                tracks,
-                wish,
-            },
-        );
     }
 }
 
@@ -40,11 +21,11 @@ fn what_nobody_watched_is_not_asked_for_afterwards() {
     let (publisher, viewer) = (world.join(0), world.join(1));
     let camera = world.publish(publisher, MediaKind::Video, &[]);
     world.send(publisher, &camera, 0, true);
-    world.show(viewer, &camera, false);
+    world.wish(viewer, &camera, false, 2);
     for _ in 0..20 {
         world.send(publisher, &camera, 0, false);
     }
-    world.show(viewer, &camera, true);
+    world.wish(viewer, &camera, true, 2);
     world.crossed.clear();
     world.send(publisher, &camera, 0, true);
     world.send(publisher, &camera, 0, false);

@@ -5,9 +5,11 @@ use crate::shard::io::{ShardCommand, ShardFact, ShardId};
 use crate::shard::limits::ShardLimits;
 use crate::shard::testing::SimClient;
 use crate::shard::{ShardConfig, ShardCore};
-use relay_proto::id::{Epoch, NodeId, ParticipantSid, SessionId, TrackAlias, TrackSid};
+use relay_proto::id::{Epoch, Layer, NodeId, ParticipantSid, SessionId, TrackAlias, TrackSid};
 use relay_proto::room::{Codec, MediaKind, SealKey, TrackRecord, TrackSource};
-use relay_proto::session::AnnouncedTrack;
+use relay_proto::session::{AnnouncedTrack, TrackWish};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +24,23 @@ pub(super) struct World {
     /// Datagrams that crossed a link, by direction: what "once per link" is counted on.
     pub(super) crossed: Vec<(NodeId, Vec<u8>)>,
     pub(super) lose_next: usize,
+    /// Lines of viewers that do not have all the room in the world, by address.
+    pub(super) lines: BTreeMap<SocketAddr, Line>,
 }
+
+/// A viewer's line: a queue that is served at a rate.
+#[derive(Debug)]
+pub(super) struct Line {
+    rate: u64,
+    free_at: Instant,
+    /// Longest time a datagram has waited in the last second.
+    pub(super) waited: Duration,
+    flying: VecDeque<(Instant, Vec<u8>)>,
+}
+
+/// What a line delays, and how much it queues before it drops.
+const LINE_DELAY: Duration = Duration::from_millis(20);
+const LINE_QUEUE: Duration = Duration::from_millis(300);
 
 fn shard(node: NodeId) -> ShardCore {
     let rtc = RtcConfig {
@@ -48,6 +66,7 @@ impl World {
             facts: Vec::new(),
             crossed: Vec::new(),
             lose_next: 0,
+            lines: BTreeMap::new(),
         };
         for (at, other) in [(0, NODE_B), (1, NODE_A)] {
             let own = SealKey([at as u8; 32]);
@@ -83,6 +102,33 @@ impl World {
     }
 
     pub(super) fn join(&mut self, at: usize) -> usize {
+        self.enter(at, SimClient::new)
+    }
+
+    /// Joins behind a line of `rate` bits a second, with a client that reports arrivals.
+    pub(super) fn join_behind(&mut self, at: usize, rate: u64) -> usize {
+        let now = self.now;
+        let index = self.enter(at, |session, address| SimClient::reporting(session, address, now));
+        let line = Line {
+            rate,
+            free_at: now,
+            waited: Duration::ZERO,
+            flying: VecDeque::new(),
+        };
+        self.lines.insert(self.clients[index].1.address, line);
+        index
+    }
+
+    pub(super) fn widen(&mut self, index: usize, rate: u64) {
+        let line = self.lines.get_mut(&self.clients[index].1.address).unwrap();
+        line.rate = rate;
+    }
+
+    pub(super) fn queued_ms(&self, index: usize) -> u128 {
+        self.lines[&self.clients[index].1.address].waited.as_millis()
+    }
+
+    fn enter(&mut self, at: usize, client: impl FnOnce(SessionId, SocketAddr) -> SimClient) -> usize {
         let serial = self.clients.len() as u32 + 1;
         let session = SessionId {
             entry: self.shards[at].config.node,
@@ -100,7 +146,7 @@ impl World {
                 auto_subscribe: true,
             },
         );
-        let client = SimClient::new(session, address);
+        let client = client(session, address);
         let index = self.clients.len();
         self.clients.push((at, client));
         self.offer(index);
@@ -168,8 +214,20 @@ impl World {
 
     /// Sends a packet of the client's track; its payload names it.
     pub(super) fn send(&mut self, index: usize, track: &TrackSid, stream: usize, keyframe: bool) {
+        self.send_sized(index, track, stream, keyframe, 0);
+    }
+
+    /// The same with a payload of at least `bytes`.
+    pub(super) fn send_sized(
+        &mut self,
+        index: usize,
+        track: &TrackSid,
+        stream: usize,
+        keyframe: bool,
+        bytes: usize,
+    ) {
         let (at, client) = &mut self.clients[index];
-        let payload = format!("{track} layer {stream}");
+        let payload = format!("{:bytes$}", format!("{track} layer {stream}"));
         let mut packet = client
             .packet(&format!("cid-{track}"), stream, keyframe, payload.as_bytes())
             .unwrap();
@@ -182,11 +240,60 @@ impl World {
         let end = self.now + time;
         while self.now < end {
             self.now += Duration::from_millis(10);
+            self.run_lines();
             for shard in &mut self.shards {
                 shard.handle_timeout(self.now);
             }
             self.settle();
         }
+    }
+
+    /// Delivers what lines have carried by now, and feeds back.
+    fn run_lines(&mut self) {
+        for (at, client) in &mut self.clients {
+            let Some(line) = self.lines.get_mut(&client.address) else {
+                continue;
+            };
+            while line
+                .flying
+                .front()
+                .is_some_and(|(arrives, _)| *arrives <= self.now)
+            {
+                if let Some((arrives, mut datagram)) = line.flying.pop_front() {
+                    client.receive(arrives, &mut datagram);
+                }
+            }
+            for mut feedback in client.feedback(self.now) {
+                self.shards[*at].handle_datagram(self.now, client.address, &mut feedback);
+            }
+        }
+    }
+
+    /// Payload bytes a client has got of each track.
+    pub(super) fn bytes_heard(&self, index: usize) -> BTreeMap<TrackSid, u64> {
+        let heard = &self.clients[index].1.heard;
+        heard
+            .iter()
+            .map(|(track, heard)| (track.clone(), heard.bytes))
+            .collect()
+    }
+
+    pub(super) fn wish(&mut self, index: usize, track: &TrackSid, enabled: bool, max_layer: u8) {
+        let (at, client) = &self.clients[index];
+        let (at, session) = (*at, client.session);
+        let wish = TrackWish {
+            enabled,
+            max_layer: Layer(max_layer),
+        };
+        let tracks = vec![track.clone()];
+        self.command(
+            at,
+            ShardCommand::SetTrackWish {
+                session,
+                tracks,
+                wish,
+            },
+        );
     }
 
     /// Carries everything to where it goes until nothing moves.
@@ -214,7 +321,12 @@ impl World {
                 .find(|(_, client)| client.address == transmit.to)
             {
                 for datagram in buf.chunks_mut(segment) {
-                    client.receive(self.now, datagram);
+                    match self.lines.get_mut(&client.address) {
+                        Some(line) => line.carry(self.now, datagram),
+                        None => {
+                            client.receive(self.now, datagram);
+                        }
+                    }
                 }
             }
         }
@@ -297,6 +409,18 @@ impl World {
             .iter()
             .filter(|(node, bytes)| *node == from && is_media(bytes))
             .count()
+    }
+}
+
+impl Line {
+    fn carry(&mut self, now: Instant, datagram: &[u8]) {
+        let begins = self.free_at.max(now);
+        self.waited = begins - now;
+        if self.waited <= LINE_QUEUE {
+            self.free_at = begins + Duration::from_micros(datagram.len() as u64 * 8_000_000 / self.rate);
+            self.flying
+                .push_back((self.free_at + LINE_DELAY, datagram.to_vec()));
+        }
     }
 }
 

@@ -82,7 +82,7 @@ fn another_certificate_than_announced_ends_the_session_before_keys() {
     let mut world = world(peer, 0, 3);
     assert!(world.run(PATIENCE, |world| !world.events.is_empty()));
     assert_eq!(world.events, vec![RtcEvent::Ended(EndCause::FingerprintMismatch)]);
-    assert!(!world.session.is_connected() && world.session.sealer().is_none());
+    assert!(!world.session.is_connected() && world.session.outgoing(world.now).is_none());
     assert_eq!(world.session.poll_timeout(), None);
 }
 

@@ -1,5 +1,6 @@
 use super::peer::Flavour;
 use super::*;
+use crate::forward::packet::SealRtp as _;
 use crate::rtc::io::RtcpIn;
 use crate::rtc::testing::{PeerRtcp, PeerSrtp, RtpFields, extension, payload_type, rtp_packet};
 
@@ -211,7 +212,7 @@ fn what_the_forwarder_seals_opens_at_the_client() {
     let plain = packet(9, payload_type::VP8, 65_535, None, b"payload");
     let header_len = plain.len() - 7;
     let mut sealed = plain.clone();
-    let sealer = world.session.sealer().unwrap();
+    let mut sealer = world.session.outgoing(now).unwrap();
     sealed.resize(plain.len() + sealer.tag_bytes(), 0);
     let len = sealer.seal_rtp(&mut sealed, header_len, plain.len(), 9, 65_535);
     assert_eq!(len, sealed.len());

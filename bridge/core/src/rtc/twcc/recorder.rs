@@ -1,8 +1,9 @@
-//! Transport-wide congestion control feedback, receiver side (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+//! Feedback to a publisher.
 //!
 //! A publisher's browser raises its bitrate only when it hears when its packets arrived. Feedback covers every sequence
 //! number from the last one reported to the newest; what came late is reported again with the next feedback.
 
+use super::{DELTA_UNIT_US, REFERENCE_UNIT_US};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,6 @@ const MAX_STATUSES: usize = 400;
 const MAX_GAP: i64 = 2_000;
 /// Arrivals remembered between two feedbacks.
 const MAX_ARRIVALS: usize = 4_000;
-/// One unit of a receive delta.
-const DELTA_UNIT_US: i64 = 250;
-/// One unit of the reference time.
-const REFERENCE_UNIT_US: i64 = 64_000;
 
 /// Arrivals not yet reported.
 #[derive(Debug)]

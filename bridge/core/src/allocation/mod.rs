@@ -1,0 +1,154 @@
+//! Which layer of each picture a viewer gets, so that together they fit its path.
+//!
+//! Sound is not part of it: it always goes out. Pictures are served in this order, each step only as far as the money
+//! lasts: everybody's smallest layer (screens first, then who speaks, then the larger tiles), then larger layers in
+//! the same order, equals one layer at a time. So nobody is without a picture while somebody else's is more than the
+//! smallest, and where not even that fits, the least important pictures pause.
+//!
+//! Nothing flaps: a layer is left as soon as it does not fit, but taken up only with room to spare, and not within
+//! two seconds of the last change of that picture.
+//!
+//! What may not live here: how wide the path is (see [`crate::bandwidth`]), packets, legs.
+
+#[cfg(test)]
+mod tests;
+
+use relay_proto::id::{Layer, MAX_LAYERS};
+use relay_proto::unit::Bitrate;
+use std::cmp::Reverse;
+use std::time::Duration;
+
+/// Part of the estimate that pictures may take, in hundredths: the rest is for repairs, and for rates that rise.
+const HEADROOM_PERCENT: u64 = 95;
+/// Part of it that they may take with a layer that is newly taken up.
+const RAISE_PERCENT: u64 = 85;
+/// A picture is not raised again within this time of its last change.
+pub const SETTLE: Duration = Duration::from_secs(2);
+
+/// What a picture is to its viewer, most important first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A shared screen.
+    Screen,
+    /// Somebody who speaks.
+    Speaker,
+    /// Anybody else.
+    Other,
+}
+
+/// One picture somebody wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// What it is to the viewer.
+    pub class: Class,
+    /// Largest layer of use: the size of its tile.
+    pub max: Layer,
+    /// Bits a second of each layer, growing; a layer that does not exist costs what the one below costs.
+    pub rates: [u64; MAX_LAYERS],
+    /// What it has now.
+    pub held: Option<Layer>,
+    /// Whether its last change is so long ago that it may be raised.
+    pub settled: bool,
+}
+
+impl Request {
+    fn cost(&self, layer: Option<Layer>) -> u64 {
+        layer.map_or(0, |layer| self.rates[usize::from(layer.0).min(MAX_LAYERS - 1)])
+    }
+
+    /// The layer above `layer`, if it is of use.
+    fn above(&self, layer: Option<Layer>) -> Option<Layer> {
+        let next = layer.map_or(Layer(0), |layer| Layer(layer.0 + 1));
+        (next <= self.max && usize::from(next.0) < MAX_LAYERS).then_some(next)
+    }
+}
+
+/// Chooses a layer for each request, or none, into `chosen` (in the order of `requests`).
+///
+/// Their rates together are at most 95 % of `estimate`. Cost: a sort, and a step for each layer that is given.
+pub fn allocate(estimate: Bitrate, requests: &[Request], chosen: &mut Vec<Option<Layer>>) {
+    chosen.clear();
+    chosen.resize(requests.len(), None);
+    let mut order: Vec<usize> = (0..requests.len()).collect();
+    order.sort_by_key(|&at| rank(&requests[at]));
+    let mut money = Money {
+        most: estimate.0 * HEADROOM_PERCENT / 100,
+        most_raised: estimate.0 * RAISE_PERCENT / 100,
+        spent: 0,
+    };
+    let equals = || order.chunk_by(|a, b| rank(&requests[*a]) == rank(&requests[*b]));
+    for equals in equals() {
+        for step in [Step::Keep, Step::Raise] {
+            for &at in equals {
+                if chosen[at].is_none() {
+                    money.take(step, &requests[at], &mut chosen[at]);
+                }
+            }
+        }
+    }
+    for equals in equals() {
+        for step in [Step::Keep, Step::Raise] {
+            let mut moved = true;
+            while moved {
+                moved = false;
+                for &at in equals {
+                    // Who could not be given the smallest layer is not served before the others have theirs.
+                    moved |= chosen[at].is_some() && money.take(step, &requests[at], &mut chosen[at]);
+                }
+            }
+        }
+    }
+}
+
+/// The estimate at which everything fits that is wished for, also what is not held yet.
+#[must_use]
+pub fn needed(requests: &[Request]) -> Bitrate {
+    let sum: u64 = requests
+        .iter()
+        .map(|request| request.cost(Some(request.max)))
+        .sum();
+    Bitrate(sum * 100 / RAISE_PERCENT + 1)
+}
+
+/// A layer more, of two kinds. Among equals what is held goes first, so that nobody loses a layer because somebody
+/// else could be raised.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// To a layer that is held.
+    Keep,
+    /// Above it.
+    Raise,
+}
+
+/// Most important first.
+const fn rank(request: &Request) -> (Class, Reverse<Layer>) {
+    (request.class, Reverse(request.max))
+}
+
+struct Money {
+    most: u64,
+    most_raised: u64,
+    spent: u64,
+}
+
+impl Money {
+    /// Gives a picture its next layer if that is a step of this kind; false where it is not, does not fit, is of no use,
+    /// or would be a change too early.
+    fn take(&mut self, step: Step, request: &Request, layer: &mut Option<Layer>) -> bool {
+        let Some(next) = request.above(*layer) else {
+            return false;
+        };
+        let raised = Some(next) > request.held;
+        if raised != (step == Step::Raise) {
+            return false;
+        }
+        let most = if raised { self.most_raised } else { self.most };
+        let spent = self.spent - request.cost(*layer) + request.cost(Some(next));
+        if spent > most || (raised && !request.settled) {
+            return false;
+        }
+        self.spent = spent;
+        *layer = Some(next);
+        true
+    }
+}

@@ -1,0 +1,235 @@
+//! The estimate: down with a standing queue or unusual loss, up slowly with what arrives and quickly with probes.
+
+use super::delivery::Delivery;
+use super::loss::Loss;
+use super::probe::{Finding, Padding, Prober};
+use super::queue::QueueDelay;
+use super::{BandwidthEstimator, PacketReport};
+use relay_proto::unit::Bitrate;
+use std::time::{Duration, Instant};
+
+/// Where a new path starts: a small picture at once, and the first probe asks for twice as much.
+const START: Bitrate = Bitrate(250_000);
+/// Least estimate: below it there is nothing to choose.
+const LEAST: Bitrate = Bitrate(30_000);
+/// Largest estimate: no viewer takes more.
+const MOST: Bitrate = Bitrate(100_000_000);
+/// A queue that stands longer than this is ours to drain. Half of what a conversation notices, and above the jitter
+/// that is left in the smallest delay of a quarter of a second.
+const QUEUE_TARGET: Duration = Duration::from_millis(30);
+/// Where others keep the queue full whatever we do, the target follows up to here: a call beside a download must not
+/// starve.
+const MAX_QUEUE_TARGET: Duration = Duration::from_millis(150);
+/// Time constant of that.
+const TARGET_TIME: f64 = 6.0;
+/// Where a queue stands, the estimate becomes this part of what arrives, so that the queue drains.
+const BACK_OFF: f64 = 0.85;
+/// Time for a change to show before the next: half a second of a full queue.
+const SETTLE: Duration = Duration::from_millis(400);
+/// Growth a second while all is well; near the rate at which the path was last full, a quarter of it.
+const GROWTH: f64 = 0.10;
+/// Growth stops at this part above what arrives: nothing is known of more.
+const MOST_ABOVE_DELIVERY: f64 = 1.5;
+/// Where packets come this much faster in their fastest 60 ms than on average, it is not a full path that they queue in.
+const HELD_BACK_PEAK: f64 = 2.5;
+const HELD_BACK: Duration = Duration::from_secs(3);
+/// What is sent is averaged over this time, in µs.
+const DEPARTURES_WINDOW_US: i64 = 500_000;
+/// What a viewer that reports nothing keeps after each such time.
+const SILENT_FACTOR: f64 = 0.5;
+const SILENCE: Duration = Duration::from_secs(2);
+/// Windows for the rate of arrival where the path is full, and where it has filled up suddenly, in µs.
+const FULL_WINDOW_US: i64 = 300_000;
+const SUDDEN_WINDOW_US: i64 = 100_000;
+/// A queue of this many times the target is a sudden one.
+const SUDDEN: f64 = 3.0;
+/// Growth ends at this part of the rate at which the path was last full: only a probe shows more.
+const MOST_ABOVE_FULL: f64 = 1.02;
+
+/// Estimates one viewer's path. Cost: a few operations a packet reported. Memory: about 4 KiB.
+#[derive(Debug)]
+pub struct Estimator {
+    estimate: f64,
+    queue: QueueDelay,
+    delivery: Delivery,
+    departures: Delivery,
+    loss: Loss,
+    prober: Prober,
+    queue_target: f64,
+    /// Rate at which the path was last full.
+    full_at: Option<f64>,
+    changed_at: Option<Instant>,
+    /// Since when the queue has stood above its target at every report.
+    full_since: Option<Instant>,
+    epoch: Option<Instant>,
+    fed_at: Option<Instant>,
+    sent_before: u64,
+    silent_since: Option<Instant>,
+}
+
+impl Default for Estimator {
+    fn default() -> Self {
+        Self {
+            estimate: START.0 as f64,
+            queue: QueueDelay::default(),
+            delivery: Delivery::default(),
+            departures: Delivery::default(),
+            loss: Loss::default(),
+            prober: Prober::default(),
+            queue_target: QUEUE_TARGET.as_secs_f64(),
+            full_at: None,
+            changed_at: None,
+            full_since: None,
+            epoch: None,
+            fed_at: None,
+            sent_before: 0,
+            silent_since: None,
+        }
+    }
+}
+
+impl Estimator {
+    /// Padding to send now: towards `wanted`, what the viewer would get if there were room. `sent_bytes` counts all
+    /// numbered packets of the path. Call every tick.
+    pub fn poll_padding(&mut self, now: Instant, wanted: Bitrate, sent_bytes: u64) -> Option<Padding> {
+        self.watch_silence(now, sent_bytes);
+        if self.is_settling(now)
+            || self
+                .silent_since
+                .is_some_and(|since| now.duration_since(since) > SILENCE)
+        {
+            return None;
+        }
+        self.prober.poll(now, self.estimate(), wanted, sent_bytes)
+    }
+
+    /// A viewer that gets packets and says nothing of them gets less and less: nobody knows what it carries.
+    fn watch_silence(&mut self, now: Instant, sent_bytes: u64) {
+        if sent_bytes == self.sent_before {
+            return;
+        }
+        self.sent_before = sent_bytes;
+        let since = *self.silent_since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= SILENCE {
+            self.set(now, self.estimate * SILENT_FACTOR);
+            self.prober.stop(now);
+            self.silent_since = Some(now);
+        }
+    }
+
+    fn set(&mut self, now: Instant, estimate: f64) {
+        self.estimate = estimate.clamp(LEAST.0 as f64, MOST.0 as f64);
+        self.changed_at = Some(now);
+    }
+
+    fn is_settling(&self, now: Instant) -> bool {
+        self.changed_at
+            .is_some_and(|at| now.saturating_duration_since(at) < SETTLE)
+    }
+
+    fn on_full(&mut self, now: Instant, window_us: i64) {
+        if self.is_settling(now) {
+            return;
+        }
+        let delivered = self.delivery.rate(window_us).map(|rate| rate.0 as f64);
+        let held_back = delivered
+            .is_some_and(|delivered| self.delivery.peak(window_us).0 as f64 > HELD_BACK_PEAK * delivered);
+        let target = match delivered {
+            // It came faster than on average once it came: no narrow link held it back, but the receiver itself. If
+            // that goes on for long, sending less is tried.
+            _ if held_back && !self.is_full_for_long(now) => return,
+            Some(delivered) if !held_back && self.is_loaded() => {
+                self.full_at = Some(delivered);
+                (delivered * BACK_OFF).min(self.estimate)
+            }
+            // Who fills the path is not known: less is sent than it was thought to carry.
+            _ => self.estimate * BACK_OFF,
+        };
+        self.set(now, target);
+        self.full_since = None;
+        self.queue.look_anew();
+        self.prober.stop(now);
+    }
+
+    fn is_full_for_long(&self, now: Instant) -> bool {
+        self.full_since
+            .is_some_and(|since| now.saturating_duration_since(since) >= HELD_BACK)
+    }
+
+    /// Whether about as much is sent as the path is thought to carry.
+    fn is_loaded(&self) -> bool {
+        let sent = self.departures.rate(DEPARTURES_WINDOW_US);
+        sent.is_some_and(|sent| sent.0 as f64 * 2.0 >= self.estimate)
+    }
+
+    fn grow(&mut self, elapsed: Duration) {
+        let near_full = self.full_at.is_some_and(|full| self.estimate > 0.8 * full);
+        let growth = if near_full { GROWTH / 4.0 } else { GROWTH };
+        let grown = self.estimate * (1.0 + growth * elapsed.as_secs_f64().min(1.0));
+        let delivered = self.delivery.rate(1_000_000).map_or(0.0, |rate| rate.0 as f64);
+        let full = self.full_at.unwrap_or(MOST.0 as f64) * MOST_ABOVE_FULL;
+        let most = (delivered * MOST_ABOVE_DELIVERY).min(full).min(MOST.0 as f64);
+        if grown <= most {
+            self.estimate = grown;
+        }
+    }
+
+    fn on_finding(&mut self, finding: Finding) {
+        match finding {
+            Finding::AtLeast(rate) => {
+                self.estimate = self.estimate.max(rate.0 as f64).min(MOST.0 as f64);
+                if self.full_at.is_some_and(|full| self.estimate > full) {
+                    self.full_at = None;
+                }
+            }
+            Finding::Exactly(rate) => {
+                self.full_at = Some(rate.0 as f64);
+                self.estimate = self.estimate.max(0.95 * rate.0 as f64).min(MOST.0 as f64);
+            }
+        }
+    }
+}
+
+impl BandwidthEstimator for Estimator {
+    fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
+        if reports.is_empty() {
+            return;
+        }
+        self.silent_since = None;
+        let elapsed = self
+            .fed_at
+            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.fed_at = Some(now);
+        self.queue.on_reports(reports);
+        self.delivery.on_reports(reports);
+        let epoch = *self.epoch.get_or_insert(reports[0].sent);
+        self.departures.on_departures(epoch, reports);
+        let lost = self.loss.on_reports(now, reports);
+        let standing = self.queue.standing().map_or(0.0, |queue| queue.as_secs_f64());
+        let rising = self.queue.rising().map_or(0.0, |queue| queue.as_secs_f64());
+        let follow = (elapsed.as_secs_f64() / TARGET_TIME).min(1.0);
+        let towards = standing.clamp(QUEUE_TARGET.as_secs_f64(), MAX_QUEUE_TARGET.as_secs_f64());
+        self.queue_target += (towards - self.queue_target) * follow;
+        if standing > self.queue_target {
+            self.full_since.get_or_insert(now);
+        } else {
+            self.full_since = None;
+        }
+        if rising > SUDDEN * self.queue_target {
+            return self.on_full(now, SUDDEN_WINDOW_US);
+        }
+        if standing > self.queue_target || lost.is_some() {
+            return self.on_full(now, FULL_WINDOW_US);
+        }
+        if let Some(finding) = self.prober.on_reports(now, reports) {
+            self.on_finding(finding);
+        }
+        if !self.is_settling(now) && standing < self.queue_target / 2.0 {
+            self.grow(elapsed);
+        }
+    }
+
+    fn estimate(&self) -> Bitrate {
+        Bitrate(self.estimate as u64)
+    }
+}

@@ -1,0 +1,44 @@
+//! How much one viewer's path carries, from what its transport-wide feedback says of each packet.
+//!
+//! [`Estimator`] combines three observations: how long packets queue ([`queue`]), how much arrives ([`delivery`]) and
+//! what is lost ([`loss`]). Media alone cannot show room for more than is being sent, so [`probe`] says when to send
+//! padding and reads what came of it. All of it is arithmetic on reports; the forward path only numbers its packets.
+//!
+//! The forwarder does not pace: what a publisher sends in a burst goes out in a burst. So delay is read from the
+//! *first* packet of each burst, which has met what stood in the queue before, not from the burst's own length.
+//!
+//! What may not live here: layers and viewers' wishes (see [`crate::allocation`]), packets, sessions.
+
+mod delivery;
+mod estimator;
+mod loss;
+mod probe;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+pub use estimator::Estimator;
+pub use probe::Padding;
+
+use relay_proto::unit::Bitrate;
+use std::time::Instant;
+
+/// What became of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketReport {
+    /// When it left.
+    pub sent: Instant,
+    /// When it came, in µs of the receiver's clock; none where it is lost.
+    pub arrived_us: Option<i64>,
+    /// Its size on the wire above UDP.
+    pub bytes: u32,
+}
+
+/// An estimator of what a path carries: fed with reports, asked for a rate.
+pub trait BandwidthEstimator {
+    /// Takes what one feedback says, in the order of sending.
+    fn on_reports(&mut self, now: Instant, reports: &[PacketReport]);
+
+    /// What the path carries now.
+    fn estimate(&self) -> Bitrate;
+}

@@ -1,0 +1,206 @@
+//! Padding that shows whether the path carries more than the media on it.
+//!
+//! A probe is 100 ms at a rate above the estimate, media and padding together. If it arrives as fast as it was sent,
+//! the path carries that much; if not, the rate of arrival is what it carries. It follows at once while it finds more,
+//! and after a pause once it has found the end.
+
+use super::PacketReport;
+use relay_proto::unit::Bitrate;
+use std::time::{Duration, Instant};
+
+/// How long a probe lasts.
+const LENGTH: Duration = Duration::from_millis(100);
+/// Feedback for its last packet is there by then, or never.
+const PATIENCE: Duration = Duration::from_millis(1_000);
+/// Pause after one that found no more. A path that has become wider is found within it.
+const PAUSE: Duration = Duration::from_millis(2_000);
+/// Pause after one that found more.
+const SHORT_PAUSE: Duration = Duration::from_millis(50);
+/// Pause after one that said nothing.
+const RETRY: Duration = Duration::from_millis(400);
+/// Rate of a probe at first and after a success, and of one after a failure, in eighths of the estimate.
+const ONWARD: u64 = 16;
+const CAREFUL: u64 = 12;
+/// A slower probe would have too few packets to say anything, and nothing would ever grow again.
+const LEAST_RATE: u64 = 300_000;
+/// Room above what is wanted: just enough of it.
+const WANTED_EIGHTHS: u64 = 9;
+/// A probe that says something has at least so many packets and took so long to arrive.
+const MIN_PACKETS: usize = 8;
+const MIN_SPAN_US: i64 = 20_000;
+/// It arrived as fast as it was sent if its rate is at least this many eighths of what was sent.
+const AS_FAST_EIGHTHS: u64 = 7;
+
+/// Padding to send now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Padding {
+    /// Bytes, at most.
+    pub bytes: usize,
+}
+
+/// What a probe has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// The path carries at least this.
+    AtLeast(Bitrate),
+    /// It carries this and no more.
+    Exactly(Bitrate),
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Not before.
+    Resting { until: Option<Instant> },
+    /// Sending since `since`; `sent_before` bytes had been sent by then.
+    Sending {
+        since: Instant,
+        rate: Bitrate,
+        sent_before: u64,
+    },
+    /// All sent; waiting for the feedback.
+    Waiting { since: Instant, until: Instant },
+}
+
+/// When to send padding, and what came of it.
+#[derive(Debug)]
+pub(super) struct Prober {
+    phase: Phase,
+    eighths: u64,
+    /// (departure, arrival, bytes) of the probe's packets, in the order of sending.
+    packets: Vec<(Instant, Option<i64>, u32)>,
+}
+
+impl Default for Prober {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Resting { until: None },
+            eighths: ONWARD,
+            packets: Vec::new(),
+        }
+    }
+}
+
+impl Prober {
+    /// Padding due now, `sent_bytes` of everything having been sent so far. Call every few milliseconds.
+    pub(super) fn poll(
+        &mut self,
+        now: Instant,
+        estimate: Bitrate,
+        wanted: Bitrate,
+        sent_bytes: u64,
+    ) -> Option<Padding> {
+        match self.phase {
+            Phase::Resting { until } => {
+                let rested = until.is_none_or(|until| until <= now);
+                if rested && wanted.0 > estimate.0 {
+                    let rate = (estimate.0 * self.eighths / 8)
+                        .min(wanted.0 * WANTED_EIGHTHS / 8)
+                        .max(LEAST_RATE);
+                    self.packets.clear();
+                    self.phase = Phase::Sending {
+                        since: now,
+                        rate: Bitrate(rate),
+                        sent_before: sent_bytes,
+                    };
+                }
+                None
+            }
+            Phase::Sending {
+                since,
+                rate,
+                sent_before,
+            } => {
+                let elapsed = now.saturating_duration_since(since);
+                let due = rate.0 * elapsed.min(LENGTH).as_micros() as u64 / 8_000_000;
+                let bytes = due.saturating_sub(sent_bytes - sent_before);
+                if elapsed >= LENGTH {
+                    self.phase = Phase::Waiting {
+                        since,
+                        until: now + PATIENCE,
+                    };
+                }
+                (bytes > 0).then_some(Padding {
+                    bytes: bytes as usize,
+                })
+            }
+            Phase::Waiting { until, .. } => {
+                if until <= now {
+                    self.rest(now, PAUSE, CAREFUL);
+                }
+                None
+            }
+        }
+    }
+
+    /// Gives up a probe and waits: the path is full.
+    pub(super) fn stop(&mut self, now: Instant) {
+        self.rest(now, PAUSE, CAREFUL);
+    }
+
+    fn rest(&mut self, now: Instant, pause: Duration, eighths: u64) {
+        self.phase = Phase::Resting {
+            until: Some(now + pause),
+        };
+        self.eighths = eighths;
+        self.packets.clear();
+    }
+
+    /// Takes the packets of one feedback; what the probe has shown, once its last packet is reported on.
+    pub(super) fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) -> Option<Finding> {
+        let (since, ended) = match self.phase {
+            Phase::Resting { .. } => return None,
+            Phase::Sending { since, .. } => (since, false),
+            Phase::Waiting { since, .. } => (since, true),
+        };
+        let end = since + LENGTH;
+        let of_probe = reports
+            .iter()
+            .filter(|report| report.sent > since && report.sent <= end);
+        self.packets
+            .extend(of_probe.map(|report| (report.sent, report.arrived_us, report.bytes)));
+        if !ended || reports.last().is_none_or(|last| last.sent < end) {
+            return None;
+        }
+        let finding = self.read();
+        match finding {
+            Some(Finding::AtLeast(_)) => self.rest(now, SHORT_PAUSE, ONWARD),
+            Some(Finding::Exactly(_)) => self.rest(now, PAUSE, CAREFUL),
+            None => self.rest(now, RETRY, CAREFUL),
+        }
+        finding
+    }
+
+    /// Rates from the first packet (not counted) to the last, both of departure and of arrival.
+    fn read(&self) -> Option<Finding> {
+        let arrived: Vec<(Instant, i64, u32)> = self
+            .packets
+            .iter()
+            .filter_map(|(sent, arrived, bytes)| Some((*sent, (*arrived)?, *bytes)))
+            .collect();
+        let (first, rest) = arrived.split_first()?;
+        let last_sent = rest.last()?.0;
+        let last_arrived = rest.iter().map(|(_, at, _)| *at).max()?;
+        let bytes: u64 = rest.iter().map(|(.., bytes)| u64::from(*bytes)).sum();
+        let sent_us = last_sent.saturating_duration_since(first.0).as_micros() as i64;
+        let arrived_us = last_arrived - first.1;
+        if arrived.len() < MIN_PACKETS || sent_us < MIN_SPAN_US {
+            return None;
+        }
+        // A narrow link hands packets out evenly; a receiver that slept reads them all at once. That says nothing of the
+        // link, unless it slept before the first of them.
+        let pauses = arrived.windows(2).map(|pair| pair[1].1 - pair[0].1);
+        let slept = pauses.max().is_some_and(|pause| pause * 2 > arrived_us);
+        if slept || arrived_us < MIN_SPAN_US {
+            let all_came = arrived.len() == self.packets.len();
+            return (all_came && arrived_us <= sent_us)
+                .then(|| Finding::AtLeast(Bitrate(bytes * 8_000_000 / sent_us as u64)));
+        }
+        let rate = |span_us: i64| bytes * 8_000_000 / span_us as u64;
+        let (sent, delivered) = (rate(sent_us), rate(arrived_us));
+        if delivered >= sent * AS_FAST_EIGHTHS / 8 {
+            Some(Finding::AtLeast(Bitrate(delivered.min(sent))))
+        } else {
+            Some(Finding::Exactly(Bitrate(delivered)))
+        }
+    }
+}

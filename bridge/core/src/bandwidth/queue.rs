@@ -1,0 +1,161 @@
+//! How long packets stand in the queue of the narrowest link.
+//!
+//! The clocks of both ends are unrelated: only differences of (arrival − departure) mean anything. The smallest of a
+//! long time is the path without a queue; the smallest of a moment, less that, is what stands in the queue now.
+
+use super::PacketReport;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Packets sent within this time of the first are one burst.
+const BURST: Duration = Duration::from_millis(5);
+/// A moment: long enough to hold a burst that found no burst before it.
+const RECENT: Duration = Duration::from_millis(250);
+/// A short moment, for queues that grow so fast that waiting costs sound.
+const SHORT: Duration = Duration::from_millis(100);
+/// Half of the time in which the path without a queue is looked for. Long against a queue, short against the drift of
+/// two clocks (50 ppm: 0.75 ms).
+const BASE_HALF: Duration = Duration::from_secs(15);
+/// Bursts remembered.
+const MAX_RECENT: usize = 64;
+
+/// Delay of standing queues.
+#[derive(Debug, Default)]
+pub(super) struct QueueDelay {
+    /// First departure of the current burst.
+    burst: Option<Instant>,
+    /// When and with which delay (µs, of no meaning by itself) recent bursts began.
+    recent: VecDeque<(Instant, i64)>,
+    /// Start of the current half, its smallest delay, and that of the half before.
+    half: Option<(Instant, i64)>,
+    half_before: Option<i64>,
+    epoch: Option<Instant>,
+}
+
+impl QueueDelay {
+    /// Takes the packets of one feedback.
+    pub(super) fn on_reports(&mut self, reports: &[PacketReport]) {
+        for report in reports {
+            let Some(arrived_us) = report.arrived_us else {
+                continue;
+            };
+            if self
+                .burst
+                .is_some_and(|first| report.sent.saturating_duration_since(first) <= BURST)
+            {
+                continue;
+            }
+            self.burst = Some(report.sent);
+            let epoch = *self.epoch.get_or_insert(report.sent);
+            let sent_us = report.sent.saturating_duration_since(epoch).as_micros() as i64;
+            self.on_burst(report.sent, arrived_us - sent_us);
+        }
+    }
+
+    fn on_burst(&mut self, sent: Instant, delay_us: i64) {
+        match &mut self.half {
+            Some((start, smallest)) if sent.saturating_duration_since(*start) < BASE_HALF => {
+                *smallest = delay_us.min(*smallest);
+            }
+            half => {
+                self.half_before = half.map(|(_, smallest)| smallest);
+                *half = Some((sent, delay_us));
+            }
+        }
+        while self
+            .recent
+            .front()
+            .is_some_and(|(at, _)| sent.saturating_duration_since(*at) > RECENT)
+            || self.recent.len() >= MAX_RECENT
+        {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((sent, delay_us));
+    }
+
+    /// Forgets the moment: what was seen before is not to be judged again.
+    pub(super) fn look_anew(&mut self) {
+        self.recent.clear();
+    }
+
+    /// What stands in the queue: none where the moment has too few bursts to tell it from the length of one burst.
+    pub(super) fn standing(&self) -> Option<Duration> {
+        self.within(RECENT)
+    }
+
+    /// What has stood in it for a short moment: seen early, and now and then only a large burst.
+    pub(super) fn rising(&self) -> Option<Duration> {
+        self.within(SHORT)
+    }
+
+    fn within(&self, moment: Duration) -> Option<Duration> {
+        let (last, _) = *self.recent.back()?;
+        let recent = || {
+            self.recent
+                .iter()
+                .filter(move |(at, _)| last.saturating_duration_since(*at) <= moment)
+        };
+        let (first, _) = recent().next()?;
+        if last.saturating_duration_since(*first) < moment / 2 || recent().count() < 3 {
+            return None;
+        }
+        let (_, half) = self.half?;
+        let base = self.half_before.map_or(half, |before| before.min(half));
+        let now = recent().map(|(_, delay_us)| *delay_us).min()?;
+        Some(Duration::from_micros((now - base).max(0) as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reports(from: Instant, count: u64, delay_ms: impl Fn(u64) -> i64) -> Vec<PacketReport> {
+        let report = |n| PacketReport {
+            sent: from + Duration::from_millis(33 * n),
+            arrived_us: Some((33 * n as i64 + delay_ms(n)) * 1_000),
+            bytes: 1_000,
+        };
+        (0..count).map(report).collect()
+    }
+
+    #[test]
+    fn a_queue_that_stands_is_seen_and_jitter_is_not() {
+        let start = crate::rtc::testing::instant();
+        let mut queue = QueueDelay::default();
+        queue.on_reports(&reports(start, 30, |n| 50 + (n % 3) as i64 * 20));
+        assert_eq!(queue.standing(), Some(Duration::ZERO));
+        let mut queue = QueueDelay::default();
+        queue.on_reports(&reports(start, 30, |n| {
+            if n < 15 { 50 } else { 50 + 40 + (n % 3) as i64 }
+        }));
+        assert_eq!(queue.standing(), Some(Duration::from_millis(40)));
+    }
+
+    #[test]
+    fn a_burst_counts_by_its_first_packet() {
+        let start = crate::rtc::testing::instant();
+        let mut queue = QueueDelay::default();
+        let mut all = Vec::new();
+        for frame in 0..20_u64 {
+            for packet in 0..10_u64 {
+                all.push(PacketReport {
+                    sent: start + Duration::from_millis(40 * frame),
+                    arrived_us: Some((40 * frame + 3 * packet) as i64 * 1_000),
+                    bytes: 1_000,
+                });
+            }
+        }
+        queue.on_reports(&all);
+        assert_eq!(queue.standing(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_longer_path_becomes_the_base_in_time() {
+        let start = crate::rtc::testing::instant();
+        let mut queue = QueueDelay::default();
+        queue.on_reports(&reports(start, 30, |_| 50));
+        queue.on_reports(&reports(start, 1_200, |n| if n < 30 { 50 } else { 90 }));
+        assert_eq!(queue.standing(), Some(Duration::ZERO));
+    }
+}

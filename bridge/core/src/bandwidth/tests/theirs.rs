@@ -1,0 +1,47 @@
+//! The estimator of the `webrtc` family on our links.
+
+use super::path::Subject;
+use crate::bandwidth::{BandwidthEstimator, PacketReport, Padding};
+use relay_proto::unit::Bitrate;
+use rtc_interceptor::{BandwidthEstimator as _, Gcc, PacketReport as TheirReport};
+use std::time::{Duration, Instant};
+
+#[derive(Default)]
+pub(super) struct Theirs {
+    gcc: Gcc,
+    number: u64,
+}
+
+impl BandwidthEstimator for Theirs {
+    fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
+        let reports: Vec<TheirReport> = reports
+            .iter()
+            .map(|report| {
+                self.number += 1;
+                TheirReport {
+                    ssrc: 1,
+                    id: self.number,
+                    rtp_sequence_number: self.number as u16,
+                    is_twcc: true,
+                    twcc_sequence_number: self.number as u16,
+                    size: report.bytes as usize,
+                    arrived: report.arrived_us.is_some(),
+                    departure: report.sent,
+                    arrival: report.arrived_us.map(|at| Duration::from_micros(at as u64)),
+                    ecn: Default::default(),
+                }
+            })
+            .collect();
+        self.gcc.on_reports(now, &reports);
+    }
+
+    fn estimate(&self) -> Bitrate {
+        Bitrate(self.gcc.target_bitrate() as u64)
+    }
+}
+
+impl Subject for Theirs {
+    fn padding(&mut self, _: Instant, _: Bitrate, _: u64) -> Option<Padding> {
+        None
+    }
+}

@@ -1,0 +1,86 @@
+//! How much a layer sends, for choosing among layers.
+
+use std::time::{Duration, Instant};
+
+/// Bytes are counted for this long before the rate moves.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Weight of an interval that is above the rate, and of one below. A layer that needs room gets it soon and keeps it
+/// through a still moment: a screen that scrolls now and then is not taken for one that stands.
+const UP: f64 = 0.3;
+const DOWN: f64 = 0.04;
+
+/// The rate of one layer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RateMeter {
+    bytes: u64,
+    since: Option<Instant>,
+    rate: Option<f64>,
+}
+
+impl RateMeter {
+    /// A packet of `bytes` has come. Hot path.
+    pub const fn count(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// Moves the rate on; call every 100 ms or so. A layer that sends nothing keeps its rate: it costs that much when
+    /// it comes back.
+    pub fn roll(&mut self, now: Instant) {
+        let since = *self.since.get_or_insert(now);
+        let elapsed = now.saturating_duration_since(since);
+        if elapsed < INTERVAL {
+            return;
+        }
+        self.since = Some(now);
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes == 0 {
+            return;
+        }
+        let rate = bytes as f64 * 8.0 / elapsed.as_secs_f64();
+        self.rate = Some(match self.rate {
+            Some(before) if rate > before => before + (rate - before) * UP,
+            Some(before) => before + (rate - before) * DOWN,
+            None => rate,
+        });
+    }
+
+    /// Bits a second; none before there was anything.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        self.rate.map(|rate| rate as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_rises_soon_falls_late_and_outlives_silence() {
+        let start = crate::rtc::testing::instant();
+        let mut meter = RateMeter::default();
+        let mut at = start;
+        let mut feed = |meter: &mut RateMeter, bytes: usize, steps: u32| {
+            for _ in 0..steps {
+                meter.count(bytes);
+                at += Duration::from_millis(100);
+                meter.roll(at);
+            }
+        };
+        feed(&mut meter, 0, 1);
+        assert_eq!(meter.rate(), None);
+        feed(&mut meter, 12_500, 20);
+        assert!(
+            meter.rate().unwrap().abs_diff(1_000_000) < 200_000,
+            "{:?}",
+            meter.rate()
+        );
+        feed(&mut meter, 50_000, 20);
+        assert!(meter.rate().unwrap() > 3_500_000);
+        feed(&mut meter, 12_500, 4);
+        assert!(meter.rate().unwrap() > 3_000_000);
+        let before = meter.rate();
+        feed(&mut meter, 0, 100);
+        assert!(meter.rate().unwrap() > before.unwrap() / 2);
+    }
+}

@@ -1,0 +1,158 @@
+//! What has been sent to a client and not yet reported on.
+
+use super::feedback::{Feedback, reference_us};
+use crate::bandwidth::PacketReport;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Packets remembered: at 3,000 packets a second two thirds of a second, more than a round trip and a feedback interval.
+const MAX_SENT: usize = 2_048;
+
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    at: Instant,
+    bytes: u16,
+}
+
+/// Numbers outgoing packets and matches feedback with them. Memory: 24 bytes a packet in flight, at most 48 KiB.
+#[derive(Debug, Default)]
+pub(crate) struct SendHistory {
+    /// Number of the next packet, unwrapped.
+    next: u64,
+    /// Packets up to `next`, oldest first.
+    sent: VecDeque<Sent>,
+    /// Reference time of the newest feedback, unwrapped.
+    reference: Option<i64>,
+    sent_bytes: u64,
+    unreported: u64,
+}
+
+impl SendHistory {
+    /// The number of a packet of `bytes` that leaves now. Hot path: no allocation in steady state.
+    pub(crate) fn number(&mut self, now: Instant, bytes: usize) -> u16 {
+        if self.sent.len() >= MAX_SENT {
+            self.sent.pop_front();
+            self.unreported += 1;
+        }
+        let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
+        self.sent.push_back(Sent { at: now, bytes });
+        self.sent_bytes += u64::from(bytes);
+        let number = self.next as u16;
+        self.next += 1;
+        number
+    }
+
+    /// Bytes numbered so far.
+    pub(crate) const fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
+    /// Packets that no feedback spoke of while they were remembered.
+    #[cfg(test)]
+    pub(crate) const fn unreported(&self) -> u64 {
+        self.unreported
+    }
+
+    /// Reads a feedback body. Appends a report for each packet it speaks of that is still remembered, in the order of
+    /// sending; none where the body is malformed. Each packet is reported once: what a feedback calls missing counts
+    /// as lost.
+    pub(crate) fn acknowledge(&mut self, body: &[u8], reports: &mut Vec<PacketReport>) -> Option<()> {
+        let feedback = Feedback::parse(body)?;
+        let newest = self.next.checked_sub(1)?;
+        let reference = match self.reference {
+            Some(last) => feedback.unwrap_reference(last),
+            None => i64::from(feedback.reference),
+        };
+        let behind = (newest as u16).wrapping_sub(feedback.base);
+        let Some(base) = newest.checked_sub(u64::from(behind)) else {
+            // Numbers never sent.
+            return Some(());
+        };
+        self.reference = Some(reference);
+        for (number, arrival) in (base..self.next).zip(&feedback.arrivals) {
+            let oldest = self.next - self.sent.len() as u64;
+            let Some(ahead) = number.checked_sub(oldest) else {
+                continue;
+            };
+            // Skipped by feedback that was lost itself: nothing is known of them.
+            self.unreported += ahead;
+            self.sent.drain(..ahead as usize);
+            if let Some(Sent { at, bytes }) = self.sent.pop_front() {
+                reports.push(PacketReport {
+                    sent: at,
+                    arrived_us: arrival.map(|after| reference_us(reference) + after),
+                    bytes: u32::from(bytes),
+                });
+            }
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::TwccRecorder;
+    use super::*;
+    use std::time::Duration;
+
+    /// Packets of 1,000 bytes every 10 ms to a receiver 30 ms away that does not get number 3.
+    #[test]
+    fn packets_are_matched_with_their_arrivals_once() {
+        let start = crate::rtc::testing::instant();
+        let mut history = SendHistory::default();
+        let mut recorder = TwccRecorder::new(start);
+        for packet in 0..8_u64 {
+            let sent = start + Duration::from_millis(10 * packet);
+            let number = history.number(sent, 1_000);
+            if packet != 3 {
+                recorder.record(sent + Duration::from_millis(30), number);
+            }
+        }
+        let bodies = recorder.poll_feedback(start + Duration::from_secs(1));
+        let mut reports = Vec::new();
+        for body in bodies.iter().chain(&bodies) {
+            history.acknowledge(body, &mut reports).unwrap();
+        }
+        assert_eq!(reports.len(), 8);
+        for (packet, report) in (0..).zip(&reports) {
+            assert_eq!(report.sent, start + Duration::from_millis(10 * packet));
+            let arrived = (packet != 3).then_some(10_000 * packet as i64 + 30_000);
+            assert_eq!(report.arrived_us, arrived);
+        }
+    }
+
+    #[test]
+    fn numbers_wrap_and_what_is_never_reported_is_forgotten() {
+        let start = crate::rtc::testing::instant();
+        let mut history = SendHistory::default();
+        let mut recorder = TwccRecorder::new(start);
+        for packet in 0..70_000_u64 {
+            let number = history.number(start, 100);
+            if packet >= 69_990 {
+                recorder.record(start, number);
+            }
+        }
+        assert_eq!(history.unreported(), 70_000 - MAX_SENT as u64);
+        let mut reports = Vec::new();
+        for body in recorder.poll_feedback(start + Duration::from_secs(1)) {
+            history.acknowledge(&body, &mut reports).unwrap();
+        }
+        assert_eq!(reports.len(), 10);
+        assert!(reports.iter().all(|report| report.arrived_us.is_some()));
+    }
+
+    #[test]
+    fn feedback_about_packets_never_sent_reports_nothing() {
+        let mut history = SendHistory::default();
+        let mut reports = Vec::new();
+        let body = [0, 5, 0, 1, 0, 0, 1, 0, 0x20, 1, 4];
+        assert_eq!(
+            history.acknowledge(&body, &mut reports),
+            None,
+            "nothing was sent at all"
+        );
+        history.number(crate::rtc::testing::instant(), 100);
+        assert_eq!(history.acknowledge(&body, &mut reports), Some(()));
+        assert!(reports.is_empty());
+    }
+}
