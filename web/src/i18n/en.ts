@@ -89,6 +89,8 @@ export const en = {
   "tile.screen": "Screen of {name}",
   "tile.screen.self": "Your screen, as the others see it",
   "tile.muted": "microphone off",
+  "tile.paused": "Paused: {name}",
+  "tile.paused.spoken": "picture paused, your connection is too slow for it",
   "tile.speaking": "speaking",
 
   "bar.label": "Controls",

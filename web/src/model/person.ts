@@ -12,6 +12,8 @@ export interface Picture {
   /** Changes when the track behind the picture changes, and only then. */
   id: string;
   source: VideoSource;
+  /** Not sent to us now, because our connection has no room for it. */
+  paused: boolean;
   feed: VideoFeed;
 }
 

@@ -124,6 +124,9 @@ function fakePerson(index: number, shares: boolean): Person {
   return { identity: `fake-${index}`, name: count ? `${name} ${count + 1}` : name, node, region, self: false, micOn: index % 4 !== 1, pictures };
 }
 
+/** With `?slow` in the address every fifth picture has no room. */
+const pausedAt = (index: number): boolean => new URLSearchParams(location.search).has("slow") && index % 5 === 4;
+
 /** A picture drawn by the browser: a slow pattern in the hue of a person, or a page of lines for a screen. */
 function drawn(index: number, source: "camera" | "screen"): Picture {
   const canvas = document.createElement("canvas");
@@ -151,5 +154,5 @@ function drawn(index: number, source: "camera" | "screen"): Picture {
   setInterval(draw, 200);
   const track = canvas.captureStream(5).getVideoTracks()[0];
   if (!track) throw new Error("a canvas stream has a video track");
-  return { id: `${source}-${index}`, source, feed: localFeed(track) };
+  return { id: `${source}-${index}`, source, paused: pausedAt(index), feed: localFeed(track) };
 }

@@ -54,8 +54,8 @@ export function localFeed(track: MediaStreamTrack): VideoFeed {
 /** One's own pictures as the local devices give them now. */
 export function localPictures(state: MediaState): Picture[] {
   const pictures: Picture[] = [];
-  if (state.camera.track) pictures.push({ id: state.camera.track.id, source: "camera", feed: localFeed(state.camera.track) });
-  if (state.screen.track) pictures.push({ id: state.screen.track.id, source: "screen", feed: localFeed(state.screen.track) });
+  if (state.camera.track) pictures.push({ id: state.camera.track.id, source: "camera", paused: false, feed: localFeed(state.camera.track) });
+  if (state.screen.track) pictures.push({ id: state.screen.track.id, source: "screen", paused: false, feed: localFeed(state.screen.track) });
   return pictures;
 }
 

@@ -48,11 +48,13 @@ export class TileNode {
       this.element.dataset["name"] = tile.name;
       this.card.textContent = initials(tile.name);
     }
-    if (!before || before.name !== tile.name || before.micOn !== tile.micOn || before.speaking !== tile.speaking) {
+    if (!before || before.name !== tile.name || before.micOn !== tile.micOn || before.speaking !== tile.speaking || isPaused(before) !== isPaused(tile)) {
       this.label.textContent = words.label(tile);
       this.element.setAttribute("aria-label", words.spoken(tile));
       this.element.toggleAttribute("data-muted", !tile.micOn && tile.source === "camera");
       this.element.toggleAttribute("data-speaking", tile.speaking);
+      this.element.toggleAttribute("data-paused", isPaused(tile));
+      this.element.title = isPaused(tile) ? words.spoken(tile) : "";
       if (!tile.speaking) this.element.style.removeProperty("--level");
     }
     if (before?.place !== tile.place) this.element.dataset["place"] = tile.place;
@@ -89,6 +91,8 @@ export class TileNode {
     picture?.feed.attach(this.video);
   }
 }
+
+const isPaused = (tile: Tile): boolean => tile.picture?.paused ?? false;
 
 function node(name: string, className: string): HTMLElement {
   const element = document.createElement(name);

@@ -81,12 +81,17 @@ function StageHost({ store, session, frozen }: Props & { frozen: boolean }) {
 }
 
 function label(tile: Tile): string {
+  return tile.picture?.paused ? t("tile.paused", { name: title(tile) }) : title(tile);
+}
+
+function title(tile: Tile): string {
   if (tile.source === "screen") return tile.self ? t("tile.screen.self") : t("tile.screen", { name: tile.name });
   return tile.self ? t("tile.self", { name: tile.name }) : tile.name;
 }
 
 function spoken(tile: Tile): string {
-  const parts = [label(tile)];
+  const parts = [title(tile)];
+  if (tile.picture?.paused) parts.push(t("tile.paused.spoken"));
   if (tile.source === "camera" && !tile.micOn) parts.push(t("tile.muted"));
   if (tile.speaking) parts.push(t("tile.speaking"));
   return parts.join(", ");

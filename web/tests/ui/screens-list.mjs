@@ -19,6 +19,7 @@ export const SCREENS = {
   "meeting-7": inMeeting("fake=7"),
   "meeting-40": inMeeting("fake=40"),
   "share-7": inMeeting("fake=7&share=1"),
+  "slow-7": inMeeting("fake=7&slow=1"),
   "people-7": inMeeting("fake=7", click("toggle-people")),
   "chat-7": inMeeting("fake=7", click("toggle-chat")),
   "settings-2": inMeeting("fake=2", click("toggle-settings")),

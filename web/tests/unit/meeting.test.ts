@@ -4,7 +4,7 @@ import type { Person, Picture } from "../../src/model/person";
 import { tilesOf } from "../../src/model/tiles";
 
 const feed = { attach() {}, detach() {} };
-const picture = (id: string, source: Picture["source"]): Picture => ({ id, source, feed });
+const picture = (id: string, source: Picture["source"]): Picture => ({ id, source, paused: false, feed });
 
 function person(identity: string, part: Partial<Person> = {}): Person {
   return { identity, name: identity.toUpperCase(), node: "fra", region: "Frankfurt", self: false, micOn: true, pictures: [], ...part };

@@ -52,7 +52,7 @@ export class LivekitLine implements Line {
   ) {
     this.room = new Room({
       adaptiveStream: true,
-      dynacast: false,
+      dynacast: true,
       stopLocalTrackOnUnpublish: false,
       disconnectOnPageLeave: true,
       reconnectPolicy: { nextRetryDelayInMs: (context) => this.retryDelayMs(context) },
@@ -113,6 +113,7 @@ export class LivekitLine implements Line {
       RoomEvent.TrackUnpublished,
       RoomEvent.TrackMuted,
       RoomEvent.TrackUnmuted,
+      RoomEvent.TrackStreamStateChanged,
       RoomEvent.LocalTrackPublished,
       RoomEvent.LocalTrackUnpublished,
     ] as const) {
@@ -190,7 +191,8 @@ export class LivekitLine implements Line {
   private picture(publication: TrackPublication): Picture | null {
     if (publication.kind !== Track.Kind.Video || publication.isMuted || !publication.track) return null;
     const source = publication.source === Track.Source.ScreenShare ? "screen" : "camera";
-    return { id: `${publication.trackSid}/${publication.track.mediaStreamID}`, source, feed: this.feed(publication.track) };
+    const paused = publication.track.streamState === Track.StreamState.Paused;
+    return { id: `${publication.trackSid}/${publication.track.mediaStreamID}`, source, paused, feed: this.feed(publication.track) };
   }
 
   private feed(track: Track): VideoFeed {
