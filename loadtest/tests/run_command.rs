@@ -194,7 +194,7 @@ fn the_same_seed_shows_the_same_list_and_files_can_be_checked() {
         .output()
         .unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
-    for name in ["s1-8x10", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9"] {
+    for name in ["s1-8x10", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10"] {
         assert!(listed.lines().any(|line| line.starts_with(name)), "{name}");
     }
 }

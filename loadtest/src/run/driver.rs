@@ -90,7 +90,7 @@ pub(super) fn run_target(
         .collect::<Result<Vec<_>, _>>()
         .map_err(RunError::Worker)?;
     let mut driver = Driver {
-        endpoints: running.endpoints(scenario.regions.len())?,
+        endpoints: running.endpoints(scenario.regions.iter().filter(|region| region.node).count())?,
         entrances: running.entrances(scenario.regions.len())?,
         nearest: (0..scenario.regions.len())
             .map(|home| by_distance(&scenario.regions, home))
@@ -239,7 +239,7 @@ impl Driver<'_> {
             };
             let order = ControlOrder {
                 id: (self.plan.participants.len() + number) as u32,
-                endpoint: &self.endpoints[first.region],
+                endpoint: &self.endpoints[self.nearest_node(first.region)],
                 entrance: self.entrances[first.region].as_ref(),
                 token: mint(self.running.api(), pass, now_s(), TOKEN_LIFETIME)?,
                 picture: control::picture(first.layout),
@@ -334,9 +334,14 @@ impl Driver<'_> {
     }
 
     fn enter(&mut self, id: u32) -> Result<(), RunError> {
-        let place = self.plan.participants[id as usize].region;
+        let place = self.nearest_node(self.plan.participants[id as usize].region);
         self.people.enter(id, place);
         self.dial(id, place)
+    }
+
+    /// The node people of a region use first.
+    fn nearest_node(&self, home: usize) -> usize {
+        self.nearest[home].first().copied().unwrap_or(home)
     }
 
     /// The connection was lost: the next place, as a client does that has a list of alternatives.

@@ -3,9 +3,9 @@
 use crate::scenario::Region;
 use crate::wan::profiles::great_circle_km;
 
-/// Regions in order of distance from `home`, itself first.
+/// Regions with a node in order of distance from `home`.
 pub(super) fn by_distance(regions: &[Region], home: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..regions.len()).collect();
+    let mut order: Vec<usize> = (0..regions.len()).filter(|at| regions[*at].node).collect();
     let Some(here) = regions.get(home) else {
         return order;
     };
@@ -33,14 +33,21 @@ mod tests {
             title: name.to_owned(),
             latitude,
             longitude,
+            node: name != "ship",
         };
         let regions = [
             region("fra", 50.11, 8.68),
             region("sin", 1.35, 103.82),
             region("syd", -33.87, 151.21),
+            region("ship", -30.0, 150.0),
         ];
         let order = by_distance(&regions, 2);
         assert_eq!(order, [2, 1, 0]);
+        assert_eq!(
+            by_distance(&regions, 3),
+            [2, 1, 0],
+            "nobody goes where no node is"
+        );
         assert_eq!([next(&order, 2), next(&order, 1)], [1, 2]);
     }
 }

@@ -60,7 +60,9 @@ impl Running {
                 shards,
                 ground,
             } => {
-                let nodes = scenario.regions.iter().map(|region| NodeSpec {
+                let (with_node, without): (Vec<_>, Vec<_>) =
+                    scenario.regions.iter().partition(|region| region.node);
+                let nodes = with_node.into_iter().map(|region| NodeSpec {
                     name: region.name.clone(),
                     region: region.title.clone(),
                     latitude: region.latitude,
@@ -75,6 +77,7 @@ impl Running {
                 let spec = MeshSpec {
                     program: program.clone(),
                     nodes: nodes.collect(),
+                    places: without.into_iter().map(|region| region.name.clone()).collect(),
                     links: scenario.links.iter().flat_map(both).collect::<BTreeMap<_, _>>(),
                     shards: *shards,
                     seed: scenario.seed,
@@ -92,11 +95,11 @@ impl Running {
         }
     }
 
-    /// Where people of each region connect.
-    pub(super) fn endpoints(&self, regions: usize) -> Result<Vec<Endpoint>, RunError> {
-        (0..regions)
-            .map(|region| match self {
-                Self::Mesh(mesh) => Ok(mesh.endpoint(region)?),
+    /// Where clients of each of the first `nodes` regions connect.
+    pub(super) fn endpoints(&self, nodes: usize) -> Result<Vec<Endpoint>, RunError> {
+        (0..nodes)
+            .map(|node| match self {
+                Self::Mesh(mesh) => Ok(mesh.endpoint(node)?),
                 Self::Attached(attached) => Ok(attached.endpoint.clone()),
             })
             .collect()

@@ -37,6 +37,7 @@ const ALL: &[Builtin] = builtin![
     "s7",
     "s8",
     "s9",
+    "s10",
 ];
 
 /// All of them, in the order of the documentation.

@@ -57,6 +57,12 @@ struct RawRegion {
     title: Option<String>,
     latitude: f64,
     longitude: f64,
+    #[serde(default = "yes")]
+    node: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]
@@ -272,6 +278,12 @@ fn checked_regions(raw: Vec<RawRegion>) -> Result<Vec<Region>, ScenarioError> {
             format!("between 1 and {MOST_REGIONS} are possible"),
         ));
     }
+    if !raw[0].node || !raw.is_sorted_by_key(|region| !region.node) {
+        return Err(value(
+            "regions",
+            "at least one with a node is needed, and those without come last",
+        ));
+    }
     let mut names = BTreeSet::new();
     raw.into_iter()
         .enumerate()
@@ -296,6 +308,7 @@ fn checked_regions(raw: Vec<RawRegion>) -> Result<Vec<Region>, ScenarioError> {
                 name: region.name,
                 latitude: region.latitude,
                 longitude: region.longitude,
+                node: region.node,
             })
         })
         .collect()

@@ -21,6 +21,8 @@ pub struct Region {
     pub latitude: f64,
     /// Degrees, west negative.
     pub longitude: f64,
+    /// Whether a node stands there. People of a place without one use the nearest, over the link between: a home, a train.
+    pub node: bool,
 }
 
 /// Both directions between two regions, by their places.

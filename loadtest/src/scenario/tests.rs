@@ -117,6 +117,11 @@ fn what_is_wrong_is_named_with_its_place() {
         ),
         ("role = \"speaker\"", "role = \"king\"", "unknown variant `king`"),
         (
+            "name = \"fra\"",
+            "name = \"fra\"\nnode = false",
+            "regions: at least one with a node is needed, and those without come last",
+        ),
+        (
             "joined =",
             "happy =",
             "thresholds.happy: no such figure; there are joined",

@@ -34,6 +34,11 @@ pub enum TargetError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// People are where no node is, and there is no network between.
+    #[error(
+        "the scenario has regions without a node, whose people reach one over an emulated link: run it with --namespaces"
+    )]
+    PlacesNeedNamespaces,
     /// A file or folder of the run.
     #[error("{}: {source}", path.display())]
     File {

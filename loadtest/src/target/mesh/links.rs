@@ -22,9 +22,9 @@ pub(super) enum Links {
     Namespaces(Namespaces),
 }
 
-/// From one node to another, by name, in both orders.
+/// From one node or place to another, in both orders.
 fn pairs(spec: &MeshSpec) -> impl Iterator<Item = (usize, usize, LinkProperties)> + '_ {
-    let all = 0..spec.nodes.len();
+    let all = 0..spec.nodes.len() + spec.places.len();
     all.clone()
         .flat_map(move |from| all.clone().map(move |to| (from, to)))
         .filter(|(from, to)| from != to)
@@ -34,7 +34,9 @@ fn pairs(spec: &MeshSpec) -> impl Iterator<Item = (usize, usize, LinkProperties)
 impl Links {
     /// A link from every node to every other.
     pub(super) fn start(spec: &MeshSpec, ports: &[NodePorts]) -> std::result::Result<Self, TargetError> {
-        let name = |at: usize| spec.nodes[at].name.clone();
+        let nodes = spec.nodes.iter().map(|node| &node.name);
+        let names: Vec<String> = nodes.chain(&spec.places).cloned().collect();
+        let name = |at: usize| names[at].clone();
         match spec.ground {
             Ground::Namespaces => {
                 let links = pairs(spec).map(|(from, to, properties)| RegionLink {
@@ -44,12 +46,13 @@ impl Links {
                 });
                 let config = NamespacesConfig {
                     seed: spec.seed,
-                    regions: spec.nodes.iter().map(|node| node.name.clone()).collect(),
+                    regions: names.clone(),
                     links: links.collect(),
                     ..NamespacesConfig::default()
                 };
                 Ok(Self::Namespaces(Namespaces::create(&config)?))
             }
+            Ground::Loopback if !spec.places.is_empty() => Err(TargetError::PlacesNeedNamespaces),
             Ground::Loopback if spec.nodes.len() < 2 => Ok(Self::None),
             Ground::Loopback => {
                 let links = pairs(spec).map(|(from, to, properties)| LinkConfig {

@@ -56,7 +56,9 @@ pub struct MeshSpec {
     pub program: PathBuf,
     /// Its nodes.
     pub nodes: Vec<NodeSpec>,
-    /// Properties of each directed link, from and to by place in `nodes`; what is not named is perfect.
+    /// Places where people are and no node is. Only namespaces have them.
+    pub places: Vec<String>,
+    /// Properties of each directed link, from and to by place in `nodes` and then `places`; what is not named is perfect.
     pub links: BTreeMap<(usize, usize), LinkProperties>,
     /// Media threads of each node; `None` for the node's own choice.
     pub shards: Option<u16>,
@@ -98,6 +100,7 @@ impl Node {
 /// A running mesh. Dropping it ends all processes and removes its files.
 pub struct Mesh {
     nodes: Vec<Node>,
+    places: Vec<String>,
     links: Links,
     executable: PathBuf,
     folder: PathBuf,
@@ -174,14 +177,18 @@ impl Mesh {
         Ok(self.links.stats()?.links)
     }
 
-    /// A way to where a node is, for its clients; none on loopback.
+    /// A way to where a node is, or to a place without one (counted on after the nodes), for its clients; none on
+    /// loopback.
     ///
     /// # Errors
     /// [`TargetError::UnknownNode`].
-    pub fn entrance(&self, node: usize) -> Result<Option<Entrance>, TargetError> {
-        let found = self.nodes.get(node);
-        let node = found.ok_or_else(|| TargetError::UnknownNode(node.to_string()))?;
-        self.links.entrance(&node.name)
+    pub fn entrance(&self, at: usize) -> Result<Option<Entrance>, TargetError> {
+        let nodes = self.names();
+        let mut names = nodes.chain(self.places.iter().map(String::as_str));
+        let name = names
+            .nth(at)
+            .ok_or_else(|| TargetError::UnknownNode(at.to_string()))?;
+        self.links.entrance(name)
     }
 
     /// Packets that were lost because this machine was too slow for the emulator: more than none spoil a measurement.

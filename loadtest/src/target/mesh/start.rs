@@ -47,6 +47,7 @@ fn try_once(spec: &MeshSpec, folder: &Path, layout: Layout) -> Result<Mesh, Targ
     // From here on dropping it cleans up.
     let mut mesh = Mesh {
         nodes: Vec::new(),
+        places: spec.places.clone(),
         links: Links::None,
         executable: spec.program.clone(),
         folder: folder.to_owned(),

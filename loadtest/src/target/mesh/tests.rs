@@ -14,6 +14,7 @@ fn spec(program: impl Into<PathBuf>, names: &[&str]) -> MeshSpec {
         nodes: names.iter().enumerate().map(node).collect(),
         links: BTreeMap::new(),
         shards: Some(1),
+        places: Vec::new(),
         seed: 1,
         ground: Ground::Loopback,
     }
@@ -21,6 +22,18 @@ fn spec(program: impl Into<PathBuf>, names: &[&str]) -> MeshSpec {
 
 fn folder(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("causeway-mesh-{name}-{}", std::process::id()))
+}
+
+#[test]
+fn a_place_without_a_node_needs_a_network() {
+    let folder = folder("place");
+    let spec = MeshSpec {
+        places: vec!["home".to_owned()],
+        ..spec("/bin/false", &["a"])
+    };
+    let error = Mesh::start(&spec, &folder).err().map(|error| error.to_string());
+    assert!(error.is_some_and(|error| error.contains("--namespaces")));
+    assert!(!folder.exists());
 }
 
 #[test]
