@@ -114,7 +114,8 @@ impl Viewers {
     }
 }
 
-/// Offers paced bursts to `to`, first to warm up and then for `time`, and reads what the thread called `forwarder` spends on them.
+/// Offers paced bursts to `to`, first to warm up and then for `time`, and reads what the thread called `forwarder` spends
+/// on them.
 ///
 /// # Errors
 /// Where less than 95 % reaches the viewers: the figure would be of another load.

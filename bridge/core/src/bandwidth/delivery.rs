@@ -26,7 +26,7 @@ impl Delivery {
     pub(super) fn on_reports(&mut self, reports: &[PacketReport]) {
         for report in reports {
             if let Some(arrived_us) = report.arrived_us {
-                self.on_arrival(arrived_us.div_euclid(BIN_US), u64::from(report.bytes));
+                self.count(arrived_us.div_euclid(BIN_US), u64::from(report.bytes));
             }
         }
     }
@@ -35,11 +35,11 @@ impl Delivery {
     pub(super) fn on_departures(&mut self, epoch: Instant, reports: &[PacketReport]) {
         for report in reports {
             let sent_us = report.sent.saturating_duration_since(epoch).as_micros() as i64;
-            self.on_arrival(sent_us.div_euclid(BIN_US), u64::from(report.bytes));
+            self.count(sent_us.div_euclid(BIN_US), u64::from(report.bytes));
         }
     }
 
-    fn on_arrival(&mut self, bin: i64, bytes: u64) {
+    fn count(&mut self, bin: i64, bytes: u64) {
         let newest = self.bins.back().map_or(bin, |(newest, _)| *newest);
         if (newest - bin).abs() > 10 * WINDOW_US / BIN_US {
             // The receiver's clock has jumped: what was before says nothing any more.

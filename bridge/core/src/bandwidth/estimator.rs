@@ -2,7 +2,7 @@
 
 use super::delivery::Delivery;
 use super::loss::Loss;
-use super::probe::{Finding, Padding, Prober};
+use super::probe::{Finding, Prober};
 use super::queue::QueueDelay;
 use super::{BandwidthEstimator, PacketReport};
 use relay_proto::unit::Bitrate;
@@ -32,6 +32,7 @@ const GROWTH: f64 = 0.10;
 const MOST_ABOVE_DELIVERY: f64 = 1.5;
 /// Where packets come this much faster in their fastest 60 ms than on average, it is not a full path that they queue in.
 const HELD_BACK_PEAK: f64 = 2.5;
+/// Even then sending less is tried once it has gone on for this long.
 const HELD_BACK: Duration = Duration::from_secs(3);
 /// What is sent is averaged over this time, in µs.
 const DEPARTURES_WINDOW_US: i64 = 500_000;
@@ -89,9 +90,9 @@ impl Default for Estimator {
 }
 
 impl Estimator {
-    /// Padding to send now: towards `wanted`, what the viewer would get if there were room. `sent_bytes` counts all
+    /// Bytes of padding to send now: towards `wanted`, what the viewer would get if there were room. `sent_bytes` counts all
     /// numbered packets of the path. Call every tick.
-    pub fn poll_padding(&mut self, now: Instant, wanted: Bitrate, sent_bytes: u64) -> Option<Padding> {
+    pub fn poll_padding(&mut self, now: Instant, wanted: Bitrate, sent_bytes: u64) -> Option<usize> {
         self.watch_silence(now, sent_bytes);
         if self.is_settling(now)
             || self

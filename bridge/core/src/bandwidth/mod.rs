@@ -18,7 +18,6 @@ mod queue;
 mod tests;
 
 pub use estimator::Estimator;
-pub use probe::Padding;
 
 use relay_proto::unit::Bitrate;
 use std::time::Instant;

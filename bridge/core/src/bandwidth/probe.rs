@@ -31,13 +31,6 @@ const MIN_SPAN_US: i64 = 20_000;
 /// It arrived as fast as it was sent if its rate is at least this many eighths of what was sent.
 const AS_FAST_EIGHTHS: u64 = 7;
 
-/// Padding to send now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Padding {
-    /// Bytes, at most.
-    pub bytes: usize,
-}
-
 /// What a probe has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
@@ -81,14 +74,14 @@ impl Default for Prober {
 }
 
 impl Prober {
-    /// Padding due now, `sent_bytes` of everything having been sent so far. Call every few milliseconds.
+    /// Bytes of padding due now, `sent_bytes` of everything having been sent so far. Call every few milliseconds.
     pub(super) fn poll(
         &mut self,
         now: Instant,
         estimate: Bitrate,
         wanted: Bitrate,
         sent_bytes: u64,
-    ) -> Option<Padding> {
+    ) -> Option<usize> {
         match self.phase {
             Phase::Resting { until } => {
                 let rested = until.is_none_or(|until| until <= now);
@@ -119,9 +112,7 @@ impl Prober {
                         until: now + PATIENCE,
                     };
                 }
-                (bytes > 0).then_some(Padding {
-                    bytes: bytes as usize,
-                })
+                (bytes > 0).then_some(bytes as usize)
             }
             Phase::Waiting { until, .. } => {
                 if until <= now {

@@ -203,7 +203,12 @@ impl Leg {
         }
     }
 
-    /// Packets are numbered only where a repair is a packet of its own, for the same reason: it gets a new number.
+    /// Whether its packets can be numbered: only where a repair is a packet of its own, because it gets a new number.
+    #[must_use]
+    pub const fn is_numberable(&self) -> bool {
+        self.parameters.rtx.is_some()
+    }
+
     fn transport_cc(&self, seal: &impl SealRtp) -> Option<u8> {
         self.parameters.rtx.and_then(|_| seal.transport_cc())
     }

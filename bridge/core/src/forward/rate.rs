@@ -11,7 +11,7 @@ const DOWN: f64 = 0.04;
 
 /// The rate of one layer.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RateMeter {
+pub(super) struct RateMeter {
     bytes: u64,
     since: Option<Instant>,
     rate: Option<f64>,
@@ -19,13 +19,13 @@ pub struct RateMeter {
 
 impl RateMeter {
     /// A packet of `bytes` has come. Hot path.
-    pub const fn count(&mut self, bytes: usize) {
+    pub(super) const fn count(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
     }
 
     /// Moves the rate on; call every 100 ms or so. A layer that sends nothing keeps its rate: it costs that much when
     /// it comes back.
-    pub fn roll(&mut self, now: Instant) {
+    pub(super) fn roll(&mut self, now: Instant) {
         let since = *self.since.get_or_insert(now);
         let elapsed = now.saturating_duration_since(since);
         if elapsed < INTERVAL {
@@ -45,8 +45,7 @@ impl RateMeter {
     }
 
     /// Bits a second; none before there was anything.
-    #[must_use]
-    pub fn rate(&self) -> Option<u64> {
+    pub(super) fn rate(&self) -> Option<u64> {
         self.rate.map(|rate| rate as u64)
     }
 }

@@ -157,7 +157,11 @@ impl Picture {
         }
         Self {
             is_screen: record.source == TrackSource::ScreenShare,
-            layers: if record.simulcast { MAX_LAYERS } else { 1 },
+            layers: match record.layers.len() {
+                _ if !record.simulcast => 1,
+                0 => MAX_LAYERS,
+                announced => announced.min(MAX_LAYERS),
+            },
             aims,
         }
     }

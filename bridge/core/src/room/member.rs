@@ -66,7 +66,7 @@ pub struct Member {
     pub path: Estimator,
     /// How wide its path would have to be for all it wishes.
     pub wanted: Bitrate,
-    /// Its path has become narrower, or its pictures more, since its layers were chosen.
+    /// Its path has become narrower, or its wishes others, since its layers were chosen.
     pub cramped: bool,
     /// Tracks of which it has been told that there is no room for them.
     pub paused: BTreeSet<TrackSid>,

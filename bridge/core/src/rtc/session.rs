@@ -321,9 +321,8 @@ impl Session {
 
     /// What numbers and seals the media that leaves now; none before keys.
     pub fn outgoing(&mut self, now: Instant) -> Option<Outgoing<'_>> {
+        let transport_cc = self.transport_cc();
         let sealer = &mut self.keys.as_mut()?.sealer;
-        // A larger id would take the two-byte form of header extensions; no client is known to choose one for this.
-        let transport_cc = self.extension_ids.transport_cc.filter(|id| (1..=14).contains(id));
         Some(Outgoing {
             now,
             transport_cc,
@@ -334,8 +333,13 @@ impl Session {
 
     /// Whether the client reports on the packets it gets.
     #[must_use]
-    pub const fn reports_arrivals(&self) -> bool {
-        self.extension_ids.transport_cc.is_some()
+    pub fn reports_arrivals(&self) -> bool {
+        self.transport_cc().is_some()
+    }
+
+    /// A larger id would take the two-byte form of header extensions; no client is known to choose one for this.
+    fn transport_cc(&self) -> Option<u8> {
+        self.extension_ids.transport_cc.filter(|id| (1..=14).contains(id))
     }
 
     /// Bytes of numbered packets sent so far.

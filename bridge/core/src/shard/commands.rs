@@ -170,6 +170,7 @@ impl ShardCore {
         let Some(&slot) = self.session_slots.get(&session) else {
             return;
         };
+        self.members[slot as usize].cramped = true;
         for track in tracks {
             if !self.members[slot as usize].set_wish(track.clone(), wish, max) {
                 tracing::warn!(%session, limit = max, "wish over the limit is ignored");

@@ -5,7 +5,7 @@ use super::ShardCore;
 use super::io::ShardFact;
 use super::transmit::Transmit;
 use crate::allocation::{self, Class, Request, allocate};
-use crate::bandwidth::{BandwidthEstimator as _, PacketReport, Padding};
+use crate::bandwidth::{BandwidthEstimator as _, PacketReport};
 use crate::forward::leg::Leg;
 use crate::forward::track::Track;
 use crate::room::Room;
@@ -61,12 +61,18 @@ impl ShardCore {
         }
         let mut scratch = std::mem::take(&mut self.allocating);
         self.collect_wishes(now, everybody, &mut scratch.wishes);
+        for (_, member) in &mut self.members {
+            if everybody || member.cramped {
+                // Whoever wishes for nothing is not among the wishes.
+                member.cramped = false;
+                member.wanted = Bitrate(0);
+            }
+        }
         scratch.changed.clear();
         for of_viewer in scratch.wishes.chunk_by(|a, b| a.viewer == b.viewer) {
             scratch.requests.clear();
             scratch.requests.extend(of_viewer.iter().map(|wish| wish.request));
             let member = &mut self.members[of_viewer[0].viewer as usize];
-            member.cramped = false;
             member.wanted = allocation::needed(&scratch.requests);
             let Bitrate(estimate) = member.path.estimate();
             allocate(Bitrate(estimate), &scratch.requests, &mut scratch.chosen);
@@ -84,7 +90,7 @@ impl ShardCore {
         self.allocating = scratch;
     }
 
-    /// All wishes of viewers that report arrivals, viewer by viewer. Cost: every leg once, and a sort.
+    /// All wishes for pictures whose arrivals are reported, viewer by viewer. Cost: every leg once, and a sort.
     fn collect_wishes(&self, now: Instant, everybody: bool, wishes: &mut Vec<Wish>) {
         wishes.clear();
         for (slot, track) in &self.tracks {
@@ -95,7 +101,7 @@ impl ShardCore {
             let class = class_of(track, &self.rooms[track.identity.room as usize]);
             for (at, leg) in (0..).zip(&track.legs) {
                 let member = &self.members[leg.session as usize];
-                if !(everybody || member.cramped) || !member.rtc.reports_arrivals() {
+                if !(everybody || member.cramped) || !member.rtc.reports_arrivals() || !leg.is_numberable() {
                     continue;
                 }
                 let Some(max) = leg.choice.wish() else {
@@ -186,7 +192,7 @@ impl ShardCore {
     pub(super) fn pad(&mut self, now: Instant, slot: u32) {
         let member = &mut self.members[slot as usize];
         let numbered = member.rtc.numbered_bytes();
-        let Some(Padding { bytes }) = member.path.poll_padding(now, member.wanted, numbered) else {
+        let Some(bytes) = member.path.poll_padding(now, member.wanted, numbered) else {
             return;
         };
         let Some(to) = member.rtc.remote_addr() else {

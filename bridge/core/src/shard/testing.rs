@@ -111,6 +111,13 @@ impl SimClient {
         }
     }
 
+    /// The same without retransmissions.
+    #[must_use]
+    pub fn without_retransmissions(mut self) -> Self {
+        self.offer.no_retransmissions();
+        self
+    }
+
     /// The reports of arrivals that are due, sealed: every 50 ms.
     pub fn feedback(&mut self, now: Instant) -> Vec<Vec<u8>> {
         let Some(arrivals) = &mut self.arrivals else {

@@ -69,13 +69,14 @@ impl ShardCore {
         let wish = self.members[viewer as usize].wish(&downlink.track);
         let mut choice = LayerChoice::new(wish.max_layer);
         choice.set_wish(wish.enabled, wish.max_layer);
-        if downlink.codec.kind() == MediaKind::Video && self.members[viewer as usize].rtc.reports_arrivals() {
-            // Chosen with all the others, at the next tick.
-            choice.begin_with(Allowance::nothing_yet(now));
-            self.members[viewer as usize].cramped = true;
-        }
         let parameters = leg_parameters(downlink);
         let mut leg = Leg::new(viewer, downlink.track.clone(), downlink.codec, parameters, choice);
+        let is_video = downlink.codec.kind() == MediaKind::Video;
+        if is_video && leg.is_numberable() && self.members[viewer as usize].rtc.reports_arrivals() {
+            // Chosen with all the others, at the next tick.
+            leg.choice.begin_with(Allowance::nothing_yet(now));
+            self.members[viewer as usize].cramped = true;
+        }
         leg.connected = self.members[viewer as usize].rtc.is_connected();
         let track = &mut self.tracks[slot as usize];
         track.legs.push(leg);
@@ -110,6 +111,10 @@ impl ShardCore {
         let legs = &mut self.tracks[slot as usize].legs;
         if let Some(leg) = legs.iter_mut().find(|leg| leg.session == viewer) {
             leg.renegotiate(leg_parameters(downlink));
+            if !leg.is_numberable() {
+                // From now on nobody tells what becomes of it, and nobody could give it more room again.
+                leg.choice.begin_with(Allowance::ALL);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! A viewer behind an emulated link, in virtual time: pictures in three layers sent in bursts as publishers send them,
 //! sound beside them, feedback every 50 ms.
 
-use crate::bandwidth::{BandwidthEstimator, PacketReport, Padding};
+use crate::bandwidth::{BandwidthEstimator, PacketReport};
 use relay_proto::unit::Bitrate;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -43,11 +43,11 @@ impl Line {
 
 /// Estimator under test; some have no probes.
 pub(super) trait Subject: BandwidthEstimator {
-    fn padding(&mut self, now: Instant, wanted: Bitrate, sent_bytes: u64) -> Option<Padding>;
+    fn padding(&mut self, now: Instant, wanted: Bitrate, sent_bytes: u64) -> Option<usize>;
 }
 
 impl Subject for crate::bandwidth::Estimator {
-    fn padding(&mut self, now: Instant, wanted: Bitrate, sent_bytes: u64) -> Option<Padding> {
+    fn padding(&mut self, now: Instant, wanted: Bitrate, sent_bytes: u64) -> Option<usize> {
         self.poll_padding(now, wanted, sent_bytes)
     }
 }
@@ -228,7 +228,7 @@ pub(super) fn run(
             }
         }
         if ms % TICK_MS == 0
-            && let Some(Padding { bytes }) = subject.padding(now, wanted, world.sent_bytes)
+            && let Some(bytes) = subject.padding(now, wanted, world.sent_bytes)
         {
             for _ in 0..bytes.div_ceil(275) {
                 world.numbered(now_us, 275);

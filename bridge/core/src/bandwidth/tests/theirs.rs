@@ -1,7 +1,7 @@
 //! The estimator of the `webrtc` family on our links.
 
 use super::path::Subject;
-use crate::bandwidth::{BandwidthEstimator, PacketReport, Padding};
+use crate::bandwidth::{BandwidthEstimator, PacketReport};
 use relay_proto::unit::Bitrate;
 use rtc_interceptor::{BandwidthEstimator as _, Gcc, PacketReport as TheirReport};
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ impl BandwidthEstimator for Theirs {
 }
 
 impl Subject for Theirs {
-    fn padding(&mut self, _: Instant, _: Bitrate, _: u64) -> Option<Padding> {
+    fn padding(&mut self, _: Instant, _: Bitrate, _: u64) -> Option<usize> {
         None
     }
 }

@@ -57,6 +57,7 @@ pub struct OfferBuilder {
     fingerprint: String,
     version: u32,
     reports_arrivals: bool,
+    retransmits: bool,
 }
 
 impl Default for OfferBuilder {
@@ -76,7 +77,14 @@ impl OfferBuilder {
             fingerprint: vec!["5A"; 32].join(":"),
             version: 0,
             reports_arrivals: true,
+            retransmits: true,
         }
+    }
+
+    /// Offers no retransmission format.
+    pub const fn no_retransmissions(&mut self) -> &mut Self {
+        self.retransmits = false;
+        self
     }
 
     /// Offers no transport-wide numbers, as a client that reports no arrivals.
@@ -222,7 +230,11 @@ impl OfferBuilder {
             Media::Data => {}
         }
         line(out, "a=rtcp-mux\r\na=rtcp-rsize");
-        out.push_str(if video { VIDEO_CODECS } else { AUDIO_CODECS });
+        let codecs = if video { VIDEO_CODECS } else { AUDIO_CODECS };
+        let is_rtx = |text: &&str| text.contains(" rtx/") || text.contains(" apt=");
+        for text in codecs.lines().filter(|text| self.retransmits || !is_rtx(text)) {
+            line(out, text);
+        }
         if let Media::Send { rids, .. } = media
             && !rids.is_empty()
         {

@@ -8,6 +8,10 @@ use std::time::Instant;
 /// Packets remembered: at 3,000 packets a second two thirds of a second, more than a round trip and a feedback interval.
 const MAX_SENT: usize = 2_048;
 
+/// A client that winds its clock on with every feedback gets this far (2,000 years) before it starts anew: sums of
+/// microseconds stay far from overflowing.
+const MAX_REFERENCE: i64 = 1 << 40;
+
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     at: Instant,
@@ -24,7 +28,6 @@ pub(crate) struct SendHistory {
     /// Reference time of the newest feedback, unwrapped.
     reference: Option<i64>,
     sent_bytes: u64,
-    unreported: u64,
 }
 
 impl SendHistory {
@@ -32,7 +35,6 @@ impl SendHistory {
     pub(crate) fn number(&mut self, now: Instant, bytes: usize) -> u16 {
         if self.sent.len() >= MAX_SENT {
             self.sent.pop_front();
-            self.unreported += 1;
         }
         let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
         self.sent.push_back(Sent { at: now, bytes });
@@ -47,12 +49,6 @@ impl SendHistory {
         self.sent_bytes
     }
 
-    /// Packets that no feedback spoke of while they were remembered.
-    #[cfg(test)]
-    pub(crate) const fn unreported(&self) -> u64 {
-        self.unreported
-    }
-
     /// Reads a feedback body. Appends a report for each packet it speaks of that is still remembered, in the order of
     /// sending; none where the body is malformed. Each packet is reported once: what a feedback calls missing counts
     /// as lost.
@@ -60,8 +56,8 @@ impl SendHistory {
         let feedback = Feedback::parse(body)?;
         let newest = self.next.checked_sub(1)?;
         let reference = match self.reference {
-            Some(last) => feedback.unwrap_reference(last),
-            None => i64::from(feedback.reference),
+            Some(last) if last.abs() < MAX_REFERENCE => feedback.unwrap_reference(last),
+            _ => i64::from(feedback.reference),
         };
         let behind = (newest as u16).wrapping_sub(feedback.base);
         let Some(base) = newest.checked_sub(u64::from(behind)) else {
@@ -75,7 +71,6 @@ impl SendHistory {
                 continue;
             };
             // Skipped by feedback that was lost itself: nothing is known of them.
-            self.unreported += ahead;
             self.sent.drain(..ahead as usize);
             if let Some(Sent { at, bytes }) = self.sent.pop_front() {
                 reports.push(PacketReport {
@@ -132,13 +127,33 @@ mod tests {
                 recorder.record(start, number);
             }
         }
-        assert_eq!(history.unreported(), 70_000 - MAX_SENT as u64);
+        assert_eq!(history.sent.len(), MAX_SENT);
         let mut reports = Vec::new();
         for body in recorder.poll_feedback(start + Duration::from_secs(1)) {
             history.acknowledge(&body, &mut reports).unwrap();
         }
         assert_eq!(reports.len(), 10);
         assert!(reports.iter().all(|report| report.arrived_us.is_some()));
+    }
+
+    #[test]
+    fn a_clock_that_is_wound_on_for_ever_overflows_nothing() {
+        let mut history = SendHistory {
+            reference: Some(MAX_REFERENCE - 1),
+            ..SendHistory::default()
+        };
+        let mut reports = Vec::new();
+        for reference in [0x7f_u8, 0xff, 0x7e, 0xfe] {
+            let number = history.number(crate::rtc::testing::instant(), 100) as u8;
+            let body = [0, number, 0, 1, reference, 0, 0, 0, 0x20, 1, 4];
+            history.acknowledge(&body, &mut reports).unwrap();
+        }
+        assert_eq!(reports.len(), 4);
+        assert!(
+            history
+                .reference
+                .is_some_and(|reference| reference.abs() < MAX_REFERENCE + (1 << 24))
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::world::{NODE_A, World};
 use crate::shard::io::ShardFact;
+use crate::shard::testing::SimClient;
 use relay_proto::id::{LayerSet, TrackSid};
 use relay_proto::room::MediaKind;
 use std::collections::BTreeMap;
@@ -106,6 +107,31 @@ fn where_not_even_small_pictures_fit_some_pause_and_say_so_until_there_is_room()
     let got = kilobits(&mut world, &publishers, viewer);
     assert!(got.iter().all(|rate| *rate > 1_300), "{got:?}");
     assert!(paused(&world).values().all(|paused| !paused));
+}
+
+#[test]
+fn hidden_pictures_cost_nothing_not_even_padding() {
+    let (mut world, publishers) = meeting(3);
+    let viewer = world.join_behind(0, 600_000);
+    film(&mut world, &publishers, 6);
+    let padding = |world: &World| world.shards[0].counters().padding_bytes_out;
+    assert!(padding(&world) > 0, "more is wished for than there is room for");
+    for (_, track) in &publishers {
+        world.wish(viewer, track, false, 2);
+    }
+    film(&mut world, &publishers, 1);
+    let before = padding(&world);
+    film(&mut world, &publishers, 6);
+    assert_eq!(padding(&world), before);
+}
+
+#[test]
+fn pictures_whose_arrivals_nobody_can_report_are_not_held_back() {
+    let (mut world, publishers) = meeting(3);
+    let viewer = world.join_behind_as(0, 20_000_000, SimClient::without_retransmissions);
+    film(&mut world, &publishers, 3);
+    let got = kilobits(&mut world, &publishers, viewer);
+    assert!(got.iter().all(|rate| *rate > 1_300), "{got:?}");
 }
 
 #[test]

@@ -107,8 +107,19 @@ impl World {
 
     /// Joins behind a line of `rate` bits a second, with a client that reports arrivals.
     pub(super) fn join_behind(&mut self, at: usize, rate: u64) -> usize {
+        self.join_behind_as(at, rate, |client| client)
+    }
+
+    pub(super) fn join_behind_as(
+        &mut self,
+        at: usize,
+        rate: u64,
+        change: impl FnOnce(SimClient) -> SimClient,
+    ) -> usize {
         let now = self.now;
-        let index = self.enter(at, |session, address| SimClient::reporting(session, address, now));
+        let index = self.enter(at, |session, address| {
+            change(SimClient::reporting(session, address, now))
+        });
         let line = Line {
             rate,
             free_at: now,
