@@ -115,6 +115,7 @@ impl PreparedShards {
                     .map(|ip| SocketAddr::new(*ip, port))
                     .collect(),
                 shard,
+                estimates_paths: config.estimates_paths,
                 limits: limits.rtc,
             };
             let core = ShardConfig {

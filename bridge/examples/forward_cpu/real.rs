@@ -55,6 +55,7 @@ fn prepare(
         certificate: bridge_core::rtc::testing::certificate(),
         candidates: vec![node],
         shard: ShardId(0),
+        estimates_paths: true,
         limits: RtcLimits::default(),
     };
     let config = ShardConfig {

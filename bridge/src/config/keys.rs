@@ -75,6 +75,11 @@ const KEYS: &[Key] = &[
     ),
     key("media.advertise", Kind::List, "IP addresses clients are told"),
     key(
+        "media.estimate_paths",
+        Kind::Switch,
+        "choose layers by what each client's path carries; false only to measure against",
+    ),
+    key(
         "media.shards",
         Kind::Count,
         "media threads; by default one per core, at most 8",

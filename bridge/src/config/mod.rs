@@ -99,6 +99,8 @@ pub struct MediaConfig {
     pub udp_listen: SocketAddr,
     /// Addresses that clients are told.
     pub advertise: Vec<IpAddr>,
+    /// Whether layers are chosen by what each client's path carries.
+    pub estimates_paths: bool,
     /// Number of media threads.
     pub shards: NonZeroU8,
 }

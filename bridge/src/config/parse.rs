@@ -172,6 +172,7 @@ fn media(reader: &mut Reader, cores: usize) -> MediaConfig {
     MediaConfig {
         udp_listen,
         advertise,
+        estimates_paths: reader.switch_or("media.estimate_paths", true),
         shards,
     }
 }

@@ -19,6 +19,8 @@ const PACKET_BYTES: u64 = 1_200;
 pub(super) struct Delivery {
     /// Number of the bin (arrival / width) and its bytes; ascending.
     bins: VecDeque<(i64, u64)>,
+    /// Time and `beside` of the packet before.
+    before: Option<(i64, u32)>,
 }
 
 impl Delivery {
@@ -26,7 +28,7 @@ impl Delivery {
     pub(super) fn on_reports(&mut self, reports: &[PacketReport]) {
         for report in reports {
             if let Some(arrived_us) = report.arrived_us {
-                self.count(arrived_us.div_euclid(BIN_US), u64::from(report.bytes));
+                self.count(arrived_us, report);
             }
         }
     }
@@ -35,11 +37,33 @@ impl Delivery {
     pub(super) fn on_departures(&mut self, epoch: Instant, reports: &[PacketReport]) {
         for report in reports {
             let sent_us = report.sent.saturating_duration_since(epoch).as_micros() as i64;
-            self.count(sent_us.div_euclid(BIN_US), u64::from(report.bytes));
+            self.count(sent_us, report);
         }
     }
 
-    fn count(&mut self, bin: i64, bytes: u64) {
+    /// A packet, and what went without a number since the one before: both stand in one queue, so it came in between.
+    fn count(&mut self, at_us: i64, report: &PacketReport) {
+        if let Some((before_us, beside)) = self.before {
+            let span = at_us.saturating_sub(before_us).clamp(0, 10 * WINDOW_US);
+            let bytes = super::beside_between(beside, report.beside);
+            let bins = (span / BIN_US).max(1);
+            let last = at_us.div_euclid(BIN_US);
+            if bytes > 0 {
+                for bin in (last - bins + 1).max(last - WINDOW_US / BIN_US)..=last {
+                    self.add(bin, bytes / bins as u64);
+                }
+            }
+        }
+        if self
+            .before
+            .is_none_or(|(before_us, _)| before_us <= at_us || before_us - at_us > WINDOW_US)
+        {
+            self.before = Some((at_us, report.beside));
+        }
+        self.add(at_us.div_euclid(BIN_US), u64::from(report.bytes));
+    }
+
+    fn add(&mut self, bin: i64, bytes: u64) {
         let newest = self.bins.back().map_or(bin, |(newest, _)| *newest);
         if (newest - bin).abs() > 10 * WINDOW_US / BIN_US {
             // The receiver's clock has jumped: what was before says nothing any more.
@@ -111,6 +135,7 @@ mod tests {
                 sent: start + Duration::from_millis(n / 50),
                 arrived_us: Some(8_000 * n as i64),
                 bytes: 1_000,
+                beside: 0,
             })
             .collect();
         delivery.on_reports(&reports[..20]);

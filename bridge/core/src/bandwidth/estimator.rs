@@ -4,12 +4,13 @@ use super::delivery::Delivery;
 use super::loss::Loss;
 use super::probe::{Finding, Prober};
 use super::queue::QueueDelay;
-use super::{BandwidthEstimator, PacketReport};
+use super::sound::SoundRate;
+use super::{BandwidthEstimator, PacketReport, SentBytes};
 use relay_proto::unit::Bitrate;
 use std::time::{Duration, Instant};
 
-/// Where a new path starts: a small picture at once, and the first probe asks for twice as much.
-const START: Bitrate = Bitrate(250_000);
+/// Where a new path starts, sound included: a small picture at once, and the first probe asks for twice as much.
+const START: Bitrate = Bitrate(300_000);
 /// Least estimate: below it there is nothing to choose.
 const LEAST: Bitrate = Bitrate(30_000);
 /// Largest estimate: no viewer takes more.
@@ -50,7 +51,9 @@ const MOST_ABOVE_FULL: f64 = 1.02;
 /// Estimates one viewer's path. Cost: a few operations a packet reported. Memory: about 4 KiB.
 #[derive(Debug)]
 pub struct Estimator {
-    estimate: f64,
+    /// Of all that is sent, numbered or not: they share the path.
+    total: f64,
+    sound: SoundRate,
     queue: QueueDelay,
     delivery: Delivery,
     departures: Delivery,
@@ -71,7 +74,8 @@ pub struct Estimator {
 impl Default for Estimator {
     fn default() -> Self {
         Self {
-            estimate: START.0 as f64,
+            total: START.0 as f64,
+            sound: SoundRate::default(),
             queue: QueueDelay::default(),
             delivery: Delivery::default(),
             departures: Delivery::default(),
@@ -90,10 +94,11 @@ impl Default for Estimator {
 }
 
 impl Estimator {
-    /// Bytes of padding to send now: towards `wanted`, what the viewer would get if there were room. `sent_bytes` counts all
-    /// numbered packets of the path. Call every tick.
-    pub fn poll_padding(&mut self, now: Instant, wanted: Bitrate, sent_bytes: u64) -> Option<usize> {
-        self.watch_silence(now, sent_bytes);
+    /// Bytes of padding to send now: towards `wanted`, what the viewer would get of pictures if there were room. Call
+    /// every tick.
+    pub fn poll_padding(&mut self, now: Instant, wanted: Bitrate, sent: SentBytes) -> Option<usize> {
+        self.sound.sent(now, sent.beside);
+        self.watch_silence(now, sent.numbered);
         if self.is_settling(now)
             || self
                 .silent_since
@@ -101,7 +106,9 @@ impl Estimator {
         {
             return None;
         }
-        self.prober.poll(now, self.estimate(), wanted, sent_bytes)
+        let wanted = Bitrate(wanted.0.saturating_add(self.sound.rate() as u64));
+        self.prober
+            .poll(now, Bitrate(self.total as u64), wanted, sent.total())
     }
 
     /// A viewer that gets packets and says nothing of them gets less and less: nobody knows what it carries.
@@ -112,14 +119,14 @@ impl Estimator {
         self.sent_before = sent_bytes;
         let since = *self.silent_since.get_or_insert(now);
         if now.saturating_duration_since(since) >= SILENCE {
-            self.set(now, self.estimate * SILENT_FACTOR);
+            self.set(now, self.total * SILENT_FACTOR);
             self.prober.stop(now);
             self.silent_since = Some(now);
         }
     }
 
-    fn set(&mut self, now: Instant, estimate: f64) {
-        self.estimate = estimate.clamp(LEAST.0 as f64, MOST.0 as f64);
+    fn set(&mut self, now: Instant, total: f64) {
+        self.total = total.clamp(LEAST.0 as f64, MOST.0 as f64);
         self.changed_at = Some(now);
     }
 
@@ -141,10 +148,10 @@ impl Estimator {
             _ if held_back && !self.is_full_for_long(now) => return,
             Some(delivered) if !held_back && self.is_loaded() => {
                 self.full_at = Some(delivered);
-                (delivered * BACK_OFF).min(self.estimate)
+                (delivered * BACK_OFF).min(self.total)
             }
             // Who fills the path is not known: less is sent than it was thought to carry.
-            _ => self.estimate * BACK_OFF,
+            _ => self.total * BACK_OFF,
         };
         self.set(now, target);
         self.full_since = None;
@@ -160,32 +167,32 @@ impl Estimator {
     /// Whether about as much is sent as the path is thought to carry.
     fn is_loaded(&self) -> bool {
         let sent = self.departures.rate(DEPARTURES_WINDOW_US);
-        sent.is_some_and(|sent| sent.0 as f64 * 2.0 >= self.estimate)
+        sent.is_some_and(|sent| sent.0 as f64 * 2.0 >= self.total)
     }
 
     fn grow(&mut self, elapsed: Duration) {
-        let near_full = self.full_at.is_some_and(|full| self.estimate > 0.8 * full);
+        let near_full = self.full_at.is_some_and(|full| self.total > 0.8 * full);
         let growth = if near_full { GROWTH / 4.0 } else { GROWTH };
-        let grown = self.estimate * (1.0 + growth * elapsed.as_secs_f64().min(1.0));
+        let grown = self.total * (1.0 + growth * elapsed.as_secs_f64().min(1.0));
         let delivered = self.delivery.rate(1_000_000).map_or(0.0, |rate| rate.0 as f64);
         let full = self.full_at.unwrap_or(MOST.0 as f64) * MOST_ABOVE_FULL;
         let most = (delivered * MOST_ABOVE_DELIVERY).min(full).min(MOST.0 as f64);
         if grown <= most {
-            self.estimate = grown;
+            self.total = grown;
         }
     }
 
     fn on_finding(&mut self, finding: Finding) {
         match finding {
             Finding::AtLeast(rate) => {
-                self.estimate = self.estimate.max(rate.0 as f64).min(MOST.0 as f64);
-                if self.full_at.is_some_and(|full| self.estimate > full) {
+                self.total = self.total.max(rate.0 as f64).min(MOST.0 as f64);
+                if self.full_at.is_some_and(|full| self.total > full) {
                     self.full_at = None;
                 }
             }
             Finding::Exactly(rate) => {
                 self.full_at = Some(rate.0 as f64);
-                self.estimate = self.estimate.max(0.95 * rate.0 as f64).min(MOST.0 as f64);
+                self.total = self.total.max(0.95 * rate.0 as f64).min(MOST.0 as f64);
             }
         }
     }
@@ -231,6 +238,6 @@ impl BandwidthEstimator for Estimator {
     }
 
     fn estimate(&self) -> Bitrate {
-        Bitrate(self.estimate as u64)
+        Bitrate((self.total - self.sound.rate()).max(0.0) as u64)
     }
 }

@@ -61,6 +61,7 @@ mod tests {
                 sent: now,
                 arrived_us: ((step * 10 + n) * 7 % 100 >= lost).then_some(0),
                 bytes: 1_000,
+                beside: 0,
             };
             let reports: Vec<PacketReport> = (0..10).map(report).collect();
             congested |= loss.on_reports(now, &reports).is_some();

@@ -14,6 +14,7 @@ mod estimator;
 mod loss;
 mod probe;
 mod queue;
+mod sound;
 #[cfg(test)]
 mod tests;
 
@@ -29,8 +30,30 @@ pub struct PacketReport {
     pub sent: Instant,
     /// When it came, in µs of the receiver's clock; none where it is lost.
     pub arrived_us: Option<i64>,
-    /// Its size on the wire above UDP.
+    /// Its size on the wire, IP and UDP included.
     pub bytes: u32,
+    /// Bytes of packets without a number that had left before it: a counter that wraps. They share the queue.
+    pub beside: u32,
+}
+
+/// What has been sent on a path so far, in bytes on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SentBytes {
+    /// With a number, to be reported on.
+    pub numbered: u64,
+    /// Without one: sound.
+    pub beside: u64,
+}
+
+impl SentBytes {
+    pub(super) const fn total(self) -> u64 {
+        self.numbered + self.beside
+    }
+}
+
+/// Bytes that left between two packets without a number; none where the later one is named first.
+fn beside_between(earlier: u32, later: u32) -> u64 {
+    u64::try_from(later.wrapping_sub(earlier) as i32).unwrap_or(0)
 }
 
 /// An estimator of what a path carries: fed with reports, asked for a rate.
@@ -38,6 +61,6 @@ pub trait BandwidthEstimator {
     /// Takes what one feedback says, in the order of sending.
     fn on_reports(&mut self, now: Instant, reports: &[PacketReport]);
 
-    /// What the path carries now.
+    /// What the path carries now of numbered packets: what goes without a number has its room already.
     fn estimate(&self) -> Bitrate;
 }

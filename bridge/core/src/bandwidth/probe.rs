@@ -59,8 +59,8 @@ enum Phase {
 pub(super) struct Prober {
     phase: Phase,
     eighths: u64,
-    /// (departure, arrival, bytes) of the probe's packets, in the order of sending.
-    packets: Vec<(Instant, Option<i64>, u32)>,
+    /// Of the probe's packets, in the order of sending.
+    packets: Vec<PacketReport>,
 }
 
 impl Default for Prober {
@@ -74,7 +74,7 @@ impl Default for Prober {
 }
 
 impl Prober {
-    /// Bytes of padding due now, `sent_bytes` of everything having been sent so far. Call every few milliseconds.
+    /// Bytes of padding due now, `sent_bytes` of everything having been sent so far, numbered or not. Call every few milliseconds.
     pub(super) fn poll(
         &mut self,
         now: Instant,
@@ -147,8 +147,7 @@ impl Prober {
         let of_probe = reports
             .iter()
             .filter(|report| report.sent > since && report.sent <= end);
-        self.packets
-            .extend(of_probe.map(|report| (report.sent, report.arrived_us, report.bytes)));
+        self.packets.extend(of_probe);
         if !ended || reports.last().is_none_or(|last| last.sent < end) {
             return None;
         }
@@ -161,25 +160,27 @@ impl Prober {
         finding
     }
 
-    /// Rates from the first packet (not counted) to the last, both of departure and of arrival.
+    /// Rates from the first packet (not counted) to the last, both of departure and of arrival; what goes without a
+    /// number between them is in the same queue and counts too.
     fn read(&self) -> Option<Finding> {
-        let arrived: Vec<(Instant, i64, u32)> = self
+        let arrived: Vec<(i64, &PacketReport)> = self
             .packets
             .iter()
-            .filter_map(|(sent, arrived, bytes)| Some((*sent, (*arrived)?, *bytes)))
+            .filter_map(|report| Some((report.arrived_us?, report)))
             .collect();
-        let (first, rest) = arrived.split_first()?;
-        let last_sent = rest.last()?.0;
-        let last_arrived = rest.iter().map(|(_, at, _)| *at).max()?;
-        let bytes: u64 = rest.iter().map(|(.., bytes)| u64::from(*bytes)).sum();
-        let sent_us = last_sent.saturating_duration_since(first.0).as_micros() as i64;
-        let arrived_us = last_arrived - first.1;
+        let ((first_arrived, first), rest) = arrived.split_first()?;
+        let (_, last) = rest.last()?;
+        let last_arrived = rest.iter().map(|(at, _)| *at).max()?;
+        let numbered: u64 = rest.iter().map(|(_, report)| u64::from(report.bytes)).sum();
+        let bytes = numbered + super::beside_between(first.beside, last.beside);
+        let sent_us = last.sent.saturating_duration_since(first.sent).as_micros() as i64;
+        let arrived_us = last_arrived - first_arrived;
         if arrived.len() < MIN_PACKETS || sent_us < MIN_SPAN_US {
             return None;
         }
         // A narrow link hands packets out evenly; a receiver that slept reads them all at once. That says nothing of the
         // link, unless it slept before the first of them.
-        let pauses = arrived.windows(2).map(|pair| pair[1].1 - pair[0].1);
+        let pauses = arrived.windows(2).map(|pair| pair[1].0 - pair[0].0);
         let slept = pauses.max().is_some_and(|pause| pause * 2 > arrived_us);
         if slept || arrived_us < MIN_SPAN_US {
             let all_came = arrived.len() == self.packets.len();

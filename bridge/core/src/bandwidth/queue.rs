@@ -115,6 +115,7 @@ mod tests {
             sent: from + Duration::from_millis(33 * n),
             arrived_us: Some((33 * n as i64 + delay_ms(n)) * 1_000),
             bytes: 1_000,
+            beside: 0,
         };
         (0..count).map(report).collect()
     }
@@ -143,6 +144,7 @@ mod tests {
                     sent: start + Duration::from_millis(40 * frame),
                     arrived_us: Some((40 * frame + 3 * packet) as i64 * 1_000),
                     bytes: 1_000,
+                    beside: 0,
                 });
             }
         }

@@ -403,8 +403,12 @@ impl Leg {
     ) -> Option<usize> {
         let (pt, ssrc) = self.parameters.rtx?;
         let transport_cc = Some(seal.transport_cc()?);
-        let segment = header_bytes(transport_cc) + MAX_PADDING_BYTES + seal.tag_bytes();
-        for _ in 0..bytes.div_ceil(segment).min(MAX_SEGMENTS) {
+        let around = header_bytes(transport_cc) + seal.tag_bytes();
+        let count = bytes.div_ceil(around + MAX_PADDING_BYTES).min(MAX_SEGMENTS);
+        let padding = (bytes / count.max(1))
+            .saturating_sub(around)
+            .clamp(1, MAX_PADDING_BYTES);
+        for _ in 0..count {
             let index = self.next_rtx_index();
             let fields = Fields {
                 pt,
@@ -414,10 +418,10 @@ impl Leg {
                 ssrc,
             };
             let draft = Draft::begin(buf, fields, transport_cc);
-            draft.pad(buf, MAX_PADDING_BYTES);
+            draft.pad(buf, padding);
             draft.finish(buf, index, seal);
         }
-        Some(segment)
+        Some(around + padding)
     }
 
     /// The run and packet index behind a sequence number the viewer names.

@@ -15,6 +15,8 @@ pub trait SealRtp {
     fn transport_cc(&self) -> Option<u8>;
     /// The transport-wide number of a packet of `bytes` that is sent next.
     fn number(&mut self, bytes: usize) -> u16;
+    /// A packet of `bytes` is sent next that has no number.
+    fn pass(&mut self, bytes: usize);
     /// Seals `packet[..len]` in place (the rest is room for the tag) and returns the sealed length.
     /// `index` is the 48-bit packet index (rollover counter and sequence number).
     fn seal_rtp(&mut self, packet: &mut [u8], header_len: usize, len: usize, ssrc: u32, index: u64) -> usize;
@@ -82,6 +84,8 @@ impl Draft {
             let number = seal.number(len + seal.tag_bytes());
             let at = self.start + PLAIN_HEADER_BYTES + 5;
             buf[at..at + 2].copy_from_slice(&number.to_be_bytes());
+        } else {
+            seal.pass(len + seal.tag_bytes());
         }
         buf.resize(buf.len() + seal.tag_bytes(), 0);
         let sealed = seal.seal_rtp(&mut buf[self.start..], self.header_bytes, len, self.ssrc, index);

@@ -20,6 +20,8 @@ const CLOCK_INTERVAL: Duration = Duration::from_millis(100);
 /// Packets kept per audio track: about two seconds.
 const AUDIO_WINDOW: usize = 128;
 
+/// What a viewer's packet has around a payload: IP, UDP, RTP with its number, the tag of a seal.
+const WIRE_OVERHEAD_BYTES: usize = 64;
 /// What the layers of a camera cost, before there is anything to measure.
 const USUAL_RATES: [u64; MAX_LAYERS] = [150_000, 450_000, 1_500_000];
 
@@ -261,7 +263,7 @@ impl Track {
             // Whoever takes up the layer does so here: what was sent before it is of no use.
             layer.nack.restart();
         }
-        layer.meter.count(packet.payload.len());
+        layer.meter.count(packet.payload.len() + WIRE_OVERHEAD_BYTES);
         layer.nack.received(packet.meta.seq, now);
         if layer.nack.take_overrun() {
             layer.keyframe.want();

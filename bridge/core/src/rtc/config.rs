@@ -14,6 +14,9 @@ pub struct RtcConfig {
     pub candidates: Vec<SocketAddr>,
     /// The shard; written into the ufrag.
     pub shard: ShardId,
+    /// Whether clients' paths are estimated and layers chosen to fit. Without it everybody is sent what it wishes: the
+    /// baseline to measure against.
+    pub estimates_paths: bool,
     /// Limits per session.
     pub limits: RtcLimits,
 }

@@ -16,6 +16,7 @@ use super::sctp::DataChannels;
 use super::sdp::{AnswerHead, ExtensionIds, Offer, SectionKind, write_answer};
 use super::srtp::{SrtcpSealer, SrtpOpener, SrtpProfile, SrtpSealer, split_keying_material};
 use super::twcc::{SendHistory, TwccRecorder};
+use crate::bandwidth::SentBytes;
 use crate::forward::packet::SealRtp;
 use bytes::Bytes;
 use relay_proto::id::Layer;
@@ -39,6 +40,10 @@ pub enum NegotiationError {
     Ended,
 }
 
+/// Headers of IP and UDP.
+const UDP_IPV4_BYTES: usize = 28;
+const UDP_IPV6_BYTES: usize = 48;
+
 /// What exists once keys are installed.
 #[derive(Debug)]
 struct Keys {
@@ -59,6 +64,8 @@ struct Remote {
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     now: Instant,
+    /// Of headers below RTP: they share the path, too.
+    below_bytes: usize,
     transport_cc: Option<u8>,
     sealer: &'a mut SrtpSealer,
     history: &'a mut SendHistory,
@@ -74,7 +81,11 @@ impl SealRtp for Outgoing<'_> {
     }
 
     fn number(&mut self, bytes: usize) -> u16 {
-        self.history.number(self.now, bytes)
+        self.history.number(self.now, bytes + self.below_bytes)
+    }
+
+    fn pass(&mut self, bytes: usize) {
+        self.history.pass(bytes + self.below_bytes);
     }
 
     fn seal_rtp(&mut self, packet: &mut [u8], header_len: usize, len: usize, ssrc: u32, index: u64) -> usize {
@@ -322,9 +333,14 @@ impl Session {
     /// What numbers and seals the media that leaves now; none before keys.
     pub fn outgoing(&mut self, now: Instant) -> Option<Outgoing<'_>> {
         let transport_cc = self.transport_cc();
+        let is_v6 = self
+            .ice
+            .current()
+            .is_some_and(|to| to.is_ipv6() && to.ip().to_canonical().is_ipv6());
         let sealer = &mut self.keys.as_mut()?.sealer;
         Some(Outgoing {
             now,
+            below_bytes: if is_v6 { UDP_IPV6_BYTES } else { UDP_IPV4_BYTES },
             transport_cc,
             sealer,
             history: &mut self.history,
@@ -339,12 +355,14 @@ impl Session {
 
     /// A larger id would take the two-byte form of header extensions; no client is known to choose one for this.
     fn transport_cc(&self) -> Option<u8> {
-        self.extension_ids.transport_cc.filter(|id| (1..=14).contains(id))
+        self.extension_ids
+            .transport_cc
+            .filter(|id| self.config.estimates_paths && (1..=14).contains(id))
     }
 
-    /// Bytes of numbered packets sent so far.
+    /// Bytes of media sent so far.
     #[must_use]
-    pub const fn numbered_bytes(&self) -> u64 {
+    pub const fn sent_bytes(&self) -> SentBytes {
         self.history.sent_bytes()
     }
 

@@ -191,8 +191,10 @@ impl ShardCore {
     /// Sends the padding that is due on a viewer's path.
     pub(super) fn pad(&mut self, now: Instant, slot: u32) {
         let member = &mut self.members[slot as usize];
-        let numbered = member.rtc.numbered_bytes();
-        let Some(bytes) = member.path.poll_padding(now, member.wanted, numbered) else {
+        let Some(bytes) = member
+            .path
+            .poll_padding(now, member.wanted, member.rtc.sent_bytes())
+        else {
             return;
         };
         let Some(to) = member.rtc.remote_addr() else {

@@ -141,6 +141,7 @@ pub(super) fn rtc_config(certificate: crate::rtc::Certificate) -> RtcConfig {
         certificate,
         candidates: vec![SocketAddr::from(([127, 0, 0, 1], 7_882))],
         shard: ShardId(0),
+        estimates_paths: true,
         limits: RtcLimits::default(),
     }
 }

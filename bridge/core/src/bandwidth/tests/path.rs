@@ -1,7 +1,7 @@
 //! A viewer behind an emulated link, in virtual time: pictures in three layers sent in bursts as publishers send them,
 //! sound beside them, feedback every 50 ms.
 
-use crate::bandwidth::{BandwidthEstimator, PacketReport};
+use crate::bandwidth::{BandwidthEstimator, PacketReport, SentBytes};
 use relay_proto::unit::Bitrate;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 const FRAME_MS: u64 = 33;
 const PACKET_BYTES: u64 = 1_100;
 const AUDIO_BYTES: u64 = 120;
+const UDP_IP_BYTES: u64 = 28;
 /// What sound takes of the line, headers and all: it is not numbered, and not part of the estimate.
-pub(super) const AUDIO_RATE: u64 = (AUDIO_BYTES + 28) * 8 * 50;
+pub(super) const AUDIO_RATE: u64 = (AUDIO_BYTES + UDP_IP_BYTES) * 8 * 50;
 const FEEDBACK_MS: u64 = 50;
 const TICK_MS: u64 = 10;
 
@@ -25,6 +26,8 @@ pub(super) struct Line {
     pub(super) queue_ms: u64,
     /// The receiver gets a processor only so often, at random: it reads what has come meanwhile all at once.
     pub(super) stall_ms: u64,
+    /// People who speak all the time.
+    pub(super) sounds: u64,
 }
 
 impl Line {
@@ -37,18 +40,19 @@ impl Line {
             burst: 1.0,
             queue_ms: 200,
             stall_ms: 0,
+            sounds: 1,
         }
     }
 }
 
 /// Estimator under test; some have no probes.
 pub(super) trait Subject: BandwidthEstimator {
-    fn padding(&mut self, now: Instant, wanted: Bitrate, sent_bytes: u64) -> Option<usize>;
+    fn padding(&mut self, now: Instant, wanted: Bitrate, sent: SentBytes) -> Option<usize>;
 }
 
 impl Subject for crate::bandwidth::Estimator {
-    fn padding(&mut self, now: Instant, wanted: Bitrate, sent_bytes: u64) -> Option<usize> {
-        self.poll_padding(now, wanted, sent_bytes)
+    fn padding(&mut self, now: Instant, wanted: Bitrate, sent: SentBytes) -> Option<usize> {
+        self.poll_padding(now, wanted, sent)
     }
 }
 
@@ -83,6 +87,7 @@ struct InFlight {
     sent: Instant,
     arrives_us: Option<u64>,
     bytes: u64,
+    beside: u32,
 }
 
 struct World {
@@ -96,7 +101,7 @@ struct World {
     /// When the receiver reads next.
     reads_at_us: u64,
     in_flight: VecDeque<InFlight>,
-    sent_bytes: u64,
+    sent: SentBytes,
 }
 
 impl World {
@@ -110,7 +115,7 @@ impl World {
         if waits > self.line.queue_ms * 1_000 {
             return None;
         }
-        self.free_at_us = now_us.max(self.free_at_us) + (bytes + 28) * 8_000_000 / self.line.rate;
+        self.free_at_us = now_us.max(self.free_at_us) + (bytes + UDP_IP_BYTES) * 8_000_000 / self.line.rate;
         if self.bad {
             return None;
         }
@@ -132,11 +137,12 @@ impl World {
 
     fn numbered(&mut self, now_us: u64, bytes: u64) {
         let arrives_us = self.send(now_us, bytes).map(|(at, _)| at);
-        self.sent_bytes += bytes;
+        self.sent.numbered += bytes + UDP_IP_BYTES;
         self.in_flight.push_back(InFlight {
             sent: self.start + Duration::from_micros(now_us),
             arrives_us,
-            bytes,
+            bytes: bytes + UDP_IP_BYTES,
+            beside: self.sent.beside as u32,
         });
     }
 
@@ -156,6 +162,7 @@ impl World {
                 // The receiver's clock has another zero.
                 arrived_us: packet.arrives_us.map(|at| at as i64 + 77_000_000),
                 bytes: packet.bytes as u32,
+                beside: packet.beside,
             })
             .collect()
     }
@@ -179,7 +186,7 @@ pub(super) fn run(
         last_arrival_us: 0,
         reads_at_us: 0,
         in_flight: VecDeque::new(),
-        sent_bytes: 0,
+        sent: SentBytes::default(),
     };
     let wanted = Bitrate(layers.iter().max().copied().unwrap_or(0));
     let mut all = vec![Second::default(); seconds as usize];
@@ -200,15 +207,18 @@ pub(super) fn run(
         }
         second.estimate += subject.estimate().0 / 1_000;
         if ms % 20 == 0 {
-            second.audio_sent += 1;
-            match world.send(now_us, AUDIO_BYTES) {
-                Some((at, waited)) => {
-                    let gap = last_audio_us.map_or(0, |last| at.saturating_sub(last) / 1_000);
-                    second.audio_gap_ms = second.audio_gap_ms.max(gap);
-                    second.audio_queued_ms = second.audio_queued_ms.max(waited / 1_000);
-                    last_audio_us = Some(at);
+            for _ in 0..world.line.sounds {
+                second.audio_sent += 1;
+                world.sent.beside += AUDIO_BYTES + UDP_IP_BYTES;
+                match world.send(now_us, AUDIO_BYTES) {
+                    Some((at, waited)) => {
+                        let gap = last_audio_us.map_or(0, |last| at.saturating_sub(last) / 1_000);
+                        second.audio_gap_ms = second.audio_gap_ms.max(gap);
+                        second.audio_queued_ms = second.audio_queued_ms.max(waited / 1_000);
+                        last_audio_us = Some(at);
+                    }
+                    None => second.audio_lost += 1,
                 }
-                None => second.audio_lost += 1,
             }
         }
         if ms == frame_at_ms {
@@ -216,7 +226,8 @@ pub(super) fn run(
             let fits = |rate: &&u64| **rate <= subject.estimate().0 * 95 / 100;
             let rate = layers.iter().filter(fits).max().copied().unwrap_or(0);
             let keyframe = (ms / FRAME_MS).is_multiple_of(300);
-            let mut bytes = rate * FRAME_MS / 8_000;
+            // The allocator reckons with what layers are on the wire.
+            let mut bytes = rate * FRAME_MS / 8_000 * 94 / 100;
             if keyframe {
                 bytes *= 5;
             }
@@ -228,11 +239,13 @@ pub(super) fn run(
             }
         }
         if ms % TICK_MS == 0
-            && let Some(bytes) = subject.padding(now, wanted, world.sent_bytes)
+            && let Some(bytes) = subject.padding(now, wanted, world.sent)
         {
-            for _ in 0..bytes.div_ceil(275) {
-                world.numbered(now_us, 275);
-                second.padding_bytes += 275;
+            let count = bytes.div_ceil(300);
+            for _ in 0..count {
+                let bytes = (bytes / count).max(80) as u64;
+                world.numbered(now_us, bytes - UDP_IP_BYTES);
+                second.padding_bytes += bytes;
             }
         }
     }

@@ -41,7 +41,7 @@ impl BandwidthEstimator for Theirs {
 }
 
 impl Subject for Theirs {
-    fn padding(&mut self, _: Instant, _: Bitrate, _: u64) -> Option<usize> {
+    fn padding(&mut self, _: Instant, _: Bitrate, _: crate::bandwidth::SentBytes) -> Option<usize> {
         None
     }
 }

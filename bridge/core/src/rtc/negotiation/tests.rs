@@ -25,6 +25,7 @@ impl Bench {
                 "[2001:db8::1]:7882".parse().unwrap(),
             ],
             shard: ShardId(0),
+            estimates_paths: true,
             limits: RtcLimits::default(),
         };
         let now = testing::instant();

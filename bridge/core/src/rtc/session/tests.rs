@@ -23,6 +23,7 @@ fn config() -> Arc<RtcConfig> {
         certificate: testing::certificate(),
         candidates: vec!["192.0.2.10:7882".parse().unwrap()],
         shard: ShardId(1),
+        estimates_paths: true,
         limits: RtcLimits::default(),
     })
 }

@@ -1,7 +1,7 @@
 //! What has been sent to a client and not yet reported on.
 
 use super::feedback::{Feedback, reference_us};
-use crate::bandwidth::PacketReport;
+use crate::bandwidth::{PacketReport, SentBytes};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ const MAX_REFERENCE: i64 = 1 << 40;
 struct Sent {
     at: Instant,
     bytes: u16,
+    beside: u32,
 }
 
 /// Numbers outgoing packets and matches feedback with them. Memory: 24 bytes a packet in flight, at most 48 KiB.
@@ -27,7 +28,7 @@ pub(crate) struct SendHistory {
     sent: VecDeque<Sent>,
     /// Reference time of the newest feedback, unwrapped.
     reference: Option<i64>,
-    sent_bytes: u64,
+    sent_bytes: SentBytes,
 }
 
 impl SendHistory {
@@ -37,15 +38,24 @@ impl SendHistory {
             self.sent.pop_front();
         }
         let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
-        self.sent.push_back(Sent { at: now, bytes });
-        self.sent_bytes += u64::from(bytes);
+        self.sent.push_back(Sent {
+            at: now,
+            bytes,
+            beside: self.sent_bytes.beside as u32,
+        });
+        self.sent_bytes.numbered += u64::from(bytes);
         let number = self.next as u16;
         self.next += 1;
         number
     }
 
-    /// Bytes numbered so far.
-    pub(crate) const fn sent_bytes(&self) -> u64 {
+    /// A packet of `bytes` leaves now without a number.
+    pub(crate) const fn pass(&mut self, bytes: usize) {
+        self.sent_bytes.beside += bytes as u64;
+    }
+
+    /// Bytes sent so far.
+    pub(crate) const fn sent_bytes(&self) -> SentBytes {
         self.sent_bytes
     }
 
@@ -72,11 +82,12 @@ impl SendHistory {
             };
             // Skipped by feedback that was lost itself: nothing is known of them.
             self.sent.drain(..ahead as usize);
-            if let Some(Sent { at, bytes }) = self.sent.pop_front() {
+            if let Some(Sent { at, bytes, beside }) = self.sent.pop_front() {
                 reports.push(PacketReport {
                     sent: at,
                     arrived_us: arrival.map(|after| reference_us(reference) + after),
                     bytes: u32::from(bytes),
+                    beside,
                 });
             }
         }

@@ -47,6 +47,7 @@ fn shard(node: NodeId) -> ShardCore {
         certificate: crate::rtc::testing::certificate(),
         candidates: vec!["127.0.0.1:7882".parse().unwrap()],
         shard: ShardId(0),
+        estimates_paths: true,
         limits: RtcLimits::default(),
     };
     let config = ShardConfig {
