@@ -19,6 +19,10 @@ use std::net::IpAddr;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
+/// What a connection reads at once. Requests are small and seldom; the library would keep and touch 128 KiB for each
+/// client.
+const READ_BUFFER_BYTES: usize = 4 << 10;
+
 /// Query of the upgrade.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct RtcQuery {
@@ -80,6 +84,7 @@ pub(super) async fn upgrade(
     };
     let limits = &signaling.shared().config.limits;
     upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(limits.frame_bytes)
         .max_frame_size(limits.frame_bytes)
         .on_upgrade(move |socket| connected(signaling, newcomer, place, socket))

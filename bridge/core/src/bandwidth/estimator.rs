@@ -68,6 +68,7 @@ pub struct Estimator {
     epoch: Option<Instant>,
     fed_at: Option<Instant>,
     sent_before: u64,
+    sent_at: Option<Instant>,
     silent_since: Option<Instant>,
 }
 
@@ -88,22 +89,24 @@ impl Default for Estimator {
             epoch: None,
             fed_at: None,
             sent_before: 0,
+            sent_at: None,
             silent_since: None,
         }
     }
 }
 
 impl Estimator {
+    /// How long a packet queues now, as far as is known.
+    pub fn queued(&self) -> Duration {
+        self.queue.standing().unwrap_or_default()
+    }
+
     /// Bytes of padding to send now: towards `wanted`, what the viewer would get of pictures if there were room. Call
     /// every tick.
     pub fn poll_padding(&mut self, now: Instant, wanted: Bitrate, sent: SentBytes) -> Option<usize> {
         self.sound.sent(now, sent.beside);
         self.watch_silence(now, sent.numbered);
-        if self.is_settling(now)
-            || self
-                .silent_since
-                .is_some_and(|since| now.duration_since(since) > SILENCE)
-        {
+        if self.is_settling(now) {
             return None;
         }
         let wanted = Bitrate(wanted.0.saturating_add(self.sound.rate() as u64));
@@ -117,6 +120,14 @@ impl Estimator {
             return;
         }
         self.sent_before = sent_bytes;
+        let paused = self
+            .sent_at
+            .is_some_and(|at| now.saturating_duration_since(at) >= SILENCE / 2);
+        self.sent_at = Some(now);
+        if paused {
+            // What was sent last may have been lost, report and all: it is counted from here.
+            self.silent_since = Some(now);
+        }
         let since = *self.silent_since.get_or_insert(now);
         if now.saturating_duration_since(since) >= SILENCE {
             self.set(now, self.total * SILENT_FACTOR);

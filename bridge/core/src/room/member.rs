@@ -1,5 +1,6 @@
 //! One client of a room: its transport, what it publishes, and what it wants to receive.
 
+use super::repaired::Repaired;
 use crate::bandwidth::Estimator;
 use crate::rtc::{Downlink, Session};
 use relay_proto::id::{Layer, ParticipantSid, SessionId, TrackSid};
@@ -62,6 +63,8 @@ pub struct Member {
     pub has_moved: bool,
     /// Repairs it may still get in this tick.
     pub repairs_left: u32,
+    /// What it has been sent again lately.
+    pub repaired: Repaired,
     /// How wide its path is.
     pub path: Estimator,
     /// How wide its path would have to be for all it wishes.
@@ -101,6 +104,7 @@ impl Member {
             has_offered: false,
             has_moved: false,
             repairs_left: 0,
+            repaired: Repaired::default(),
             path: Estimator::default(),
             wanted: Bitrate(0),
             cramped: false,

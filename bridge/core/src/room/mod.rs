@@ -5,6 +5,7 @@
 //! through here.
 
 pub mod member;
+pub mod repaired;
 pub mod speaker;
 
 use crate::relay::ingress::Origin;

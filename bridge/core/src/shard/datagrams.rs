@@ -137,6 +137,7 @@ impl ShardCore {
             return;
         };
         let track = &mut self.tracks[track_slot as usize];
+        let is_picture = track.kind() == MediaKind::Video;
         let member = &mut self.members[slot as usize];
         let Some(leg) = track.legs.iter_mut().find(|leg| leg.session == slot) else {
             return;
@@ -144,8 +145,14 @@ impl ShardCore {
         let Some(to) = member.rtc.remote_addr() else {
             return;
         };
+        if is_picture && leg.choice.current().is_none() {
+            // Stopped, for want of room or by wish: what comes next begins with a keyframe.
+            self.counters.repairs_refused += seqs.len() as u64;
+            return;
+        }
+        let queued = member.path.queued();
         for seq in seqs {
-            if member.repairs_left == 0 {
+            if member.repairs_left == 0 || !member.repaired.admit(now, ssrc, *seq, queued) {
                 self.counters.repairs_refused += 1;
                 continue;
             }

@@ -225,6 +225,28 @@ fn a_viewer_that_reports_nothing_gets_less_and_less() {
     );
 }
 
+#[test]
+fn a_lost_last_packet_does_not_end_the_search_for_room() {
+    let start = crate::rtc::testing::instant();
+    let mut estimator = Estimator::default();
+    let mut sent = SentBytes::default();
+    let mut padded = Vec::new();
+    for tick in 0..2_000_u64 {
+        let now = start + Duration::from_millis(10 * tick);
+        // Nobody ever hears of a packet: no picture has room, and each probe is lost.
+        if let Some(bytes) = estimator.padding(now, relay_proto::unit::Bitrate(1_000_000), sent) {
+            sent.numbered += bytes as u64;
+            padded.push(tick / 100);
+        }
+    }
+    padded.dedup();
+    assert!(
+        padded.len() >= 5,
+        "seconds in which room was looked for: {padded:?}"
+    );
+    assert!(estimator.estimate().0 >= 200_000, "{:?}", estimator.estimate());
+}
+
 proptest! {
     #[test]
     fn any_reports_leave_an_estimate_within_its_bounds(
