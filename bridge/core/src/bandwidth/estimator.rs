@@ -234,7 +234,8 @@ impl BandwidthEstimator for Estimator {
         } else {
             self.full_since = None;
         }
-        if rising > SUDDEN * self.queue_target {
+        let climbing = self.queue.climbing().map_or(0.0, |queue| queue.as_secs_f64());
+        if rising > SUDDEN * self.queue_target || climbing > SUDDEN * self.queue_target {
             return self.on_full(now, SUDDEN_WINDOW_US);
         }
         if standing > self.queue_target || lost.is_some() {

@@ -16,6 +16,8 @@ const SHORT: Duration = Duration::from_millis(100);
 /// Half of the time in which the path without a queue is looked for. Long against a queue, short against the drift of
 /// two clocks (50 ppm: 0.75 ms).
 const BASE_HALF: Duration = Duration::from_secs(15);
+/// So many bursts, each later than the one before, are a queue that fills.
+const CLIMBING: usize = 4;
 /// Bursts remembered.
 const MAX_RECENT: usize = 64;
 
@@ -88,6 +90,24 @@ impl QueueDelay {
         self.within(SHORT)
     }
 
+    /// What the newest burst has met, where each of the last has met more than the one before: a queue that fills. Jitter
+    /// goes up and down, and a receiver that slept reads its newest packet soonest.
+    pub(super) fn climbing(&self) -> Option<Duration> {
+        let newest = self.recent.iter().rev().take(CLIMBING);
+        let climbs = newest.clone().count() == CLIMBING
+            && newest
+                .clone()
+                .zip(newest.clone().skip(1))
+                .all(|((_, late), (_, early))| late > early);
+        let (_, delay_us) = self.recent.back().filter(|_| climbs)?;
+        Some(Duration::from_micros((delay_us - self.base()?).max(0) as u64))
+    }
+
+    fn base(&self) -> Option<i64> {
+        let (_, half) = self.half?;
+        Some(self.half_before.map_or(half, |before| before.min(half)))
+    }
+
     fn within(&self, moment: Duration) -> Option<Duration> {
         let (last, _) = *self.recent.back()?;
         let recent = || {
@@ -99,8 +119,7 @@ impl QueueDelay {
         if last.saturating_duration_since(*first) < moment / 2 || recent().count() < 3 {
             return None;
         }
-        let (_, half) = self.half?;
-        let base = self.half_before.map_or(half, |before| before.min(half));
+        let base = self.base()?;
         let now = recent().map(|(_, delay_us)| *delay_us).min()?;
         Some(Duration::from_micros((now - base).max(0) as u64))
     }
@@ -149,6 +168,18 @@ mod tests {
             }
         }
         queue.on_reports(&all);
+        assert_eq!(queue.standing(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_queue_that_fills_is_seen_before_it_stands() {
+        let start = crate::rtc::testing::instant();
+        let mut queue = QueueDelay::default();
+        queue.on_reports(&reports(start, 30, |n| 50 + (n % 3) as i64 * 20));
+        assert_eq!(queue.climbing(), None, "jitter");
+        let mut queue = QueueDelay::default();
+        queue.on_reports(&reports(start, 30, |n| 50 + (n as i64 - 26).max(0) * 30));
+        assert_eq!(queue.climbing(), Some(Duration::from_millis(90)));
         assert_eq!(queue.standing(), Some(Duration::ZERO));
     }
 
