@@ -106,6 +106,9 @@ impl Estimator {
     pub fn poll_padding(&mut self, now: Instant, wanted: Bitrate, sent: SentBytes) -> Option<usize> {
         self.sound.sent(now, sent.beside);
         self.watch_silence(now, sent.numbered);
+        if let Some(finding) = self.prober.expire(now) {
+            self.on_finding(finding);
+        }
         if self.is_settling(now) {
             return None;
         }

@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 
 /// How long a probe lasts.
 const LENGTH: Duration = Duration::from_millis(100);
-/// Feedback for its last packet is there by then, or never.
-const PATIENCE: Duration = Duration::from_millis(1_000);
+/// Feedback for its last packet is there by then, or never: what is known then has to do.
+const PATIENCE: Duration = Duration::from_millis(700);
 /// Pause after one that found no more. A path that has become wider is found within it.
 const PAUSE: Duration = Duration::from_millis(2_000);
 /// Pause after one that found more.
 const SHORT_PAUSE: Duration = Duration::from_millis(50);
-/// Pause after one that said nothing.
+/// Pause after one that said nothing, and how often it doubles while none does: a viewer may never report.
 const RETRY: Duration = Duration::from_millis(400);
+const MOST_DOUBLINGS: u32 = 4;
+/// Pause after one of which nothing could be sent: there is no stream yet to carry it.
+const UNSENT_PAUSE: Duration = Duration::from_millis(50);
 /// Rate of a probe at first and after a success, and of one after a failure, in eighths of the estimate.
 const ONWARD: u64 = 16;
 const CAREFUL: u64 = 12;
@@ -59,6 +62,8 @@ enum Phase {
 pub(super) struct Prober {
     phase: Phase,
     eighths: u64,
+    /// Probes in a row that said nothing.
+    mute: u32,
     /// Of the probe's packets, in the order of sending.
     packets: Vec<PacketReport>,
 }
@@ -68,6 +73,7 @@ impl Default for Prober {
         Self {
             phase: Phase::Resting { until: None },
             eighths: ONWARD,
+            mute: 0,
             packets: Vec::new(),
         }
     }
@@ -106,7 +112,9 @@ impl Prober {
                 let elapsed = now.saturating_duration_since(since);
                 let due = rate.0 * elapsed.min(LENGTH).as_micros() as u64 / 8_000_000;
                 let bytes = due.saturating_sub(sent_bytes - sent_before);
-                if elapsed >= LENGTH {
+                if elapsed >= LENGTH && sent_bytes == sent_before {
+                    self.rest(now, UNSENT_PAUSE, self.eighths);
+                } else if elapsed >= LENGTH {
                     self.phase = Phase::Waiting {
                         since,
                         until: now + PATIENCE,
@@ -114,12 +122,7 @@ impl Prober {
                 }
                 (bytes > 0).then_some(bytes as usize)
             }
-            Phase::Waiting { until, .. } => {
-                if until <= now {
-                    self.rest(now, PAUSE, CAREFUL);
-                }
-                None
-            }
+            Phase::Waiting { .. } => None,
         }
     }
 
@@ -151,11 +154,27 @@ impl Prober {
         if !ended || reports.last().is_none_or(|last| last.sent < end) {
             return None;
         }
+        self.conclude(now)
+    }
+
+    /// What a probe has shown whose last packet is not going to be reported on any more. Call before [`Self::poll`].
+    pub(super) fn expire(&mut self, now: Instant) -> Option<Finding> {
+        match self.phase {
+            Phase::Waiting { until, .. } if until <= now => self.conclude(now),
+            _ => None,
+        }
+    }
+
+    fn conclude(&mut self, now: Instant) -> Option<Finding> {
         let finding = self.read();
+        let mute = std::mem::take(&mut self.mute);
         match finding {
             Some(Finding::AtLeast(_)) => self.rest(now, SHORT_PAUSE, ONWARD),
             Some(Finding::Exactly(_)) => self.rest(now, PAUSE, CAREFUL),
-            None => self.rest(now, RETRY, CAREFUL),
+            None => {
+                self.rest(now, RETRY * (1 << mute.min(MOST_DOUBLINGS)), CAREFUL);
+                self.mute = mute.saturating_add(1);
+            }
         }
         finding
     }
