@@ -45,6 +45,8 @@ const FULL_WINDOW_US: i64 = 300_000;
 const SUDDEN_WINDOW_US: i64 = 100_000;
 /// A queue of this many times the target is a sudden one.
 const SUDDEN: f64 = 3.0;
+/// A queue that still fills needs less than that.
+const FILLING: f64 = 2.0;
 /// Growth ends at this part of the rate at which the path was last full: only a probe shows more.
 const MOST_ABOVE_FULL: f64 = 1.02;
 
@@ -238,7 +240,7 @@ impl BandwidthEstimator for Estimator {
             self.full_since = None;
         }
         let climbing = self.queue.climbing().map_or(0.0, |queue| queue.as_secs_f64());
-        if rising > SUDDEN * self.queue_target || climbing > SUDDEN * self.queue_target {
+        if rising > SUDDEN * self.queue_target || climbing > FILLING * self.queue_target {
             return self.on_full(now, SUDDEN_WINDOW_US);
         }
         if standing > self.queue_target || lost.is_some() {

@@ -17,7 +17,7 @@ const SHORT: Duration = Duration::from_millis(100);
 /// two clocks (50 ppm: 0.75 ms).
 const BASE_HALF: Duration = Duration::from_secs(15);
 /// So many bursts, each later than the one before, are a queue that fills.
-const CLIMBING: usize = 4;
+const CLIMBING: usize = 3;
 /// Bursts remembered.
 const MAX_RECENT: usize = 64;
 
@@ -175,7 +175,7 @@ mod tests {
     fn a_queue_that_fills_is_seen_before_it_stands() {
         let start = crate::rtc::testing::instant();
         let mut queue = QueueDelay::default();
-        queue.on_reports(&reports(start, 30, |n| 50 + (n % 3) as i64 * 20));
+        queue.on_reports(&reports(start, 30, |n| 50 + (n * 2 % 3) as i64 * 20));
         assert_eq!(queue.climbing(), None, "jitter");
         let mut queue = QueueDelay::default();
         queue.on_reports(&reports(start, 30, |n| 50 + (n as i64 - 26).max(0) * 30));
