@@ -8,8 +8,8 @@ use rtc_rtcp::transport_feedbacks::transport_layer_cc::{
     TransportLayerCc,
 };
 
-/// How often feedback is due while packets come (browsers: 50 to 250 ms).
-const INTERVAL: Duration = Duration::from_millis(100);
+/// How often feedback is due while packets come (Chromium that only receives: 62 ms, measured).
+const INTERVAL: Duration = Duration::from_millis(60);
 /// Most packets in one feedback; a burst beyond it goes into the next.
 const MOST_PACKETS: usize = 400;
 /// Packets remembered until they are reported; older ones are forgotten.
