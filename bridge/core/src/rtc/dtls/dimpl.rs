@@ -16,8 +16,8 @@ use std::time::Instant;
 /// Datagrams read before the handshake is done. A browser at 20 % loss needs fewer than 30 (measured); the rest is room
 /// for junk from somebody who fakes its address.
 const MAX_HANDSHAKE_DATAGRAMS: u32 = 2_000;
-/// Largest output at once: one record.
-const OUTPUT_BYTES: usize = 17 * 1024;
+/// Room for one output: a record in a datagram. A larger one asks for more.
+const OUTPUT_BYTES: usize = 2 * 1024;
 
 /// Where the connection is.
 enum Phase {
