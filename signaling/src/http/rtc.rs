@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 /// What a connection reads at once. Requests are small and seldom; the library would keep and touch 128 KiB for each
 /// client.
-const READ_BUFFER_BYTES: usize = 4 << 10;
+const READ_BUFFER_BYTES: usize = 2 << 10;
 
 /// Query of the upgrade.
 #[derive(Debug, Default, Deserialize)]

@@ -5,16 +5,22 @@ use aws_lc_rs::hmac;
 /// A generator of unpredictable bytes: HMAC-SHA-256 in counter mode, keyed with the session's seed.
 ///
 /// As secret as the seed: credentials and SSRCs of a session come from here, DTLS keys do not.
-#[derive(Debug)]
 pub(crate) struct SeededRandom {
-    key: hmac::Key,
+    /// The key itself would take 1.2 KiB, and little is drawn.
+    seed: [u8; 32],
     drawn: u64,
+}
+
+impl std::fmt::Debug for SeededRandom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SeededRandom").finish_non_exhaustive()
+    }
 }
 
 impl SeededRandom {
     pub(crate) fn new(seed: &[u8; 32]) -> Self {
         Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, seed),
+            seed: *seed,
             drawn: 0,
         }
     }
@@ -22,7 +28,8 @@ impl SeededRandom {
     /// 32 fresh bytes. Cost: one HMAC.
     fn block(&mut self) -> [u8; 32] {
         self.drawn += 1;
-        let tag = hmac::sign(&self.key, &self.drawn.to_be_bytes());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.seed);
+        let tag = hmac::sign(&key, &self.drawn.to_be_bytes());
         let mut block = [0; 32];
         block.copy_from_slice(tag.as_ref());
         block

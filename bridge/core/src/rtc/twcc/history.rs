@@ -3,7 +3,7 @@
 use super::feedback::{Feedback, reference_us};
 use crate::bandwidth::{PacketReport, SentBytes};
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Packets remembered: at 3,000 packets a second two thirds of a second, more than a round trip and a feedback interval.
 const MAX_SENT: usize = 2_048;
@@ -14,16 +14,20 @@ const MAX_REFERENCE: i64 = 1 << 40;
 
 #[derive(Clone, Copy, Debug)]
 struct Sent {
-    at: Instant,
-    bytes: u16,
+    /// µs since the first packet; wraps.
+    at_us: u32,
     beside: u32,
+    bytes: u16,
 }
 
-/// Numbers outgoing packets and matches feedback with them. Memory: 24 bytes a packet in flight, at most 48 KiB.
+/// Numbers outgoing packets and matches feedback with them. Memory: 12 bytes a packet in flight, at most 24 KiB.
 #[derive(Debug, Default)]
 pub(crate) struct SendHistory {
     /// Number of the next packet, unwrapped.
     next: u64,
+    /// When the first packet left, and how many µs later the newest.
+    epoch: Option<Instant>,
+    newest_us: u64,
     /// Packets up to `next`, oldest first.
     sent: VecDeque<Sent>,
     /// Reference time of the newest feedback, unwrapped.
@@ -38,8 +42,10 @@ impl SendHistory {
             self.sent.pop_front();
         }
         let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
+        let epoch = *self.epoch.get_or_insert(now);
+        self.newest_us = now.saturating_duration_since(epoch).as_micros() as u64;
         self.sent.push_back(Sent {
-            at: now,
+            at_us: self.newest_us as u32,
             bytes,
             beside: self.sent_bytes.beside as u32,
         });
@@ -82,9 +88,12 @@ impl SendHistory {
             };
             // Skipped by feedback that was lost itself: nothing is known of them.
             self.sent.drain(..ahead as usize);
-            if let Some(Sent { at, bytes, beside }) = self.sent.pop_front() {
+            let popped = self.epoch.zip(self.sent.pop_front());
+            if let Some((epoch, Sent { at_us, bytes, beside })) = popped {
+                let before_us = u64::from((self.newest_us as u32).wrapping_sub(at_us));
+                let sent_us = self.newest_us.saturating_sub(before_us);
                 reports.push(PacketReport {
-                    sent: at,
+                    sent: epoch + Duration::from_micros(sent_us),
                     arrived_us: arrival.map(|after| reference_us(reference) + after),
                     bytes: u32::from(bytes),
                     beside,
@@ -99,7 +108,6 @@ impl SendHistory {
 mod tests {
     use super::super::TwccRecorder;
     use super::*;
-    use std::time::Duration;
 
     /// Packets of 1,000 bytes every 10 ms to a receiver 30 ms away that does not get number 3.
     #[test]
