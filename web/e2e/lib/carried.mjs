@@ -11,7 +11,7 @@ const MOST_COUNTS = 5;
 
 /**
  * Counts for `forMs` and answers for each directed link: packets a second that each person at its first node publishes
- * (picture and all), datagrams a second it carries per stream and in all, how many tracks these belong to; and bytes a
+ * (picture and all), datagrams a second it carries per stream and in all, how many tracks carried something; and bytes a
  * second published there (RTP with headers) and seen on the wire by the emulator (UDP payload of everything).
  *
  * Counters are those of one connection. Where a link was made anew meanwhile, as a machine short of processors can
@@ -79,7 +79,8 @@ function onLink(from, to, before, later) {
     publishedBytes: sum(publishers, (each) => each.bytes),
     wireBytes: onWire(before.wires, later.wires, from, to),
     carried: sum(streams, (each) => each.rate),
-    tracks: new Set(streams.map((each) => each.track)).size,
+    // Somebody who left and came back has tracks of before on the list, which carry nothing any more.
+    tracks: new Set(streams.filter((each) => each.rate > 0).map((each) => each.track)).size,
   };
 }
 
