@@ -25,6 +25,13 @@ impl NackPolicy {
         tries: 8,
         max_missing: 256,
     };
+    /// A client's sound: what has not come after a quarter of a second comes too late to be heard.
+    pub const SOUND: Self = Self {
+        patience: Duration::from_millis(10),
+        interval: Duration::from_millis(60),
+        tries: 4,
+        max_missing: 32,
+    };
     /// A link between regions.
     pub const LINK: Self = Self {
         patience: Duration::from_millis(5),

@@ -189,6 +189,8 @@ pub struct Track {
     pub source: Source,
     /// Muted by the publisher: nothing is forwarded.
     pub muted: bool,
+    /// Whether its source answers requests for missing packets.
+    pub repaired: bool,
     /// Layers, smallest first.
     pub layers: [LayerState; MAX_LAYERS],
     /// Viewers: the fan-out plan, rebuilt on subscription changes, read per packet.
@@ -207,14 +209,16 @@ impl Track {
     /// A track without viewers.
     #[must_use]
     pub fn new(identity: TrackIdentity, source: Source, muted: bool) -> Self {
-        let policy = match source {
-            Source::Local { .. } => NackPolicy::CLIENT,
-            Source::Remote => NackPolicy::LINK,
+        let policy = match (source, identity.codec.kind()) {
+            (Source::Local { .. }, MediaKind::Audio) => NackPolicy::SOUND,
+            (Source::Local { .. }, MediaKind::Video) => NackPolicy::CLIENT,
+            (Source::Remote, _) => NackPolicy::LINK,
         };
         Self {
             identity,
             source,
             muted,
+            repaired: true,
             layers: std::array::from_fn(|_| LayerState::new(policy)),
             legs: Vec::new(),
             fresh: Vec::new(),

@@ -17,6 +17,8 @@ pub(crate) struct UplinkSection {
     pub(crate) codec: Codec,
     pub(crate) pt: u8,
     pub(crate) rtx_pt: Option<u8>,
+    /// Missing packets may be asked for again.
+    pub(crate) repaired: bool,
     /// Empty without simulcast.
     pub(crate) rids: Vec<(String, Layer)>,
     /// Media SSRCs of `a=ssrc`, without those of retransmissions.

@@ -58,6 +58,8 @@ pub struct Uplink {
     pub track: TrackSid,
     /// What arrives.
     pub codec: Codec,
+    /// Whether the client answers requests for missing packets.
+    pub repaired: bool,
     /// Whether layers arrive as separate streams.
     pub simulcast: bool,
     /// Number of layers: 1 without simulcast.

@@ -325,6 +325,7 @@ fn uplink_section(section: &Section, matched: &Matched, track: &TrackSid) -> Upl
         codec: matched.codec,
         pt: matched.pt,
         rtx_pt: matched.rtx_pt,
+        repaired: matched.is_repaired(),
         rids: layers(&section.rids),
         declared: section.ssrcs.clone(),
         repaired_by: section.repaired_by.clone(),
@@ -350,6 +351,7 @@ fn uplink_of(section: &UplinkSection) -> Uplink {
         mid: section.mid.clone(),
         track: section.track.clone(),
         codec: section.codec,
+        repaired: section.repaired,
         simulcast: section.rids.len() > 1,
         layers: u8::try_from(section.rids.len().max(1)).expect("invariant: at most three layers are taken"),
     }

@@ -97,12 +97,14 @@ impl ShardCore {
         let mut after = Vec::with_capacity(uplinks.len());
         for (index, uplink) in uplinks.iter().enumerate() {
             match self.track_slots.get(&uplink.track).copied() {
-                Some(track) => {
-                    self.tracks[track as usize].source = Source::Local {
+                Some(track_slot) => {
+                    let track = &mut self.tracks[track_slot as usize];
+                    track.source = Source::Local {
                         session: slot,
                         uplink: index,
                     };
-                    after.push(track);
+                    track.repaired = is_repaired(uplink);
+                    after.push(track_slot);
                 }
                 None => after.extend(self.bind_uplink(now, slot, index, uplink)),
             }
@@ -140,7 +142,7 @@ impl ShardCore {
                 ..Picture::of(record)
             },
         };
-        let track = Track::new(
+        let mut track = Track::new(
             identity,
             Source::Local {
                 session: slot,
@@ -148,6 +150,7 @@ impl ShardCore {
             },
             record.muted,
         );
+        track.repaired = is_repaired(uplink);
         let track = self.add_track(now, track);
         self.facts.push_back(ShardFact::TrackBound {
             session,
@@ -211,4 +214,9 @@ impl ShardCore {
             videos,
         });
     }
+}
+
+/// Pictures are asked for again whatever was negotiated: a hole in them is of no use to anybody.
+fn is_repaired(uplink: &Uplink) -> bool {
+    uplink.repaired || uplink.codec.kind() == MediaKind::Video
 }

@@ -3,12 +3,15 @@
 //! Negotiation, SRTP and everything behind them are the real ones; only ICE and DTLS are replaced by keys both sides
 //! know beforehand ([`ShardCore::install_keys`]), so that a run is fast and the same every time.
 
+mod repair;
+
 use super::ShardCore;
 use crate::rtc::SrtpProfile;
 use crate::rtc::testing::{OfferBuilder, PeerSrtp, RtpFields, extension, payload_type, rtp_packet};
 use crate::rtc::testing::{RtpHeader, TwccRecorder, write_twcc};
 use relay_proto::id::{SessionId, TrackSid};
 use relay_proto::room::MediaKind;
+use repair::SoundRepair;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -72,6 +75,8 @@ pub struct SimClient {
     receiving: BTreeMap<u32, TrackSid>,
     /// What it reports of arrivals, if it does.
     arrivals: Option<TwccRecorder>,
+    /// What it repairs of sound, if it does.
+    repair: Option<SoundRepair>,
 }
 
 impl SimClient {
@@ -97,6 +102,7 @@ impl SimClient {
             sending: Vec::new(),
             receiving: BTreeMap::new(),
             arrivals: None,
+            repair: None,
         }
     }
 
@@ -116,6 +122,38 @@ impl SimClient {
     pub fn without_retransmissions(mut self) -> Self {
         self.offer.no_retransmissions();
         self
+    }
+
+    /// The same that asks for sound it misses, and sends again what the node asks for.
+    #[must_use]
+    pub fn repairing(mut self) -> Self {
+        self.repair = Some(SoundRepair::default());
+        self
+    }
+
+    /// The same without repair of sound in its offer.
+    #[must_use]
+    pub fn without_sound_repair(mut self) -> Self {
+        self.offer.no_sound_repair();
+        self
+    }
+
+    /// How many numbers of sound it knows of and has not got, and how many it has got.
+    #[must_use]
+    pub fn missing_sound(&self) -> (u64, u64) {
+        self.repair.as_ref().map_or((0, 0), SoundRepair::missing)
+    }
+
+    /// Requests for sound, sealed, and answers to the node's, that are due.
+    pub fn repairs(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let Some(repair) = &mut self.repair else {
+            return Vec::new();
+        };
+        let mut out = repair.take_answers();
+        for (ssrc, seqs) in repair.requests(now) {
+            out.push(self.srtp.seal_rtcp(PeerSrtp::nack(ssrc, &seqs)));
+        }
+        out
     }
 
     /// The reports of arrivals that are due, sealed: every 50 ms.
@@ -235,7 +273,11 @@ impl SimClient {
         }
         body.extend_from_slice(payload);
         let packet = rtp_packet(fields, &extensions, &body);
-        Some(self.srtp.seal_rtp(packet, rollovers))
+        let sealed = self.srtp.seal_rtp(packet, rollovers);
+        if let Some(repair) = &mut self.repair {
+            repair.sent(fields.ssrc, fields.seq, &sealed);
+        }
+        Some(sealed)
     }
 
     /// A compound of RTCP, sealed.
@@ -258,12 +300,23 @@ impl SimClient {
     /// Takes a datagram from the node; false where it is no authentic media of a known track.
     pub fn receive(&mut self, now: Instant, datagram: &mut [u8]) -> bool {
         self.note_arrival(now, datagram);
+        if let Some(repair) = &mut self.repair
+            && let Some(items) = self.srtp.open_rtcp(now, &mut datagram.to_vec())
+        {
+            repair.asked(&items);
+            return false;
+        }
         let Some(packet) = self.srtp.open_rtp(now, datagram) else {
             return false;
         };
         let Some(track) = self.receiving.get(&packet.ssrc) else {
             return false;
         };
+        if packet.payload_type == payload_type::OPUS
+            && let Some(repair) = &mut self.repair
+        {
+            repair.received(now, packet.ssrc, packet.seq);
+        }
         let prefix = if packet.payload_type == payload_type::VP8 {
             2
         } else {

@@ -8,7 +8,6 @@ use crate::rtc::RtcpOut;
 use bytes::Bytes;
 use relay_proto::datagram::{Header, Kind, MAX_NACK_SEQS, encode_nack};
 use relay_proto::id::{Layer, MAX_LAYERS};
-use relay_proto::room::MediaKind;
 use relay_proto::unit::MediaSeq;
 use std::time::{Duration, Instant};
 
@@ -79,9 +78,7 @@ impl ShardCore {
     fn ask_for_missing(&mut self, now: Instant, slot: u32) {
         for layer in 0..MAX_LAYERS {
             let track = &mut self.tracks[slot as usize];
-            // Browsers do not repair sound; nodes do.
-            let is_local_audio = track.kind() == MediaKind::Audio && track.source != Source::Remote;
-            if is_local_audio || track.layers[layer].nack.is_idle() {
+            if !track.repaired || track.layers[layer].nack.is_idle() {
                 continue;
             }
             let missing = track.layers[layer].nack.due(now, MAX_NACK_SEQS);

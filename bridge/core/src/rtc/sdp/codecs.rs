@@ -4,11 +4,13 @@
 
 use super::offer::values;
 use super::{Section, SectionKind};
-use relay_proto::room::Codec;
+use relay_proto::room::{Codec, MediaKind};
 use rtc_sdp::description::media::MediaDescription;
 
 /// Feedback we take part in, on the video we receive or send.
-const VIDEO_FEEDBACK: [&str; 3] = ["nack", "nack pli", "ccm fir"];
+const VIDEO_FEEDBACK: [&str; 3] = [NACK, "nack pli", "ccm fir"];
+/// Missing packets are named and sent again (RFC 4585, section 6.2.1).
+const NACK: &str = "nack";
 const TRANSPORT_CC: &str = "transport-cc";
 
 /// A payload type of an offer.
@@ -49,6 +51,11 @@ pub(crate) struct Matched {
 }
 
 impl Matched {
+    /// Whether missing packets are asked for again.
+    pub(crate) fn is_repaired(&self) -> bool {
+        self.feedback.iter().any(|line| line == NACK)
+    }
+
     /// The feedback lines of a section with this direction.
     pub(crate) fn feedback_lines(&self, receives: bool) -> impl Iterator<Item = &str> {
         self.feedback
@@ -163,9 +170,12 @@ fn answer_format(codec: Codec, offered: &OfferedCodec) -> String {
     format
 }
 
+/// Sound is asked for again where the client offers that: browsers only do once an application has added the line.
 fn answer_feedback(codec: Codec, offered: &OfferedCodec) -> Vec<String> {
-    let ours = |line: &&String| {
-        line.as_str() == TRANSPORT_CC || codec != Codec::Opus && VIDEO_FEEDBACK.contains(&line.as_str())
+    let known: &[&str] = match codec.kind() {
+        MediaKind::Audio => &[NACK],
+        MediaKind::Video => &VIDEO_FEEDBACK,
     };
+    let ours = |line: &&String| line.as_str() == TRANSPORT_CC || known.contains(&line.as_str());
     offered.feedback.iter().filter(ours).cloned().collect()
 }

@@ -43,7 +43,7 @@ fn codecs_are_matched_in_the_clients_order_with_their_rtx() {
         (Codec::Opus, payload_type::OPUS, None)
     );
     assert_eq!(opus.format, "minptime=10;useinbandfec=1;usedtx=1");
-    assert_eq!(opus.feedback, ["transport-cc"]);
+    assert_eq!(opus.feedback, ["transport-cc", "nack"]);
     let video = offer.sections[1].matched();
     assert_eq!(
         video.iter().map(|matched| matched.codec).collect::<Vec<_>>(),

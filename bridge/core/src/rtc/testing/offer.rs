@@ -58,6 +58,7 @@ pub struct OfferBuilder {
     version: u32,
     reports_arrivals: bool,
     retransmits: bool,
+    repairs_sound: bool,
 }
 
 impl Default for OfferBuilder {
@@ -78,12 +79,19 @@ impl OfferBuilder {
             version: 0,
             reports_arrivals: true,
             retransmits: true,
+            repairs_sound: true,
         }
     }
 
     /// Offers no retransmission format.
     pub const fn no_retransmissions(&mut self) -> &mut Self {
         self.retransmits = false;
+        self
+    }
+
+    /// Offers no repair of sound, as browsers do whose application has not added the line.
+    pub const fn no_sound_repair(&mut self) -> &mut Self {
+        self.repairs_sound = false;
         self
     }
 
@@ -232,7 +240,10 @@ impl OfferBuilder {
         line(out, "a=rtcp-mux\r\na=rtcp-rsize");
         let codecs = if video { VIDEO_CODECS } else { AUDIO_CODECS };
         let is_rtx = |text: &&str| text.contains(" rtx/") || text.contains(" apt=");
-        for text in codecs.lines().filter(|text| self.retransmits || !is_rtx(text)) {
+        let offered = |text: &&str| {
+            (self.retransmits || !is_rtx(text)) && (self.repairs_sound || *text != "a=rtcp-fb:111 nack")
+        };
+        for text in codecs.lines().filter(offered) {
             line(out, text);
         }
         if let Media::Send { rids, .. } = media
@@ -301,7 +312,7 @@ fn extensions(video: bool) -> Vec<(u8, &'static str)> {
     all
 }
 
-const AUDIO_CODECS: &str = "a=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 transport-cc\r\n\
+const AUDIO_CODECS: &str = "a=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 transport-cc\r\na=rtcp-fb:111 nack\r\n\
 a=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\na=rtpmap:9 G722/8000\r\n\
 a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:13 CN/8000\r\na=rtpmap:110 telephone-event/48000\r\n\
 a=rtpmap:126 telephone-event/8000\r\n";

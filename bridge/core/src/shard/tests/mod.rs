@@ -5,6 +5,7 @@ mod order;
 mod pictures;
 mod random;
 mod repairs;
+mod sound;
 mod world;
 
 use super::io::ShardCommand;

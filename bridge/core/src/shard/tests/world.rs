@@ -1,5 +1,6 @@
 //! Two shards of two nodes, joined by hand, with simulated clients.
 
+use super::sound::Bursts;
 use crate::rtc::{RtcConfig, RtcLimits};
 use crate::shard::io::{ShardCommand, ShardFact, ShardId};
 use crate::shard::limits::ShardLimits;
@@ -35,6 +36,8 @@ pub(super) struct Line {
     free_at: Instant,
     /// Longest time a datagram has waited in the last second.
     pub(super) waited: Duration,
+    /// What it loses.
+    pub(super) loss: Option<Bursts>,
     flying: VecDeque<(Instant, Vec<u8>)>,
 }
 
@@ -125,6 +128,7 @@ impl World {
             rate,
             free_at: now,
             waited: Duration::ZERO,
+            loss: None,
             flying: VecDeque::new(),
         };
         self.lines.insert(self.clients[index].1.address, line);
@@ -275,7 +279,8 @@ impl World {
                     client.receive(arrives, &mut datagram);
                 }
             }
-            for mut feedback in client.feedback(self.now) {
+            let said = client.feedback(self.now);
+            for mut feedback in said.into_iter().chain(client.repairs(self.now)) {
                 self.shards[*at].handle_datagram(self.now, client.address, &mut feedback);
             }
         }
@@ -428,7 +433,8 @@ impl Line {
     fn carry(&mut self, now: Instant, datagram: &[u8]) {
         let begins = self.free_at.max(now);
         self.waited = begins - now;
-        if self.waited <= LINE_QUEUE {
+        let is_lost = self.loss.as_mut().is_some_and(Bursts::loses);
+        if self.waited <= LINE_QUEUE && !is_lost {
             self.free_at = begins + Duration::from_micros(datagram.len() as u64 * 8_000_000 / self.rate);
             self.flying
                 .push_back((self.free_at + LINE_DELAY, datagram.to_vec()));

@@ -46,6 +46,7 @@ fn three_layers_and_their_retransmissions_arrive_as_one_track() {
         mid: "7".to_owned(),
         track: TrackSid::from("TR_camera"),
         codec: Codec::Vp8,
+        repaired: true,
         simulcast: true,
         layers: 3,
     };
