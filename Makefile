@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 20
 # Where cargo builds, also when the environment moves it.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo dev test check bench control \
+.PHONY: help demo dev test check bench control lines \
 	test-rust test-web test-browser test-sdk \
 	check-format check-lint check-docs check-house check-web check-fuzz check-deny check-unit check-config
 
@@ -64,6 +64,13 @@ control: ## light clients, full ones (webrtc crate) and real Chromium in one roo
 	@$(NEED) build web browser
 	$(CARGO) build --release --package bridge --package loadtest
 	$(TARGET_DIR)/release/loadtest run smoke --set warm_up=15s --set duration=15s --full 2 --browser 2 --causeway $(TARGET_DIR)/release/causeway
+
+lines: ## viewers behind bad lines (needs root), beside the same without estimates: sound, freezes, what of each line is used
+	@$(NEED) build web wan
+	$(CARGO) build --release --package bridge --package loadtest
+	-$(TARGET_DIR)/release/loadtest run s10 --namespaces --causeway $(TARGET_DIR)/release/causeway --out target/loadtest/lines
+	-$(TARGET_DIR)/release/loadtest run s10 --namespaces --causeway $(TARGET_DIR)/release/causeway --node media.estimate_paths=false --out target/loadtest/lines-baseline
+	$(TARGET_DIR)/release/loadtest compare target/loadtest/lines/report.json target/loadtest/lines-baseline/report.json
 
 # One figure of a whole scenario: make bench-join_first_frame
 bench-%:

@@ -60,6 +60,7 @@ fn three_nodes(program: PathBuf) -> MeshSpec {
         nodes: nodes.collect(),
         links: links.collect::<BTreeMap<_, _>>(),
         shards: Some(1),
+        settings: Vec::new(),
         places: Vec::new(),
         seed: 7,
         ground: Ground::Loopback,

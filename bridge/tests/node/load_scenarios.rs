@@ -43,6 +43,7 @@ fn mesh_on(ground: Ground) -> TargetChoice {
     TargetChoice::Mesh {
         program: PathBuf::from(env!("CARGO_BIN_EXE_causeway")),
         shards: Some(1),
+        settings: Vec::new(),
         ground,
     }
 }

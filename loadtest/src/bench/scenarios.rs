@@ -154,6 +154,7 @@ fn run_once(scenario: &str, settings: &Settings) -> Result<Report, BenchError> {
         targets: vec![TargetChoice::Mesh {
             program: settings.program.clone(),
             shards: Some(1),
+            settings: Vec::new(),
             ground: Ground::Loopback,
         }],
         workers: 1,

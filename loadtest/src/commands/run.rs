@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// Media threads of each node.
     #[arg(long, conflicts_with = "url")]
     shards: Option<u16>,
+    /// Changes a key of each node's configuration: media.estimate_paths=false.
+    #[arg(long = "node", value_name = "KEY=VALUE", conflicts_with = "url")]
+    settings: Vec<String>,
     /// Runs each node, and the clients of its region, in a network namespace: all that crosses regions crosses the emulated
     /// links. Needs root and at least two regions.
     #[arg(long, conflicts_with_all = ["url", "browser"])]
@@ -151,6 +154,7 @@ fn target_of(arguments: &Arguments) -> Result<TargetChoice, CommandError> {
         return Ok(TargetChoice::Mesh {
             program: arguments.causeway.clone(),
             shards: arguments.shards,
+            settings: arguments.settings.clone(),
             ground: if arguments.namespaces {
                 Ground::Namespaces
             } else {

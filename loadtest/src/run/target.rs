@@ -19,6 +19,8 @@ pub enum TargetChoice {
         program: PathBuf,
         /// Media threads of each node.
         shards: Option<u16>,
+        /// Further configuration of each node, `key=value`.
+        settings: Vec<String>,
         /// Where they run.
         ground: Ground,
     },
@@ -58,6 +60,7 @@ impl Running {
             TargetChoice::Mesh {
                 program,
                 shards,
+                settings,
                 ground,
             } => {
                 let (with_node, without): (Vec<_>, Vec<_>) =
@@ -80,6 +83,7 @@ impl Running {
                     places: without.into_iter().map(|region| region.name.clone()).collect(),
                     links: scenario.links.iter().flat_map(both).collect::<BTreeMap<_, _>>(),
                     shards: *shards,
+                    settings: settings.clone(),
                     seed: scenario.seed,
                     ground: *ground,
                 };

@@ -9,11 +9,30 @@ const MAX_REMEMBERED: usize = 64;
 /// A packet is not repaired again sooner: below the shortest round trip after which anybody asks twice.
 const AGAIN: Duration = Duration::from_millis(30);
 
+/// Repairs of sound take at most this part of what sound takes, in hundredths: enough for 10 % of loss. Where more is lost,
+/// the path is too narrow for the sound itself, and repairs would only displace more of it.
+const SOUND_PERCENT: u64 = 15;
+/// What may be saved up of that: a fifth of a second in which nothing of four speakers came.
+const MAX_SAVED_BYTES: i64 = 8_000;
+
 /// Recent repairs of one viewer. Memory: up to 1.5 KiB, none before the first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Repaired {
     /// (SSRC, number, when), oldest first.
     recent: VecDeque<(u32, u16, Instant)>,
+    /// Below zero while the last repair is not earned yet.
+    saved_bytes: i64,
+    sound_before: u64,
+}
+
+impl Default for Repaired {
+    fn default() -> Self {
+        Self {
+            recent: VecDeque::new(),
+            saved_bytes: MAX_SAVED_BYTES,
+            sound_before: 0,
+        }
+    }
 }
 
 impl Repaired {
@@ -31,6 +50,19 @@ impl Repaired {
         }
         self.recent.push_back((ssrc, seq, now));
         true
+    }
+
+    /// Whether sound may be repaired now, `sound_bytes` of it having been sent so far, repairs included.
+    pub fn affords_sound(&mut self, sound_bytes: u64) -> bool {
+        let sent = sound_bytes.saturating_sub(self.sound_before);
+        self.sound_before = sound_bytes;
+        self.saved_bytes = (self.saved_bytes + (sent * SOUND_PERCENT / 100) as i64).min(MAX_SAVED_BYTES);
+        self.saved_bytes > 0
+    }
+
+    /// A repair of sound has taken `bytes`.
+    pub const fn spend(&mut self, bytes: u64) {
+        self.saved_bytes = self.saved_bytes.saturating_sub_unsigned(bytes);
     }
 }
 
@@ -50,6 +82,25 @@ mod tests {
         assert!(repaired.admit(at(50), 2, 7, queued), "another stream");
         assert!(repaired.admit(at(181), 1, 7, queued));
         assert!(repaired.admit(at(215), 1, 7, Duration::ZERO), "an empty queue");
+    }
+
+    #[test]
+    fn repairs_of_sound_take_a_part_of_what_sound_takes() {
+        let mut repaired = Repaired::default();
+        let (mut sound, mut repairs) = (0, 0);
+        // Fifty packets a second for a minute, each of them asked for twice.
+        for _ in 0..3_000 {
+            sound += 150;
+            for _ in 0..2 {
+                if repaired.affords_sound(sound) {
+                    repaired.spend(150);
+                    sound += 150;
+                    repairs += 150;
+                }
+            }
+        }
+        let part = repairs * 100 / (sound - repairs);
+        assert!((15..=22).contains(&part), "{part} %");
     }
 
     #[test]

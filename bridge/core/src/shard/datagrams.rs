@@ -152,7 +152,8 @@ impl ShardCore {
         }
         let queued = member.path.queued();
         for seq in seqs {
-            if member.repairs_left == 0 || !member.repaired.admit(now, ssrc, *seq, queued) {
+            let affords = is_picture || member.repaired.affords_sound(member.rtc.sent_bytes().beside);
+            if member.repairs_left == 0 || !affords || !member.repaired.admit(now, ssrc, *seq, queued) {
                 self.counters.repairs_refused += 1;
                 continue;
             }
@@ -162,6 +163,9 @@ impl ShardCore {
             let mut packet = Vec::new();
             if leg.write_retransmission(&track.layers, *seq, &mut outgoing, &mut packet) {
                 member.repairs_left -= 1;
+                if !is_picture {
+                    member.repaired.spend(packet.len() as u64);
+                }
                 self.counters.repairs_out += 1;
                 let transmit = Transmit {
                     to,

@@ -62,6 +62,8 @@ pub struct MeshSpec {
     pub links: BTreeMap<(usize, usize), LinkProperties>,
     /// Media threads of each node; `None` for the node's own choice.
     pub shards: Option<u16>,
+    /// Further configuration of each node, `key=value`.
+    pub settings: Vec<String>,
     /// Seed of the links.
     pub seed: u64,
     /// Where they run.
@@ -103,6 +105,7 @@ pub struct Mesh {
     places: Vec<String>,
     links: Links,
     executable: PathBuf,
+    settings: Vec<String>,
     folder: PathBuf,
     api: ApiKey,
 }
@@ -236,7 +239,7 @@ impl Mesh {
     /// # Errors
     /// [`TargetError::UnknownNode`], [`TargetError::Program`].
     pub fn restart(&mut self, node: &str) -> Result<(), TargetError> {
-        let executable = self.executable.clone();
+        let (executable, settings) = (self.executable.clone(), self.settings.clone());
         let node = self.node(node)?;
         node.note_cpu();
         if !node.program.has_ended() {
@@ -249,7 +252,7 @@ impl Mesh {
         node.program = start::program(
             &node.name,
             &executable,
-            &node.config,
+            (&node.config, &settings),
             &node.log,
             node.namespace.as_deref(),
         )?;

@@ -50,6 +50,7 @@ fn try_once(spec: &MeshSpec, folder: &Path, layout: Layout) -> Result<Mesh, Targ
         places: spec.places.clone(),
         links: Links::None,
         executable: spec.program.clone(),
+        settings: spec.settings.clone(),
         folder: folder.to_owned(),
         api: configuration::api(spec.seed),
     };
@@ -107,7 +108,13 @@ fn start_node(mesh: &Mesh, spec: &MeshSpec, at: usize, ports: NodePorts) -> Resu
     let log = mesh.folder.join(format!("{}.log", node.name));
     Ok(Node {
         name: node.name.clone(),
-        program: program(&node.name, &spec.program, &config, &log, namespace.as_deref())?,
+        program: program(
+            &node.name,
+            &spec.program,
+            (&config, &spec.settings),
+            &log,
+            namespace.as_deref(),
+        )?,
         config,
         http: SocketAddr::from((address, ports.http)),
         namespace,
@@ -117,16 +124,23 @@ fn start_node(mesh: &Mesh, spec: &MeshSpec, at: usize, ports: NodePorts) -> Resu
     })
 }
 
-/// Starts the program of a node.
+/// Starts the program of a node with a configuration file and what goes beyond it.
 pub(super) fn program(
     name: &str,
     program: &Path,
-    config: &Path,
+    (config, settings): (&Path, &[String]),
     log: &Path,
     namespace: Option<&str>,
 ) -> Result<Program, TargetError> {
     let config = config.to_string_lossy();
-    Program::start(name, program, &["node", "--config", &config], log, namespace)
+    let settings = settings.iter().map(|setting| format!("--{setting}"));
+    let arguments: Vec<String> = ["node", "--config", &config]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(settings)
+        .collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    Program::start(name, program, &arguments, log, namespace)
 }
 
 /// Looks at all nodes until `done` holds for each; fails as soon as one of them has ended.

@@ -14,6 +14,7 @@ fn spec(program: impl Into<PathBuf>, names: &[&str]) -> MeshSpec {
         nodes: names.iter().enumerate().map(node).collect(),
         links: BTreeMap::new(),
         shards: Some(1),
+        settings: Vec::new(),
         places: Vec::new(),
         seed: 1,
         ground: Ground::Loopback,
