@@ -191,6 +191,51 @@ pub struct ParticipantRecord {
     pub tracks: Vec<TrackRecord>,
 }
 
+/// Who may receive what a participant publishes, as it has decided itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub enum Audience {
+    /// Everybody may receive everything.
+    #[default]
+    Everybody,
+    /// Only these may, whether they are there or come later.
+    Only(Vec<AudienceGrant>),
+}
+
+/// What one person may receive of a publisher.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AudienceGrant {
+    /// Who.
+    pub viewer: Identity,
+    /// The only tracks; none means all, also future ones.
+    pub tracks: Option<Vec<TrackSid>>,
+}
+
+impl Audience {
+    /// Whether `viewer` may receive `track`. Cost: linear in the grants.
+    #[must_use]
+    pub fn admits(&self, viewer: &Identity, track: &TrackSid) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::Only(grants) => grants.iter().any(|grant| {
+                grant.viewer == *viewer && grant.tracks.as_ref().is_none_or(|tracks| tracks.contains(track))
+            }),
+        }
+    }
+}
+
+/// How well the connection of a participant to its node carries media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum ConnectionQuality {
+    /// Nothing authentic has come from it for so long that it is probably gone.
+    Lost,
+    /// Pictures or sound suffer.
+    Poor,
+    /// It shows now and then.
+    Good,
+    /// Nothing is amiss.
+    Excellent,
+}
+
 /// How loud somebody is.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct SpeakerLevel {
@@ -263,6 +308,21 @@ pub enum RoomEvent {
     },
     /// A message for participants homed on the receiver.
     DataSent(DataMessage),
+    /// Who may receive what a participant publishes. It may come before the snapshot that names the participant, so
+    /// that nobody receives anything in between.
+    AudienceChanged {
+        /// The publisher.
+        participant: ParticipantSid,
+        /// Who may.
+        audience: Audience,
+    },
+    /// The quality of a participant's connection has changed.
+    QualityChanged {
+        /// Whose.
+        participant: ParticipantSid,
+        /// What it is now.
+        quality: ConnectionQuality,
+    },
 }
 
 /// One message of the room stream of (sender, room).

@@ -4,7 +4,9 @@
 //! of one node can drive a session on another.
 
 use crate::id::{LayerSet, ParticipantSid, RoomName, SessionId, TrackSid};
-use crate::room::{Codec, DataMessage, LeaveCause, ParticipantRecord, SpeakerLevel, TrackRecord};
+use crate::room::{
+    Audience, Codec, ConnectionQuality, DataMessage, LeaveCause, ParticipantRecord, SpeakerLevel, TrackRecord,
+};
 use bincode::{Decode, Encode};
 
 /// Opens a media session for a participant.
@@ -119,6 +121,13 @@ pub enum SessionCommand {
         /// Why; told to the others.
         cause: LeaveCause,
     },
+    /// Says who may receive what a participant publishes; whoever no longer may loses it at once.
+    SetAudience {
+        /// The publisher.
+        session: SessionId,
+        /// Who may.
+        audience: Audience,
+    },
 }
 
 /// Why a session ended or could not be opened.
@@ -152,6 +161,20 @@ pub enum RoomChange {
     },
     /// Changed levels only.
     SpeakersChanged(Vec<SpeakerLevel>),
+    /// Who may receive what somebody publishes has changed. May come before that participant is told.
+    AudienceChanged {
+        /// The publisher.
+        participant: ParticipantSid,
+        /// Who may.
+        audience: Audience,
+    },
+    /// The quality of somebody's connection has changed.
+    QualityChanged {
+        /// Whose.
+        participant: ParticipantSid,
+        /// What it is now.
+        quality: ConnectionQuality,
+    },
 }
 
 /// Something that happened, told by the bridge to signalling.
@@ -267,6 +290,13 @@ pub enum SessionFact {
         /// The layers, each by itself.
         layers: LayerSet,
     },
+    /// Somebody on any node receives a track for the first time.
+    TrackSubscribed {
+        /// The publisher.
+        session: SessionId,
+        /// Its track.
+        track: TrackSid,
+    },
 }
 
 /// Whether a viewer gets a picture.
@@ -294,7 +324,8 @@ impl SessionCommand {
             | Self::SetSubscription { session, .. }
             | Self::SetTrackWish { session, .. }
             | Self::SendData { session, .. }
-            | Self::CloseSession { session, .. } => *session,
+            | Self::CloseSession { session, .. }
+            | Self::SetAudience { session, .. } => *session,
         }
     }
 }

@@ -18,8 +18,11 @@ impl Features {
     /// Lost media is asked for again with NACK datagrams.
     pub const NACK: Self = Self(1 << 1);
 
+    /// Room streams say who may receive what, and how good connections are.
+    pub const AUDIENCE: Self = Self(1 << 2);
+
     /// All abilities of this build.
-    pub const OURS: Self = Self(Self::SPLIT.0 | Self::NACK.0);
+    pub const OURS: Self = Self(Self::SPLIT.0 | Self::NACK.0 | Self::AUDIENCE.0);
 
     /// What both sides can do.
     #[must_use]

@@ -37,6 +37,10 @@ pub struct Limits {
     pub attributes_bytes: usize,
     /// Number of attributes.
     pub attributes: usize,
+    /// People named when a participant says who may receive its tracks.
+    pub audience_grants: usize,
+    /// All names in that, in bytes.
+    pub audience_bytes: usize,
     /// Tracks a participant may have announced at once.
     pub tracks_per_participant: usize,
     /// Tracks named in one request.
@@ -73,6 +77,8 @@ impl Default for Limits {
             metadata_bytes: 32 * 1024,
             attributes_bytes: 32 * 1024,
             attributes: 64,
+            audience_grants: 1_000,
+            audience_bytes: 64 * 1024,
             tracks_per_participant: 32,
             tracks_per_request: 1_000,
             data_bytes: 66 * 1024,
@@ -96,6 +102,10 @@ pub const PING_TIMEOUT_S: u16 = 15;
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(PING_TIMEOUT_S as u64 + 5);
 /// How long requirements of media sections are gathered before they are sent: each costs the client a new offer.
 pub const SECTIONS_DEBOUNCE: Duration = Duration::from_millis(60);
+/// A token that ends sooner than this is replaced: time enough for a client to come back with it.
+pub const TOKEN_REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
+/// How long a replaced token is valid: twice that.
+pub const TOKEN_REFRESH_TTL: Duration = Duration::from_secs(10 * 60);
 /// A frame must leave within this time, or the client counts as not reading.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -1,7 +1,8 @@
 //! What this node's clients know of a room: a projection of facts, with no power over the room.
 
+use crate::session::Session;
 use relay_proto::id::{Identity, Layer, ParticipantSid, TrackSid};
-use relay_proto::room::{ParticipantRecord, SpeakerLevel, TrackRecord};
+use relay_proto::room::{Audience, ConnectionQuality, ParticipantRecord, SpeakerLevel, TrackRecord};
 use relay_proto::unit::UnixMillis;
 use std::collections::BTreeMap;
 
@@ -13,7 +14,13 @@ mod tests;
 pub struct Room {
     participants: BTreeMap<ParticipantSid, ParticipantRecord>,
     speaking: BTreeMap<ParticipantSid, SpeakerLevel>,
+    qualities: BTreeMap<ParticipantSid, ConnectionQuality>,
+    /// Publishers that not everybody may receive; they need not be known yet.
+    audiences: BTreeMap<ParticipantSid, Audience>,
 }
+
+/// A track of somebody, and whether one may receive it now.
+type Permitted = (ParticipantSid, TrackSid, bool);
 
 impl Room {
     /// Takes in a record. `false` when it is old news: clients must not see it.
@@ -30,6 +37,7 @@ impl Room {
     /// Forgets somebody. `false` when nobody knew them.
     pub fn remove(&mut self, sid: &ParticipantSid) -> bool {
         self.speaking.remove(sid);
+        self.qualities.remove(sid);
         self.participants.remove(sid).is_some()
     }
 
@@ -50,6 +58,86 @@ impl Room {
             }
         }
         told
+    }
+
+    /// Takes in how good somebody's connection is. Whose it is, if clients may know them.
+    pub fn quality_changed(
+        &mut self,
+        sid: &ParticipantSid,
+        quality: ConnectionQuality,
+    ) -> Option<&ParticipantRecord> {
+        let who = self.participants.get(sid)?;
+        self.qualities.insert(sid.clone(), quality);
+        Some(who)
+    }
+
+    /// How good connections are, for somebody who has just come; of hidden people nothing.
+    #[must_use]
+    pub fn qualities(&self) -> Vec<(ParticipantSid, ConnectionQuality)> {
+        let shown = self.qualities.iter().filter(|(sid, _)| {
+            self.participants
+                .get(*sid)
+                .is_some_and(|who| !who.permission.hidden)
+        });
+        shown.map(|(sid, quality)| (sid.clone(), *quality)).collect()
+    }
+
+    /// Takes in who may receive somebody, and returns who could before.
+    pub fn audience_changed(&mut self, sid: &ParticipantSid, audience: Audience) -> Audience {
+        let before = if audience == Audience::Everybody {
+            self.audiences.remove(sid)
+        } else {
+            self.audiences.insert(sid.clone(), audience)
+        };
+        before.unwrap_or_default()
+    }
+
+    /// What a change of an audience means to one who may receive tracks.
+    #[must_use]
+    pub fn permitted_anew(
+        &self,
+        publisher: &ParticipantSid,
+        before: &Audience,
+        viewer: &Identity,
+    ) -> Vec<Permitted> {
+        let now = self.audiences.get(publisher).unwrap_or(&Audience::Everybody);
+        let tracks = self
+            .participants
+            .get(publisher)
+            .map(|record| record.tracks.as_slice())
+            .unwrap_or_default();
+        tracks
+            .iter()
+            .map(|track| (&track.sid, now.admits(viewer, &track.sid)))
+            .filter(|(track, allowed)| before.admits(viewer, track) != *allowed)
+            .map(|(track, allowed)| (publisher.clone(), track.clone(), allowed))
+            .collect()
+    }
+
+    /// The tracks of `record` that `viewer` may not receive. Cost: nothing where everybody may.
+    #[must_use]
+    pub fn kept_of(&self, record: &ParticipantRecord, viewer: &Session) -> Vec<(ParticipantSid, TrackSid)> {
+        let audience = self.audiences.get(&record.sid);
+        let Some(audience) = audience.filter(|_| viewer.can_subscribe() && record.sid != *viewer.sid())
+        else {
+            return Vec::new();
+        };
+        record
+            .tracks
+            .iter()
+            .filter(|track| !audience.admits(viewer.identity(), &track.sid))
+            .map(|track| (record.sid.clone(), track.sid.clone()))
+            .collect()
+    }
+
+    /// All tracks of the room that `viewer` may not receive.
+    #[must_use]
+    pub fn kept_from(&self, viewer: &Session) -> Vec<(ParticipantSid, TrackSid)> {
+        self.audiences
+            .keys()
+            .filter_map(|sid| self.participants.get(sid))
+            .flat_map(|record| self.kept_of(record, viewer))
+            .collect()
     }
 
     /// Who is speaking now, for somebody who has just come.

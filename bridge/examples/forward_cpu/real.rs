@@ -106,6 +106,7 @@ fn join(core: &mut ShardCore, now: Instant, serial: u32, address: SocketAddr) ->
             session,
             room: "bench".into(),
             participant: ParticipantSid(format!("PA_{serial}")),
+            identity: format!("person-{serial}").into(),
             can_publish: true,
             can_subscribe: true,
             auto_subscribe: true,

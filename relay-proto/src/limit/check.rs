@@ -7,7 +7,8 @@ use crate::id::{
     NodeId, NodeName, ParticipantSid, RoomName, TrackSid,
 };
 use crate::room::{
-    DataMessage, LayerRecord, ParticipantRecord, RoomEvent, RoomMessage, SpeakerLevel, TrackRecord,
+    Audience, AudienceGrant, DataMessage, LayerRecord, ParticipantRecord, RoomEvent, RoomMessage,
+    SpeakerLevel, TrackRecord,
 };
 use crate::row::{NodeFacts, Row, RowKey, RowValue};
 use crate::session::{
@@ -206,6 +207,34 @@ impl Bounded for RoomMessage {
             RoomEvent::ParticipantUpserted(record) => record.check(),
             RoomEvent::ParticipantLeft { participant, .. } => participant.check(),
             RoomEvent::DataSent(message) => message.check(),
+            RoomEvent::AudienceChanged {
+                participant,
+                audience,
+            } => {
+                participant.check()?;
+                audience.check()
+            }
+            RoomEvent::QualityChanged { participant, .. } => participant.check(),
+        }
+    }
+}
+
+impl Bounded for AudienceGrant {
+    fn check(&self) -> Result<(), LimitError> {
+        self.viewer.check()?;
+        list(
+            "tracks of a grant",
+            self.tracks.as_deref().unwrap_or_default(),
+            MAX_TRACKS,
+        )
+    }
+}
+
+impl Bounded for Audience {
+    fn check(&self) -> Result<(), LimitError> {
+        match self {
+            Self::Everybody => Ok(()),
+            Self::Only(grants) => list("grants of an audience", grants, MAX_RECIPIENTS),
         }
     }
 }
@@ -266,6 +295,7 @@ impl Bounded for SessionCommand {
             }
             Self::SendData { message, .. } => message.check(),
             Self::CloseSession { .. } => Ok(()),
+            Self::SetAudience { audience, .. } => audience.check(),
         }
     }
 }
@@ -289,6 +319,14 @@ impl Bounded for RoomChange {
             Self::ParticipantUpserted(record) => record.check(),
             Self::ParticipantLeft { participant, .. } => participant.check(),
             Self::SpeakersChanged(levels) => list("speakers", levels, MAX_SPEAKERS),
+            Self::AudienceChanged {
+                participant,
+                audience,
+            } => {
+                participant.check()?;
+                audience.check()
+            }
+            Self::QualityChanged { participant, .. } => participant.check(),
         }
     }
 }
@@ -329,7 +367,7 @@ impl Bounded for SessionFact {
                 label("client's track id", cid)?;
                 track.check()
             }
-            Self::TrackUnpublished { track, .. } => track.check(),
+            Self::TrackUnpublished { track, .. } | Self::TrackSubscribed { track, .. } => track.check(),
             Self::TrackRefused { cid, reason, .. } => {
                 label("client's track id", cid)?;
                 label("reason", reason)

@@ -5,8 +5,9 @@ use relay_proto::id::{
     Epoch, Identity, Layer, LayerSet, NodeId, NodeName, ParticipantSid, RoomName, TrackAlias, TrackSid,
 };
 use relay_proto::room::{
-    ClientTrackFacts, Codec, DataMessage, LayerRecord, LeaveCause, MediaKind, ParticipantRecord,
-    ParticipantState, Permission, RoomEvent, RoomMessage, SealKey, TrackRecord, TrackSource,
+    Audience, AudienceGrant, ClientTrackFacts, Codec, ConnectionQuality, DataMessage, LayerRecord,
+    LeaveCause, MediaKind, ParticipantRecord, ParticipantState, Permission, RoomEvent, RoomMessage, SealKey,
+    TrackRecord, TrackSource,
 };
 use relay_proto::row::{
     DigestEntry, HostFacts, LinkFacts, NodeFacts, NodeState, Row, RowKey, RowValue, RowVersion,
@@ -48,7 +49,7 @@ fn hello() -> ControlMessage {
     ControlMessage::Hello(Hello {
         newest_version: 1,
         oldest_version: 1,
-        features: Features::OURS,
+        features: Features(Features::SPLIT.0 | Features::NACK.0),
         name: NodeName::from("fra"),
         incarnation: INCARNATION,
         software: "0.1.0".to_owned(),
@@ -144,7 +145,28 @@ fn room_events() -> Vec<RoomEvent> {
             cause: LeaveCause::ConnectionLost,
         },
         RoomEvent::DataSent(data_message()),
+        RoomEvent::AudienceChanged {
+            participant: ParticipantSid::from("PA_annaannaanna"),
+            audience: audience(),
+        },
+        RoomEvent::QualityChanged {
+            participant: ParticipantSid::from("PA_annaannaanna"),
+            quality: ConnectionQuality::Poor,
+        },
     ]
+}
+
+pub(crate) fn audience() -> Audience {
+    Audience::Only(vec![
+        AudienceGrant {
+            viewer: Identity::from("ben"),
+            tracks: None,
+        },
+        AudienceGrant {
+            viewer: Identity::from("chloé"),
+            tracks: Some(vec![TrackSid::from("TR_cameracamera")]),
+        },
+    ])
 }
 
 pub(crate) fn data_message() -> DataMessage {

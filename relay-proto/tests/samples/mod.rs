@@ -23,13 +23,14 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     dead_code,
     reason = "the fuzz runner shares this module and has no coverage test"
 )]
-pub(crate) const NAMES: [&str; 48] = [
+pub(crate) const NAMES: [&str; 54] = [
     "command-add-candidate",
     "command-announce-track",
     "command-apply-offer",
     "command-close-session",
     "command-open-session",
     "command-send-data",
+    "command-set-audience",
     "command-set-subscription",
     "command-set-track-muted",
     "command-set-track-wish",
@@ -41,8 +42,10 @@ pub(crate) const NAMES: [&str; 48] = [
     "fact-layers-wanted",
     "fact-offer-rejected",
     "fact-pictures-paused",
+    "fact-room-audience-changed",
     "fact-room-participant-left",
     "fact-room-participant-upserted",
+    "fact-room-quality-changed",
     "fact-room-speakers-changed",
     "fact-sections-required",
     "fact-session-ended-consent-expired",
@@ -54,6 +57,7 @@ pub(crate) const NAMES: [&str; 48] = [
     "fact-session-opened",
     "fact-track-announced",
     "fact-track-refused",
+    "fact-track-subscribed",
     "fact-track-unpublished",
     "fact-transport-connected",
     "goodbye-duplicate-link",
@@ -62,9 +66,11 @@ pub(crate) const NAMES: [&str; 48] = [
     "goodbye-stopping",
     "goodbye-version-mismatch",
     "hello",
+    "room-audience-changed",
     "room-data-sent",
     "room-participant-left",
     "room-participant-upserted",
+    "room-quality-changed",
     "room-snapshot",
     "row-gone",
     "row-host",
@@ -107,6 +113,8 @@ fn name_of_event(event: &RoomEvent) -> &'static str {
         RoomEvent::ParticipantUpserted(_) => "room-participant-upserted",
         RoomEvent::ParticipantLeft { .. } => "room-participant-left",
         RoomEvent::DataSent(_) => "room-data-sent",
+        RoomEvent::AudienceChanged { .. } => "room-audience-changed",
+        RoomEvent::QualityChanged { .. } => "room-quality-changed",
     }
 }
 
@@ -132,6 +140,7 @@ fn name_of_command(command: &SessionCommand) -> &'static str {
         SessionCommand::SetTrackWish { .. } => "command-set-track-wish",
         SessionCommand::SendData { .. } => "command-send-data",
         SessionCommand::CloseSession { .. } => "command-close-session",
+        SessionCommand::SetAudience { .. } => "command-set-audience",
     }
 }
 
@@ -150,10 +159,13 @@ fn name_of_fact(fact: &SessionFact) -> &'static str {
             RoomChange::ParticipantUpserted(_) => "fact-room-participant-upserted",
             RoomChange::ParticipantLeft { .. } => "fact-room-participant-left",
             RoomChange::SpeakersChanged(_) => "fact-room-speakers-changed",
+            RoomChange::AudienceChanged { .. } => "fact-room-audience-changed",
+            RoomChange::QualityChanged { .. } => "fact-room-quality-changed",
         },
         SessionFact::TrackRefused { .. } => "fact-track-refused",
         SessionFact::PicturesPaused { .. } => "fact-pictures-paused",
         SessionFact::LayersWanted { .. } => "fact-layers-wanted",
+        SessionFact::TrackSubscribed { .. } => "fact-track-subscribed",
     }
 }
 

@@ -1,9 +1,9 @@
 //! Examples of every session command and fact.
 
-use super::mesh::{camera, data_message, microphone, participant, room};
+use super::mesh::{audience, camera, data_message, microphone, participant, room};
 use relay_proto::control::ControlMessage;
 use relay_proto::id::{Layer, LayerSet, NodeId, ParticipantSid, SessionId, TrackSid};
-use relay_proto::room::{Codec, LeaveCause, ParticipantState, SpeakerLevel, TrackRecord};
+use relay_proto::room::{Codec, ConnectionQuality, LeaveCause, ParticipantState, SpeakerLevel, TrackRecord};
 use relay_proto::session::{
     AnnouncedTrack, EndCause, OpenSession, PictureState, RoomChange, SessionCommand, SessionFact, TrackWish,
 };
@@ -87,6 +87,10 @@ pub(crate) fn commands() -> Vec<ControlMessage> {
             session,
             cause: LeaveCause::Removed,
         },
+        SessionCommand::SetAudience {
+            session,
+            audience: audience(),
+        },
     ]
     .map(|command| ControlMessage::Command {
         entry: NodeId::of("fra"),
@@ -154,6 +158,10 @@ pub(crate) fn facts() -> Vec<ControlMessage> {
             codec: Codec::Vp8,
             layers: LayerSet::only(Layer(0)).with(Layer(1)),
         },
+        SessionFact::TrackSubscribed {
+            session,
+            track: track(),
+        },
     ];
     facts.extend(ends().map(|cause| SessionFact::SessionEnded { session, cause }));
     facts.extend(changes().map(|change| SessionFact::RoomChanged { room: room(), change }));
@@ -174,7 +182,7 @@ fn ends() -> [EndCause; 6] {
     ]
 }
 
-fn changes() -> [RoomChange; 3] {
+fn changes() -> [RoomChange; 5] {
     let mut gone = participant("PA_benbenbenben", "ben");
     gone.state = ParticipantState::Disconnected;
     gone.tracks.clear();
@@ -190,5 +198,13 @@ fn changes() -> [RoomChange; 3] {
             cause: LeaveCause::NodeLost,
         },
         RoomChange::SpeakersChanged(vec![speaker(12, true), speaker(127, false)]),
+        RoomChange::AudienceChanged {
+            participant: ParticipantSid::from("PA_annaannaanna"),
+            audience: audience(),
+        },
+        RoomChange::QualityChanged {
+            participant: ParticipantSid::from("PA_annaannaanna"),
+            quality: ConnectionQuality::Lost,
+        },
     ]
 }

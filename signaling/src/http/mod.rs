@@ -16,6 +16,7 @@ use crate::placement::Placement;
 use crate::session::Site;
 use crate::sid::RandomSource;
 use crate::task::{FactsTask, INPUT_QUEUE, Input};
+use crate::token::TokenKeys;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
 use axum::http::header::{
@@ -68,6 +69,7 @@ impl Signaling {
             region: config.region.clone(),
             software: config.software.clone(),
             limits: config.limits.clone(),
+            keys: TokenKeys(Arc::new(config.keys.clone())),
             counters: Arc::clone(&counters),
         };
         let (inputs, input_queue) = mpsc::channel(INPUT_QUEUE);

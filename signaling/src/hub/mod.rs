@@ -8,11 +8,12 @@ use crate::room::Room;
 use crate::session::{Around, Effect, Newcomer, Now, Session, Site};
 use crate::sid::RandomSource;
 use relay_proto::id::{RoomName, SessionId};
-use relay_proto::room::{LeaveCause, ParticipantRecord};
-use relay_proto::session::{RoomChange, SessionFact};
+use relay_proto::room::ParticipantRecord;
+use relay_proto::session::SessionFact;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+mod changes;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
@@ -202,6 +203,9 @@ impl Hub {
                 let wanted = Reply::LayersWanted { track, codec, layers };
                 self.with(session, |it, _| it.tell_live(wanted, out));
             }
+            SessionFact::TrackSubscribed { session, track } => {
+                self.with(session, |it, _| it.tell_live(Reply::TrackSubscribed(track), out));
+            }
             SessionFact::TransportConnected { session } => {
                 tracing::debug!(%session, "media connected");
             }
@@ -261,9 +265,7 @@ impl Hub {
         session.opened(participant, others, around, random.as_mut(), out);
         self.settle(id, before);
         for record in news {
-            let mut to = self.audience(&name, Some(&record));
-            to.retain(|member| *member != id);
-            send(to, Reply::Update(vec![record]), out);
+            self.show(&name, record, Some(id), out);
         }
     }
 
@@ -275,42 +277,6 @@ impl Hub {
             return;
         };
         session.data_received(reliable, payload, &local.room, &self.site, out);
-    }
-
-    fn room_changed(&mut self, name: &RoomName, change: RoomChange, out: &mut Vec<Effect>) {
-        let Some(local) = self.rooms.get_mut(name) else {
-            return;
-        };
-        match change {
-            RoomChange::ParticipantUpserted(record) => {
-                if local.room.upsert(&record) {
-                    let to = self.audience(name, Some(&record));
-                    send(to, Reply::Update(vec![*record]), out);
-                }
-            }
-            RoomChange::ParticipantLeft { participant, cause } => {
-                if local.room.remove(&participant.sid) {
-                    self.participant_left(name, participant, cause, out);
-                }
-            }
-            RoomChange::SpeakersChanged(levels) => {
-                let told = local.room.speakers_changed(levels);
-                if !told.is_empty() {
-                    send(self.audience(name, None), Reply::Speakers(told), out);
-                }
-            }
-        }
-    }
-
-    fn participant_left(
-        &self,
-        name: &RoomName,
-        participant: Box<ParticipantRecord>,
-        cause: LeaveCause,
-        out: &mut Vec<Effect>,
-    ) {
-        let to = self.audience(name, Some(&participant));
-        send(to, Reply::Gone(participant, cause), out);
     }
 
     /// The sessions that may hear of `about`: all open ones of the room; of somebody hidden only that one itself.

@@ -6,7 +6,8 @@ use crate::protocol::{MetadataChange, Offer, WishedPicture};
 use crate::session::tests::{Bench, id, newcomer};
 use proptest::prelude::*;
 use relay_proto::id::{Layer, TrackSid};
-use relay_proto::session::EndCause;
+use relay_proto::room::LeaveCause;
+use relay_proto::session::{EndCause, RoomChange};
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -34,7 +35,12 @@ fn request() -> impl Strategy<Value = Request> {
             id,
             sdp: "v=0".to_owned()
         })),
-        any::<bool>().prop_map(|everybody| Request::SubscriptionPermission { everybody }),
+        any::<bool>().prop_map(|everybody| Request::SubscriptionPermission(Box::new(
+            crate::protocol::AudienceRequest {
+                everybody,
+                grants: Vec::new(),
+            }
+        ))),
         any::<bool>().prop_map(|muted| Request::Mute {
             track: TrackSid::from("TR_1"),
             muted

@@ -6,7 +6,9 @@
 //! Source: the open LiveKit signalling protocol (protobuf package `livekit`), version 1: one peer connection, the client
 //! offers.
 
+mod audience;
 mod data;
+mod entry;
 mod join;
 mod record;
 mod reply;
@@ -14,10 +16,12 @@ mod request;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use audience::{AudienceRequest, GrantRequest};
 pub use data::{DataError, Incoming, Stamp, inspect_data};
+pub use entry::JoinReply;
 pub use join::{ClientFacts, Join, JoinError, decode_join};
 pub(crate) use record::{NODE_ATTRIBUTE, REGION_ATTRIBUTE, SERVER_ATTRIBUTES};
-pub use reply::{Answer, JoinReply, Leave, LeaveAction, LeaveReason, Refusal, Reply, encode};
+pub use reply::{Answer, Leave, LeaveAction, LeaveReason, Refusal, Reply, encode};
 pub use request::{
     MalformedFrame, MetadataChange, Offer, Request, TrackRequest, Unsupported, WishedPicture, decode_request,
 };

@@ -1,5 +1,6 @@
 //! Records of the mesh as clients see them.
 
+use crate::token::EGRESS;
 use livekit_protocol as proto;
 use relay_proto::room::{
     LayerRecord, LeaveCause, MediaKind, ParticipantRecord, ParticipantState, Permission, SpeakerLevel,
@@ -34,7 +35,7 @@ pub(super) fn participant_info(
         joined_at_ms: joined_ms,
         name: record.name.clone(),
         version: record.version,
-        permission: Some(permission(&record.permission)),
+        permission: Some(permission(&record.permission, record.kind)),
         region: region.map(|(_, label)| label.clone()).unwrap_or_default(),
         is_publisher: !record.tracks.is_empty(),
         kind: record.kind,
@@ -60,7 +61,8 @@ const fn told_to_others(cause: LeaveCause) -> proto::DisconnectReason {
     }
 }
 
-fn permission(permission: &Permission) -> proto::ParticipantPermission {
+#[expect(deprecated, reason = "clients still read recorder from this field")]
+fn permission(permission: &Permission, kind: i32) -> proto::ParticipantPermission {
     proto::ParticipantPermission {
         can_subscribe: permission.can_subscribe,
         can_publish: permission.can_publish,
@@ -72,6 +74,7 @@ fn permission(permission: &Permission) -> proto::ParticipantPermission {
             .collect(),
         hidden: permission.hidden,
         can_update_metadata: permission.can_update_metadata,
+        recorder: kind == EGRESS,
         ..proto::ParticipantPermission::default()
     }
 }

@@ -1,38 +1,17 @@
 //! What a client is told.
 
+use super::audience::quality_info;
+use super::entry::{JoinReply, join_response};
 use super::record::{participant_info, speaker_info, track_info};
 use super::request::Unsupported;
-use super::{PROTOCOL, PUBLISH_CODECS, SERVER_VERSION};
-use crate::limits::{PING_INTERVAL_S, PING_TIMEOUT_S};
 use bytes::Bytes;
 use livekit_protocol as proto;
 use prost::Message as _;
 use proto::signal_response::Message;
-use relay_proto::id::{Layer, LayerSet, TrackSid};
-use relay_proto::room::{Codec, LeaveCause, ParticipantRecord, SpeakerLevel, TrackRecord};
+use relay_proto::id::{Layer, LayerSet, ParticipantSid, TrackSid};
+use relay_proto::room::{Codec, ConnectionQuality, LeaveCause, ParticipantRecord, SpeakerLevel, TrackRecord};
 use relay_proto::session::PictureState;
 use relay_proto::unit::UnixMillis;
-
-/// Everything a client learns when it joins.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JoinReply {
-    /// Id of the room.
-    pub room_sid: String,
-    /// Name of the room.
-    pub room_name: String,
-    /// When the first of those who are there came.
-    pub room_since: UnixMillis,
-    /// The client itself.
-    pub participant: ParticipantRecord,
-    /// Everybody else it may see.
-    pub others: Vec<ParticipantRecord>,
-    /// Region label of the node.
-    pub region: String,
-    /// Name of the node.
-    pub node: String,
-    /// The software, for people.
-    pub software: String,
-}
 
 /// An answer to an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +123,21 @@ pub enum Reply {
         /// The layers.
         layers: LayerSet,
     },
+    /// Whether it may receive a track has changed, or is no from the beginning.
+    SubscriptionPermission {
+        /// Who publishes it.
+        participant: ParticipantSid,
+        /// The track.
+        track: TrackSid,
+        /// It may.
+        allowed: bool,
+    },
+    /// How good connections are: only what has changed.
+    Qualities(Vec<(ParticipantSid, ConnectionQuality)>),
+    /// Somebody receives its track for the first time.
+    TrackSubscribed(TrackSid),
+    /// The token to come back with.
+    RefreshToken(String),
     /// It should offer again with this many more receiving sections.
     SectionsRequired {
         /// More audio sections.
@@ -194,6 +188,25 @@ pub fn encode(reply: &Reply) -> Bytes {
         Reply::LayersWanted { track, codec, layers } => {
             Message::SubscribedQualityUpdate(subscribed_qualities(track, *codec, *layers))
         }
+        Reply::SubscriptionPermission {
+            participant,
+            track,
+            allowed,
+        } => Message::SubscriptionPermissionUpdate(proto::SubscriptionPermissionUpdate {
+            participant_sid: participant.0.clone(),
+            track_sid: track.0.clone(),
+            allowed: *allowed,
+        }),
+        Reply::Qualities(qualities) => Message::ConnectionQuality(proto::ConnectionQualityUpdate {
+            updates: qualities
+                .iter()
+                .map(|(participant, quality)| quality_info(participant, *quality))
+                .collect(),
+        }),
+        Reply::TrackSubscribed(track) => Message::TrackSubscribed(proto::TrackSubscribed {
+            track_sid: track.0.clone(),
+        }),
+        Reply::RefreshToken(token) => Message::RefreshToken(token.clone()),
         Reply::SectionsRequired { audios, videos } => {
             Message::MediaSectionsRequirement(proto::MediaSectionsRequirement {
                 num_audios: *audios,
@@ -219,56 +232,12 @@ pub fn encode(reply: &Reply) -> Bytes {
     .into()
 }
 
-fn millis(at: UnixMillis) -> i64 {
+pub(super) fn millis(at: UnixMillis) -> i64 {
     i64::try_from(at.0).unwrap_or(i64::MAX)
 }
 
 const fn update(participants: Vec<proto::ParticipantInfo>) -> Message {
     Message::Update(proto::ParticipantUpdate { participants })
-}
-
-fn join_response(join: &JoinReply) -> proto::JoinResponse {
-    let codecs = PUBLISH_CODECS.map(|mime| proto::Codec {
-        mime: mime.to_owned(),
-        fmtp_line: String::new(),
-    });
-    let since_ms = millis(join.room_since);
-    let publishing = |record: &&ParticipantRecord| !record.tracks.is_empty();
-    proto::JoinResponse {
-        room: Some(proto::Room {
-            sid: join.room_sid.clone(),
-            name: join.room_name.clone(),
-            creation_time: since_ms / 1_000,
-            creation_time_ms: since_ms,
-            enabled_codecs: codecs.to_vec(),
-            num_participants: u32::try_from(join.others.len() + 1).unwrap_or(u32::MAX),
-            num_publishers: u32::try_from(join.others.iter().filter(publishing).count()).unwrap_or(u32::MAX),
-            ..proto::Room::default()
-        }),
-        participant: Some(participant_info(&join.participant, None)),
-        other_participants: join
-            .others
-            .iter()
-            .map(|record| participant_info(record, None))
-            .collect(),
-        server_version: SERVER_VERSION.to_owned(),
-        server_region: join.region.clone(),
-        subscriber_primary: false,
-        ping_interval: i32::from(PING_INTERVAL_S),
-        ping_timeout: i32::from(PING_TIMEOUT_S),
-        server_info: Some(proto::ServerInfo {
-            edition: proto::server_info::Edition::Standard.into(),
-            version: SERVER_VERSION.to_owned(),
-            protocol: PROTOCOL,
-            region: join.region.clone(),
-            node_id: join.node.clone(),
-            debug_info: join.software.clone(),
-            agent_protocol: 0,
-        }),
-        enabled_publish_codecs: codecs.to_vec(),
-        fast_publish: true,
-        ..proto::JoinResponse::default()
-    }
 }
 
 fn session_description(answer: &Answer) -> proto::SessionDescription {

@@ -1,5 +1,6 @@
 //! Requests of a connected client.
 
+use super::audience::{AudienceRequest, audience_of};
 use livekit_protocol as proto;
 use prost::Message as _;
 use proto::signal_request::Message;
@@ -127,11 +128,8 @@ pub enum Request {
     },
     /// A change of what others see of it.
     UpdateMetadata(Box<MetadataChange>),
-    /// Whether everybody may receive its tracks.
-    SubscriptionPermission {
-        /// Everybody may.
-        everybody: bool,
-    },
+    /// Who may receive its tracks.
+    SubscriptionPermission(Box<AudienceRequest>),
     /// Understood, not served, and the client may be waiting.
     Unsupported(Box<Unsupported>),
     /// Needs no answer: cosmetic, a test aid, or of a newer client.
@@ -169,9 +167,9 @@ fn request_of(message: Message) -> Request {
             sent_ms: ping.timestamp,
         },
         Message::UpdateMetadata(update) => update_metadata_of(update),
-        Message::SubscriptionPermission(permission) => Request::SubscriptionPermission {
-            everybody: permission.all_participants,
-        },
+        Message::SubscriptionPermission(permission) => {
+            Request::SubscriptionPermission(Box::new(audience_of(permission)))
+        }
         other => without_service(other),
     }
 }

@@ -5,6 +5,8 @@
 
 mod answers;
 mod opening;
+mod own;
+mod renewal;
 mod requests;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -13,6 +15,7 @@ use crate::counters::Counters;
 use crate::limits::{IDLE_TIMEOUT, Limits, OPEN_TIMEOUT, TokenBucket};
 use crate::protocol::{Join, Leave, LeaveAction, LeaveReason, Reply};
 use crate::room::Room;
+use crate::token::TokenKeys;
 use relay_proto::id::{Identity, ParticipantSid, RoomName, SessionId};
 use relay_proto::room::{LeaveCause, Permission, TrackRecord};
 use relay_proto::session::SessionCommand;
@@ -22,6 +25,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use opening::Newcomer;
+use renewal::Renewal;
 
 /// The time, both ways it is needed.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +47,8 @@ pub struct Site {
     pub software: String,
     /// Named limits.
     pub limits: Limits,
+    /// Sign the tokens clients come back with.
+    pub keys: TokenKeys,
     /// Figures.
     pub counters: Arc<Counters>,
 }
@@ -110,6 +116,7 @@ pub struct Session {
     answered_once: bool,
     rejected_in_a_row: u32,
     malformed: u32,
+    renewal: Renewal,
     /// Announced tracks by the client's own ids; none until the bridge knows them.
     tracks: BTreeMap<String, Option<Box<TrackRecord>>>,
 }
@@ -131,6 +138,18 @@ impl Session {
     #[must_use]
     pub const fn sid(&self) -> &ParticipantSid {
         &self.sid
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Whether it may receive tracks at all.
+    #[must_use]
+    pub const fn can_subscribe(&self) -> bool {
+        self.permission.can_subscribe
     }
 
     /// Whether it hears of its room.
@@ -157,7 +176,10 @@ impl Session {
                     .sections
                     .filter(|_| !self.offer_open)
                     .map(|pending| pending.due);
-                Some(sections.map_or(idle, |due| due.min(idle)))
+                [Some(idle), sections, self.renewal.due()]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
             Phase::Over => None,
         }
@@ -185,7 +207,10 @@ impl Session {
                     out,
                 );
             }
-            Phase::Live => self.send_due_sections(now, out),
+            Phase::Live => {
+                self.send_due_sections(now, out);
+                self.renew_token(now, site, out);
+            }
             Phase::Opening(_) | Phase::Over => {}
         }
     }

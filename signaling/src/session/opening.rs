@@ -1,9 +1,11 @@
 //! From an admitted client to an open session.
 
+use super::renewal::Renewal;
 use super::{Around, Effect, Now, Phase, Session, Site};
 use crate::limits::TokenBucket;
 use crate::protocol::{ClientFacts, Join, JoinReply, Leave, LeaveAction, LeaveReason, Reply};
-use crate::protocol::{NODE_ATTRIBUTE, REGION_ATTRIBUTE};
+use crate::protocol::{NODE_ATTRIBUTE, REGION_ATTRIBUTE, SERVER_ATTRIBUTES};
+use crate::room::Room;
 use crate::sid::{self, RandomSource};
 use crate::token::Claims;
 use relay_proto::id::{NodeId, SessionId};
@@ -49,6 +51,7 @@ impl Session {
             answered_once: false,
             rejected_in_a_row: 0,
             malformed: 0,
+            renewal: Renewal::of(claims, &participant, now),
             tracks: BTreeMap::new(),
             phase: Phase::Over,
         };
@@ -106,15 +109,35 @@ impl Session {
             })),
             out,
         );
-        let speakers = room.speakers();
-        if !speakers.is_empty() {
-            self.tell(Reply::Speakers(speakers), out);
-        }
+        self.tell_of_room(room, out);
         for track in join.tracks {
             self.add_track(track, site, random, out);
         }
         if let Some(offer) = join.offer {
             self.offer(offer, site, out);
+        }
+    }
+
+    /// Everything about the room that does not stand in records.
+    pub(super) fn tell_of_room(&self, room: &Room, out: &mut Vec<Effect>) {
+        let speakers = room.speakers();
+        if !speakers.is_empty() {
+            self.tell(Reply::Speakers(speakers), out);
+        }
+        let qualities = room.qualities();
+        if !qualities.is_empty() {
+            self.tell(Reply::Qualities(qualities), out);
+        }
+        for (participant, track) in room.kept_from(self) {
+            let allowed = false;
+            self.tell(
+                Reply::SubscriptionPermission {
+                    participant,
+                    track,
+                    allowed,
+                },
+                out,
+            );
         }
     }
 
@@ -166,10 +189,12 @@ fn participant_of(
         }
         let mut merged = attributes.clone();
         merged.extend(join.attributes.clone());
+        merged.retain(|_, value| !value.is_empty());
         if attributes_fit(&merged, limits) {
             attributes = merged;
         }
     }
+    attributes.retain(|key, _| !key.starts_with(SERVER_ATTRIBUTES));
     attributes.insert(NODE_ATTRIBUTE.to_owned(), site.node.clone());
     attributes.insert(REGION_ATTRIBUTE.to_owned(), site.region.clone());
     ParticipantRecord {

@@ -1,11 +1,7 @@
 //! What a client asks for.
 
-use super::opening::attributes_fit;
 use super::{Around, Effect, Phase, Session, Site};
-use crate::protocol::SERVER_ATTRIBUTES;
-use crate::protocol::{
-    MetadataChange, Offer, Refusal, Reply, Request, TrackRequest, Unsupported, WishedPicture,
-};
+use crate::protocol::{Offer, Refusal, Reply, Request, TrackRequest, Unsupported, WishedPicture};
 use crate::room::layer_for_pixels;
 use crate::sid::{self, RandomSource};
 use relay_proto::id::{Layer, TrackAlias, TrackSid};
@@ -56,9 +52,7 @@ impl Session {
                 out,
             ),
             Request::UpdateMetadata(change) => self.update_metadata(*change, around, out),
-            Request::SubscriptionPermission { everybody } => {
-                self.subscription_permission(everybody, site, out)
-            }
+            Request::SubscriptionPermission(audience) => self.set_audience(*audience, around, out),
             Request::Unsupported(unsupported) => self.unsupported(unsupported, site, out),
             Request::Ignored => {}
         }
@@ -254,85 +248,6 @@ impl Session {
         }
     }
 
-    fn update_metadata(&self, change: MetadataChange, around: Around<'_>, out: &mut Vec<Effect>) {
-        let MetadataChange {
-            request_id,
-            name,
-            metadata,
-            attributes,
-        } = change;
-        if let Err((refusal, message)) = self.may_change(&name, &metadata, &attributes, around) {
-            refused(around.site);
-            self.done(request_id, refusal, message, out);
-            return;
-        }
-        let given = |text: String| Some(text).filter(|text| !text.is_empty());
-        self.command(
-            SessionCommand::UpdateParticipant {
-                session: self.id,
-                name: given(name),
-                metadata: given(metadata),
-                attributes,
-            },
-            out,
-        );
-        self.done(request_id, Refusal::None, "", out);
-    }
-
-    fn may_change(
-        &self,
-        name: &str,
-        metadata: &str,
-        attributes: &[(String, String)],
-        around: Around<'_>,
-    ) -> Result<(), (Refusal, &'static str)> {
-        let limits = &around.site.limits;
-        let own = around
-            .room
-            .participant(&self.sid)
-            .map(|own| own.attributes.as_slice())
-            .unwrap_or_default();
-        let merged: BTreeMap<String, String> = own.iter().chain(attributes).cloned().collect();
-        if !self.permission.can_update_metadata {
-            Err((
-                Refusal::NotAllowed,
-                "the access token does not allow changing name, metadata and attributes",
-            ))
-        } else if attributes
-            .iter()
-            .any(|(key, _)| key.starts_with(SERVER_ATTRIBUTES))
-        {
-            Err((
-                Refusal::NotAllowed,
-                "attributes that begin with causeway. are set by the server",
-            ))
-        } else if name.len() > limits.name_bytes
-            || metadata.len() > limits.metadata_bytes
-            || !attributes_fit(&merged, limits)
-        {
-            Err((
-                Refusal::LimitExceeded,
-                "name, metadata or attributes are too long",
-            ))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn subscription_permission(&self, everybody: bool, site: &Site, out: &mut Vec<Effect>) {
-        if everybody {
-            return;
-        }
-        refused(site);
-        tracing::warn!(session = %self.id, room = %self.room, "refused: tracks cannot be kept from single participants");
-        self.done(
-            0,
-            Refusal::Unsupported,
-            "this server cannot keep tracks from single participants; everybody in the room can receive them",
-            out,
-        );
-    }
-
     fn unsupported(&self, unsupported: Box<Unsupported>, site: &Site, out: &mut Vec<Effect>) {
         refused(site);
         let message = format!("{} is not supported by this server", unsupported.what);
@@ -360,7 +275,7 @@ impl Session {
     }
 }
 
-fn refused(site: &Site) {
+pub(super) fn refused(site: &Site) {
     site.counters.refused_requests.increment();
 }
 

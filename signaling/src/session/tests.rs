@@ -12,6 +12,7 @@ use relay_proto::session::{EndCause, OpenSession, SessionFact};
 use std::time::Duration;
 
 mod media;
+mod own;
 mod rules;
 
 /// Predictable ids.
@@ -23,6 +24,8 @@ impl RandomSource for Seeded {
         self.0.to_be_bytes()
     }
 }
+
+pub(crate) const SECRET: &str = "a secret that is long enough for a signature";
 
 /// A hub with a clock of its own.
 pub(crate) struct Bench {
@@ -42,6 +45,7 @@ pub(crate) fn newcomer(identity: &str) -> Newcomer {
     Newcomer {
         claims: Claims {
             sub: identity.to_owned(),
+            exp: 1_700_000_000 + 6 * 60 * 60,
             name: identity.to_uppercase(),
             video: Grants {
                 room_join: true,
@@ -70,6 +74,7 @@ impl Bench {
             region: "Frankfurt".to_owned(),
             software: "causeway".to_owned(),
             limits,
+            keys: TokenKeys(Arc::new(BTreeMap::from([("key".to_owned(), SECRET.to_owned())]))),
             counters: Arc::clone(&counters),
         };
         let now = Now {

@@ -17,7 +17,10 @@ mod tests;
 /// How far the clock of whoever mints tokens may be ahead, seconds.
 const NOT_BEFORE_LEEWAY_S: u64 = 60;
 /// Longest token that is looked at.
-const MAX_TOKEN_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// Kind number of whoever records or passes on a room.
+pub(crate) const EGRESS: i32 = 2;
 
 /// What a token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +79,9 @@ pub struct Grants {
     /// Is not shown to others.
     #[serde(skip_serializing_if = "is_false")]
     pub hidden: bool,
+    /// Records the room.
+    #[serde(skip_serializing_if = "is_false")]
+    pub recorder: bool,
     /// Is a program that acts for a person.
     #[serde(skip_serializing_if = "is_false")]
     pub agent: bool,
@@ -236,6 +242,16 @@ pub fn admit_to(
     }
 }
 
+/// The keys that sign tokens: API key to secret. Debug output leaves the secrets out.
+#[derive(Clone, Default)]
+pub struct TokenKeys(pub std::sync::Arc<BTreeMap<String, String>>);
+
+impl std::fmt::Debug for TokenKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
 /// Signs `claims` with the first of `keys`, whose name becomes the issuer.
 ///
 /// # Errors
@@ -303,10 +319,11 @@ impl Claims {
     pub fn kind_number(&self) -> i32 {
         match self.kind.as_str() {
             "ingress" => 1,
-            "egress" => 2,
+            "egress" => EGRESS,
             "sip" => 3,
             "agent" => 4,
             _ if self.video.agent => 4,
+            _ if self.video.recorder => EGRESS,
             _ => 0,
         }
     }

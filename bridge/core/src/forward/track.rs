@@ -199,6 +199,8 @@ pub struct Track {
     pub fresh: Vec<(Layer, MediaSeq)>,
     /// The demand last told to the origin of a remote track.
     pub told_demand: LayerSet,
+    /// Its publisher knows that somebody receives it.
+    told_received: bool,
     /// What the publisher of a local track has been told to send.
     publishing: Publishing,
     activity: LayerActivity,
@@ -223,6 +225,7 @@ impl Track {
             legs: Vec::new(),
             fresh: Vec::new(),
             told_demand: LayerSet::NONE,
+            told_received: false,
             publishing: Publishing::default(),
             activity: LayerActivity::default(),
             peers: Vec::new(),
@@ -423,6 +426,12 @@ impl Track {
             .iter()
             .filter_map(|leg| leg.choice.demand())
             .fold(LayerSet::NONE, LayerSet::with)
+    }
+
+    /// Whether somebody, here or behind a peer, receives the track and nobody did before. True once.
+    pub fn poll_first_receiver(&mut self) -> bool {
+        let received = self.legs.iter().any(|leg| leg.connected) || !self.peers.is_empty();
+        received && !std::mem::replace(&mut self.told_received, true)
     }
 
     /// The layers of a local picture its publisher should send now, where that has changed since the last call: those

@@ -78,6 +78,10 @@ impl MeshCore {
                     layers,
                 });
             }
+            ShardFact::TrackSubscribed { session, track } => {
+                self.out.fact(SessionFact::TrackSubscribed { session, track });
+            }
+            ShardFact::QualityChanged { session, quality } => self.on_quality_changed(session, quality),
             ShardFact::TransportConnected { session } => self.on_transport_connected(session),
             ShardFact::TrackBound {
                 session,
@@ -111,6 +115,8 @@ impl MeshCore {
             | ShardFact::PicturesPaused { session, .. }
             | ShardFact::LayersWanted { session, .. }
             | ShardFact::TransportConnected { session }
+            | ShardFact::TrackSubscribed { session, .. }
+            | ShardFact::QualityChanged { session, .. }
             | ShardFact::TrackBound { session, .. }
             | ShardFact::TrackUnbound { session, .. }
             | ShardFact::SessionEnded { session, .. } => self.room_of(*session),

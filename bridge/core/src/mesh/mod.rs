@@ -16,6 +16,7 @@
 //!
 //! What may not live here: media (that is [`crate::shard`]), sockets, the client protocol.
 
+mod audience;
 pub mod config;
 mod data;
 mod demand;

@@ -3,7 +3,7 @@
 use super::roster::Roster;
 use crate::shard::io::ShardId;
 use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
-use relay_proto::room::{ParticipantRecord, SealKey, TrackRecord};
+use relay_proto::room::{Audience, ConnectionQuality, ParticipantRecord, SealKey, TrackRecord};
 use std::collections::BTreeMap;
 
 /// A participant of this node. Its record stands in the roster.
@@ -12,6 +12,18 @@ pub(super) struct Member {
     pub(super) sid: ParticipantSid,
     /// Announced and not bound: nobody else knows of them.
     pub(super) announced: BTreeMap<TrackSid, TrackRecord>,
+    /// Who may receive what it publishes, once it has said so.
+    pub(super) audience: Option<Audience>,
+    /// How good its connection is, once that is known.
+    pub(super) quality: Option<ConnectionQuality>,
+}
+
+/// What a peer has told of the audience of one of its participants.
+#[derive(Debug)]
+pub(super) struct RemoteAudience {
+    pub(super) home: NodeId,
+    /// Of the stream that told it.
+    pub(super) epoch: Epoch,
 }
 
 /// Another node that hosts the room, as its stream tells.
@@ -35,6 +47,8 @@ pub(super) struct Room {
     pub(super) roster: Roster,
     /// Whom we hear of it from.
     pub(super) origins: BTreeMap<NodeId, Origin>,
+    /// Participants elsewhere that not everybody may receive; they need not be known yet.
+    pub(super) audiences: BTreeMap<ParticipantSid, RemoteAudience>,
     /// Who has our snapshot and gets every step after it, with their epoch at that time.
     pub(super) readers: BTreeMap<NodeId, Epoch>,
     /// What peers want of our tracks.
@@ -52,6 +66,7 @@ impl Room {
             members: BTreeMap::new(),
             roster: Roster::default(),
             origins: BTreeMap::new(),
+            audiences: BTreeMap::new(),
             readers: BTreeMap::new(),
             demands: BTreeMap::new(),
         }

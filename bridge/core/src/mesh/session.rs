@@ -6,7 +6,7 @@ use super::roster::RosterChange;
 use crate::shard::io::{ShardCommand, ShardId};
 use relay_proto::control::ControlMessage;
 use relay_proto::id::{NodeId, ParticipantSid, RoomName, SessionId};
-use relay_proto::room::{LeaveCause, ParticipantRecord, ParticipantState, RoomEvent};
+use relay_proto::room::{Audience, LeaveCause, ParticipantRecord, ParticipantState, RoomEvent};
 use relay_proto::session::{EndCause, OpenSession, SessionCommand, SessionFact};
 use relay_proto::unit::UnixMillis;
 use std::collections::BTreeMap;
@@ -45,6 +45,7 @@ impl MeshCore {
                 self.on_update_participant(session, name, metadata, attributes);
             }
             SessionCommand::SendData { session, message } => self.on_send_data(session, message),
+            SessionCommand::SetAudience { session, audience } => self.on_set_audience(session, audience),
             SessionCommand::ApplyOffer {
                 session,
                 offer_id,
@@ -134,6 +135,7 @@ impl MeshCore {
             | SessionCommand::SetSubscription { .. }
             | SessionCommand::SetTrackWish { .. }
             | SessionCommand::SendData { .. }
+            | SessionCommand::SetAudience { .. }
             | SessionCommand::CloseSession { .. } => {}
         }
     }
@@ -307,6 +309,8 @@ impl MeshCore {
         let member = Member {
             sid: record.sid.clone(),
             announced: BTreeMap::new(),
+            audience: None,
+            quality: None,
         };
         room.members.insert(session, member);
         self.sessions.insert(session, name.clone());
@@ -317,6 +321,7 @@ impl MeshCore {
             session,
             room: name.clone(),
             participant: record.sid.clone(),
+            identity: record.identity.clone(),
             can_publish: record.permission.can_publish,
             can_subscribe: record.permission.can_subscribe,
             auto_subscribe,
@@ -404,6 +409,9 @@ impl MeshCore {
             .map(|room| room.roster.remove(&member.sid, cause))
             .unwrap_or_default();
         self.show(&name, changes);
+        if member.audience.is_some() {
+            self.apply_audience(&name, &member.sid, Audience::Everybody);
+        }
     }
 
     fn take_member(&mut self, name: &RoomName, session: SessionId) -> Option<(Member, ShardId)> {

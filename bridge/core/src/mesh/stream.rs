@@ -4,6 +4,7 @@
 //! step travels the same ordered link. So a reader never has to guess what it missed.
 
 use super::MeshCore;
+use super::audience::needed_for;
 use super::room::Origin;
 use super::roster::RosterChange;
 use super::session::text_bytes;
@@ -44,6 +45,10 @@ impl MeshCore {
             return;
         };
         room.readers.insert(reader, their_epoch);
+        self.tell_audiences(name, reader, link);
+        let Some(room) = self.rooms.get(name) else {
+            return;
+        };
         let mut records: Vec<ParticipantRecord> = room
             .roster
             .homed_on(self.us)
@@ -68,6 +73,7 @@ impl MeshCore {
             };
             self.out.control(link, ControlMessage::Room(message));
         }
+        self.tell_qualities(name, reader, link);
     }
 
     /// Tells the readers of a room the newest record of one of our participants.
@@ -82,8 +88,10 @@ impl MeshCore {
         let Some(room) = self.rooms.get(name) else {
             return;
         };
+        let needed = needed_for(event);
         for reader in room.readers.keys() {
-            let Some(link) = self.peers.get(reader).and_then(|peer| peer.state.link()) else {
+            let peer = self.peers.get(reader).filter(|peer| peer.features.has(needed));
+            let Some(link) = peer.and_then(|peer| peer.state.link()) else {
                 continue;
             };
             let message = RoomMessage {
@@ -153,6 +161,13 @@ impl MeshCore {
             } if known.is_none_or(|known| known <= epoch) => {
                 self.on_snapshot(from, &name, epoch, seal_key, participants);
             }
+            // Comes before the snapshot, so that nobody receives anything in between.
+            RoomEvent::AudienceChanged {
+                participant,
+                audience,
+            } if known.is_none_or(|known| known <= epoch) => {
+                self.on_remote_audience(from, &name, epoch, participant, audience);
+            }
             event if known == Some(epoch) => self.on_step(from, &name, event),
             _ => {
                 self.counters.room_messages_ignored += 1;
@@ -163,11 +178,17 @@ impl MeshCore {
 
     fn on_step(&mut self, from: NodeId, name: &RoomName, event: RoomEvent) {
         match event {
-            // Only one of an older epoch gets here, and the epoch is checked.
-            RoomEvent::Snapshot { .. } => self.counters.room_messages_ignored += 1,
+            // Only ones of an older epoch get here, and the epoch is checked.
+            RoomEvent::Snapshot { .. } | RoomEvent::AudienceChanged { .. } => {
+                self.counters.room_messages_ignored += 1
+            }
             RoomEvent::ParticipantUpserted(record) => self.on_remote_record(from, name, *record),
             RoomEvent::ParticipantLeft { participant, cause } => {
                 self.on_remote_left(from, name, &participant, cause);
+                self.forget_audience(from, name, &participant);
+            }
+            RoomEvent::QualityChanged { participant, quality } => {
+                self.on_remote_quality(from, name, participant, quality)
             }
             RoomEvent::DataSent(message) => self.on_peer_data(from, name, message),
         }
@@ -284,9 +305,9 @@ impl MeshCore {
         let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
-        if room.origins.remove(&node).is_none() {
+        let Some(origin) = room.origins.remove(&node) else {
             return;
-        }
+        };
         let shard = room.shard;
         let gone: Vec<ParticipantSid> = room
             .roster
@@ -297,6 +318,7 @@ impl MeshCore {
         for sid in gone {
             self.on_remote_left(node, name, &sid, cause);
         }
+        self.forget_audiences_of(name, node, origin.epoch);
         self.out.shard(
             shard,
             ShardCommand::DropOrigin {

@@ -1,9 +1,10 @@
 //! One client of a room: its transport, what it publishes, and what it wants to receive.
 
+use super::quality::QualityMeter;
 use super::repaired::Repaired;
 use crate::bandwidth::Estimator;
 use crate::rtc::{Downlink, Session};
-use relay_proto::id::{Layer, ParticipantSid, SessionId, TrackSid};
+use relay_proto::id::{Identity, Layer, ParticipantSid, SessionId, TrackSid};
 use relay_proto::session::{AnnouncedTrack, TrackWish};
 use relay_proto::unit::Bitrate;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,8 @@ pub struct Member {
     pub room: u32,
     /// Who it is.
     pub participant: ParticipantSid,
+    /// By whom it is named in audiences.
+    pub identity: Identity,
     /// What it may do.
     pub rights: Rights,
     /// Its transport.
@@ -67,6 +70,8 @@ pub struct Member {
     pub repaired: Repaired,
     /// How wide its path is.
     pub path: Estimator,
+    /// How good its connection is.
+    pub quality: QualityMeter,
     /// How wide its path would have to be for all it wishes.
     pub wanted: Bitrate,
     /// Its path has become narrower, or its wishes others, since its layers were chosen.
@@ -87,7 +92,7 @@ impl Member {
     pub fn new(
         session: SessionId,
         room: u32,
-        participant: ParticipantSid,
+        (participant, identity): (ParticipantSid, Identity),
         rights: Rights,
         rtc: Session,
     ) -> Self {
@@ -95,6 +100,7 @@ impl Member {
             session,
             room,
             participant,
+            identity,
             rights,
             rtc,
             announced: Vec::new(),
@@ -106,6 +112,7 @@ impl Member {
             repairs_left: 0,
             repaired: Repaired::default(),
             path: Estimator::default(),
+            quality: QualityMeter::default(),
             wanted: Bitrate(0),
             cramped: false,
             paused: BTreeSet::new(),
@@ -163,7 +170,7 @@ impl Member {
         self.wishes.remove(track);
     }
 
-    /// A track it received is gone: keeps its section from serving a namesake.
+    /// A track it received is gone, or not for it any more: keeps its section from serving a namesake.
     pub fn section_ended(&mut self, track: &TrackSid) {
         self.ended.insert(track.clone());
     }

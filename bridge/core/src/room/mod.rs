@@ -1,15 +1,17 @@
 //! Who is in a conference on this shard, and what each of them wants to receive.
 //!
 //! [`Room`] is an index: its members, its tracks (local and remote), and the nodes its remote tracks come from.
-//! [`member::Member`] is one client with its subscriptions. [`speaker`] decides who is speaking. Packets never pass
-//! through here.
+//! [`member::Member`] is one client with its subscriptions. [`speaker`] decides who is speaking, [`quality`] how good a
+//! connection is. Packets never pass through here.
 
 pub mod member;
+pub mod quality;
 pub mod repaired;
 pub mod speaker;
 
 use crate::relay::ingress::Origin;
-use relay_proto::id::{Epoch, NodeId, RoomName};
+use relay_proto::id::{Epoch, Identity, NodeId, ParticipantSid, RoomName, TrackSid};
+use relay_proto::room::Audience;
 use relay_proto::seal::Seal;
 use speaker::SpeakerDetector;
 use std::collections::BTreeMap;
@@ -29,6 +31,8 @@ pub struct Room {
     pub tracks: Vec<u32>,
     /// Other nodes that host it.
     pub origins: BTreeMap<NodeId, Origin>,
+    /// Publishers that not everybody may receive; as many as the node's control allows.
+    pub audiences: BTreeMap<ParticipantSid, Audience>,
     /// Who is speaking.
     pub speakers: SpeakerDetector,
 }
@@ -44,7 +48,16 @@ impl Room {
             members: Vec::new(),
             tracks: Vec::new(),
             origins: BTreeMap::new(),
+            audiences: BTreeMap::new(),
             speakers: SpeakerDetector::default(),
         }
+    }
+
+    /// Whether `viewer` may receive a track of `publisher`.
+    #[must_use]
+    pub fn admits(&self, viewer: &Identity, publisher: &ParticipantSid, track: &TrackSid) -> bool {
+        self.audiences
+            .get(publisher)
+            .is_none_or(|audience| audience.admits(viewer, track))
     }
 }

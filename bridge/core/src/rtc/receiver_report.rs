@@ -78,6 +78,16 @@ impl Receptions {
         }
     }
 
+    /// Media packets expected and received of all streams that are still remembered.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        self.streams
+            .values()
+            .fold((0, 0), |(expected, received), stream| {
+                let expected_here = stream.highest - stream.first + 1;
+                (expected + expected_here, received + stream.received)
+            })
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.due
     }

@@ -24,7 +24,7 @@ use relay_proto::session::EndCause;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Why an offer cannot be used; the session stays as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -345,6 +345,19 @@ impl Session {
             sealer,
             history: &mut self.history,
         })
+    }
+
+    /// Media packets expected from the client and received, of the streams it still sends; retransmissions do not count.
+    #[must_use]
+    pub fn received_totals(&self) -> (u64, u64) {
+        self.receptions.totals()
+    }
+
+    /// Time since anything authentic came from the client; none before that, and where simulations installed keys.
+    #[must_use]
+    pub fn silent_for(&self, now: Instant) -> Option<Duration> {
+        let heard = self.ice.last_heard().filter(|_| self.consent_needed)?;
+        Some(now.saturating_duration_since(heard))
     }
 
     /// Whether the client reports on the packets it gets.

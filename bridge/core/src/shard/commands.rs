@@ -8,7 +8,9 @@ use crate::room::Room;
 use crate::room::member::{Member, Rights};
 use crate::rtc::Session;
 use bytes::Bytes;
-use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
+use relay_proto::id::{
+    Epoch, Identity, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid,
+};
 use relay_proto::room::{LeaveCause, SealKey, TrackRecord};
 use relay_proto::seal::Seal;
 use relay_proto::session::{AnnouncedTrack, EndCause, TrackWish};
@@ -45,7 +47,7 @@ impl ShardCore {
         now: Instant,
         session: SessionId,
         room: &RoomName,
-        participant: ParticipantSid,
+        (participant, identity): (ParticipantSid, Identity),
         rights: Rights,
     ) {
         let Some(&room_slot) = self.room_slots.get(room) else {
@@ -59,8 +61,13 @@ impl ShardCore {
         let rtc = Session::new(self.config.rtc.clone(), self.session_seed(), now);
         let slot = self.members.vacant_key() as u32;
         self.mux.insert(slot, rtc.ufrag());
-        self.members
-            .insert(Member::new(session, room_slot, participant, rights, rtc));
+        self.members.insert(Member::new(
+            session,
+            room_slot,
+            (participant, identity),
+            rights,
+            rtc,
+        ));
         self.session_slots.insert(session, slot);
         self.rooms[room_slot as usize].members.push(slot);
     }

@@ -1,7 +1,9 @@
 //! What goes into a shard and comes out of it, besides datagrams.
 
-use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
-use relay_proto::room::{Codec, SealKey, SpeakerLevel, TrackRecord};
+use relay_proto::id::{
+    Epoch, Identity, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid,
+};
+use relay_proto::room::{Audience, Codec, ConnectionQuality, SealKey, SpeakerLevel, TrackRecord};
 use relay_proto::session::{AnnouncedTrack, EndCause, PictureState, TrackWish};
 
 /// Number of a shard on its node, from 0.
@@ -34,6 +36,8 @@ pub enum ShardCommand {
         room: RoomName,
         /// Who it is.
         participant: ParticipantSid,
+        /// By whom it is named in audiences.
+        identity: Identity,
         /// May send tracks.
         can_publish: bool,
         /// May receive tracks.
@@ -155,6 +159,16 @@ pub enum ShardCommand {
         /// Largest datagram, header included.
         max_datagram_bytes: usize,
     },
+    /// Who may receive what somebody publishes, here or elsewhere. Comes before the participant's tracks where it is
+    /// known before; whoever may receive no more loses it at once.
+    SetAudience {
+        /// The room.
+        room: RoomName,
+        /// The publisher.
+        participant: ParticipantSid,
+        /// Who may.
+        audience: Audience,
+    },
 }
 
 /// Something a shard tells its node.
@@ -245,6 +259,20 @@ pub enum ShardFact {
         codec: Codec,
         /// The layers.
         layers: LayerSet,
+    },
+    /// Somebody on any node receives a local track for the first time.
+    TrackSubscribed {
+        /// The publisher.
+        session: SessionId,
+        /// Its track.
+        track: TrackSid,
+    },
+    /// The quality of a client's connection has changed.
+    QualityChanged {
+        /// Whose.
+        session: SessionId,
+        /// What it is now.
+        quality: ConnectionQuality,
     },
     /// Changed levels in a room (local and remote participants).
     SpeakersChanged {

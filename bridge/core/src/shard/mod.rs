@@ -4,6 +4,7 @@
 //! clients), `relayed` (from links), `tick` (time), and `transmit` (what goes out). What a room or a track *is* lives
 //! in [`crate::room`] and [`crate::forward`]. A shard shares nothing with its siblings and holds no lock.
 
+mod audience;
 mod commands;
 pub mod counters;
 mod datagrams;
@@ -148,6 +149,7 @@ impl ShardCore {
                 session,
                 room,
                 participant,
+                identity,
                 can_publish,
                 can_subscribe,
                 auto_subscribe,
@@ -157,7 +159,7 @@ impl ShardCore {
                     subscribe: can_subscribe,
                     auto_subscribe,
                 };
-                self.open_session(now, session, &room, participant, rights);
+                self.open_session(now, session, &room, (participant, identity), rights);
             }
             ShardCommand::CloseSession { session } => self.close_session(now, session),
             ShardCommand::ApplyOffer {
@@ -218,6 +220,11 @@ impl ShardCore {
                 via,
                 max_datagram_bytes,
             } => self.set_route(node, via, max_datagram_bytes),
+            ShardCommand::SetAudience {
+                room,
+                participant,
+                audience,
+            } => self.set_audience(now, &room, participant, audience),
         }
         self.schedule_tick(now);
     }

@@ -60,7 +60,9 @@ impl ShardCore {
             .copied()
             .filter(|track| {
                 let identity = &self.tracks[*track as usize].identity;
-                identity.participant != member.participant && member.wants(&identity.sid)
+                identity.participant != member.participant
+                    && member.wants(&identity.sid)
+                    && room.admits(&member.identity, &identity.participant, &identity.sid)
             })
             .take(self.config.limits.max_tracks_per_viewer)
             .collect()

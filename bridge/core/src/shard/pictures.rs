@@ -47,6 +47,7 @@ impl ShardCore {
         let member = &mut self.members[slot as usize];
         let Bitrate(before) = member.path.estimate();
         member.path.on_reports(now, reports);
+        member.quality.count_arrivals(now, reports);
         member.cramped |= member.path.estimate().0 < before * CRAMPED_PERCENT / 100;
     }
 

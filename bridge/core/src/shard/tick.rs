@@ -2,7 +2,9 @@
 
 use super::ShardCore;
 use super::io::ShardFact;
+use crate::bandwidth::BandwidthEstimator as _;
 use crate::forward::track::Source;
+use crate::room::quality::Seen;
 use crate::room::speaker;
 use crate::rtc::RtcpOut;
 use bytes::Bytes;
@@ -66,12 +68,35 @@ impl ShardCore {
         // Also without a timeout: a media packet may have moved the client's address.
         self.events_of(now, slot);
         self.refresh_pictures(now, slot);
+        self.judge_connection(now, slot);
         if self
             .members
             .get(slot as usize)
             .is_some_and(|member| member.is_asking_due(now))
         {
             self.look_at_sections(now, slot);
+        }
+    }
+
+    /// Looks how good a client's connection is, once a second.
+    fn judge_connection(&mut self, now: Instant, slot: u32) {
+        let Some(member) = self.members.get_mut(slot as usize) else {
+            return;
+        };
+        if !member.rtc.is_connected() || !member.quality.is_due(now) {
+            return;
+        }
+        let seen = Seen {
+            uplink: member.rtc.received_totals(),
+            estimate: member.path.estimate(),
+            wanted: member.wanted,
+            paused: !member.paused.is_empty(),
+            silent: member.rtc.silent_for(now),
+        };
+        if let Some(quality) = member.quality.look(now, seen) {
+            let session = member.session;
+            self.facts
+                .push_back(ShardFact::QualityChanged { session, quality });
         }
     }
 

@@ -99,6 +99,7 @@ impl ShardCore {
                 leg.connected = true;
             }
             track.retarget(now);
+            self.tell_publisher(now, slot);
             self.request_keyframes(now, slot);
         }
     }
@@ -146,7 +147,8 @@ impl ShardCore {
         });
     }
 
-    /// Tells a publisher on this shard which layers of its picture anybody watches, where that has changed.
+    /// Tells a publisher on this shard that a track is received for the first time, and which layers of its picture
+    /// anybody watches where that has changed.
     pub(super) fn tell_publisher(&mut self, now: Instant, slot: u32) {
         let Some(track) = self.tracks.get_mut(slot as usize) else {
             return;
@@ -154,9 +156,16 @@ impl ShardCore {
         let Source::Local { session, .. } = track.source else {
             return;
         };
+        let session = self.members[session as usize].session;
+        if track.poll_first_receiver() {
+            self.facts.push_back(ShardFact::TrackSubscribed {
+                session,
+                track: track.identity.sid.clone(),
+            });
+        }
         if let Some(layers) = track.poll_publishing(now) {
             self.facts.push_back(ShardFact::LayersWanted {
-                session: self.members[session as usize].session,
+                session,
                 track: track.identity.sid.clone(),
                 codec: track.identity.codec,
                 layers,

@@ -102,7 +102,8 @@ impl FakeBridge {
             SessionCommand::CloseSession { session, cause } => self.closed(session, cause),
             SessionCommand::AddCandidate { .. }
             | SessionCommand::SetSubscription { .. }
-            | SessionCommand::SetTrackWish { .. } => Vec::new(),
+            | SessionCommand::SetTrackWish { .. }
+            | SessionCommand::SetAudience { .. } => Vec::new(),
         }
     }
 

@@ -298,25 +298,6 @@ fn metadata_is_changed_where_the_token_allows_it_and_confirmed() {
 }
 
 #[test]
-fn permissions_per_participant_are_refused_not_ignored() {
-    let mut bench = Bench::new();
-    bench.join(1, newcomer("ada"));
-    assert!(
-        bench
-            .ask(1, Request::SubscriptionPermission { everybody: true })
-            .is_empty()
-    );
-    let effects = bench.ask(1, Request::SubscriptionPermission { everybody: false });
-    assert!(matches!(
-        replies(&effects, 1)[..],
-        [Reply::RequestDone {
-            refusal: Refusal::Unsupported,
-            ..
-        }]
-    ));
-}
-
-#[test]
 fn malformed_frames_are_counted_and_too_many_close_the_session() {
     let mut bench = Bench::with_limits(Limits {
         malformed_frames: 3,

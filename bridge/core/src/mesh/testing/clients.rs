@@ -1,8 +1,9 @@
 //! What clients would see: the mirror of everything a node tells its signalling, and commands of imitated clients.
 
-use relay_proto::id::{Identity, NodeId, RoomName, SessionId, TrackAlias, TrackSid};
+use relay_proto::id::{Identity, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
 use relay_proto::room::{
-    ClientTrackFacts, MediaKind, ParticipantRecord, ParticipantState, Permission, TrackRecord, TrackSource,
+    Audience, ClientTrackFacts, ConnectionQuality, MediaKind, ParticipantRecord, ParticipantState,
+    Permission, TrackRecord, TrackSource,
 };
 use relay_proto::session::{AnnouncedTrack, OpenSession, RoomChange, SessionCommand, SessionFact};
 use relay_proto::unit::UnixMillis;
@@ -19,6 +20,8 @@ pub struct ClientsView {
 struct SeenRoom {
     sessions: BTreeSet<SessionId>,
     people: BTreeMap<Identity, ParticipantRecord>,
+    audiences: BTreeMap<ParticipantSid, Audience>,
+    qualities: BTreeMap<ParticipantSid, ConnectionQuality>,
 }
 
 impl ClientsView {
@@ -107,7 +110,28 @@ impl ClientsView {
                 assert_eq!(participant.state, ParticipantState::Disconnected);
             }
             RoomChange::SpeakersChanged(_) => {}
+            RoomChange::AudienceChanged {
+                participant,
+                audience,
+            } => {
+                seen.audiences.insert(participant.clone(), audience.clone());
+            }
+            RoomChange::QualityChanged { participant, quality } => {
+                seen.qualities.insert(participant.clone(), *quality);
+            }
         }
+    }
+
+    /// Who may receive a participant, as far as the clients of the node have been told.
+    #[must_use]
+    pub fn audience(&self, room: &RoomName, participant: &ParticipantSid) -> Option<&Audience> {
+        self.rooms.get(room)?.audiences.get(participant)
+    }
+
+    /// How good a participant's connection is, as far as the clients of the node have been told.
+    #[must_use]
+    pub fn quality(&self, room: &RoomName, participant: &ParticipantSid) -> Option<ConnectionQuality> {
+        self.rooms.get(room)?.qualities.get(participant).copied()
     }
 
     /// Whom the clients in a room see, themselves included; none where no client of the node is in it.

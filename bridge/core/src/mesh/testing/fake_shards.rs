@@ -2,8 +2,8 @@
 
 use super::net::ShardPort;
 use crate::shard::io::{ShardCommand, ShardFact, ShardId};
-use relay_proto::id::{Epoch, LayerSet, NodeId, RoomName, SessionId, TrackAlias, TrackSid};
-use relay_proto::room::{Codec, MediaKind, TrackRecord};
+use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
+use relay_proto::room::{Audience, Codec, ConnectionQuality, MediaKind, TrackRecord};
 use relay_proto::session::EndCause;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -14,6 +14,7 @@ struct FakeRoom {
     sessions: BTreeSet<SessionId>,
     origins: BTreeMap<NodeId, Epoch>,
     remote: BTreeMap<(NodeId, TrackAlias), TrackRecord>,
+    audiences: BTreeMap<ParticipantSid, Audience>,
 }
 
 /// All shards of one node. Sessions connect and tracks bind at once; every remote track is wanted in its lowest layer.
@@ -161,6 +162,31 @@ impl FakeShards {
         room.remote.retain(|(node, _), _| *node != origin);
     }
 
+    fn set_audience(&mut self, shard: ShardId, name: &RoomName, who: ParticipantSid, audience: Audience) {
+        let audiences = &mut self.room(shard, name).audiences;
+        if audience == Audience::Everybody {
+            audiences.remove(&who);
+        } else {
+            audiences.insert(who, audience);
+        }
+    }
+
+    /// Who may receive whom in a room, as its shard was told; whoever is not in it is received by everybody.
+    #[must_use]
+    pub fn audiences(&self, room: &RoomName) -> BTreeMap<ParticipantSid, Audience> {
+        self.rooms
+            .get(room)
+            .map(|room| room.audiences.clone())
+            .unwrap_or_default()
+    }
+
+    /// Lets a shard judge a connection.
+    pub fn judge(&mut self, session: SessionId, quality: ConnectionQuality) {
+        let shard = self.rooms[&self.sessions[&session]].shard;
+        self.facts
+            .push_back((shard, ShardFact::QualityChanged { session, quality }));
+    }
+
     fn set_demand(&mut self, peer: NodeId, track: TrackAlias, layers: LayerSet) {
         assert!(
             self.local.values().any(|(_, alias)| *alias == track),
@@ -183,6 +209,7 @@ impl ShardPort for FakeShards {
                     sessions: BTreeSet::new(),
                     origins: BTreeMap::new(),
                     remote: BTreeMap::new(),
+                    audiences: BTreeMap::new(),
                 };
                 assert!(self.rooms.insert(room, open).is_none(), "room opened twice");
             }
@@ -240,6 +267,11 @@ impl ShardPort for FakeShards {
             | ShardCommand::SetTrackMuted { .. }
             | ShardCommand::SetSubscription { .. }
             | ShardCommand::SetTrackWish { .. } => {}
+            ShardCommand::SetAudience {
+                room,
+                participant,
+                audience,
+            } => self.set_audience(shard, &room, participant, audience),
         }
     }
 

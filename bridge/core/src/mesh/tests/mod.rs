@@ -1,5 +1,6 @@
 //! Tests of the control machine: its pure parts alone, and whole meshes in virtual time.
 
+mod audiences;
 mod detector;
 mod links;
 mod liveness;

@@ -81,7 +81,9 @@ impl Scene {
                     RoomChange::ParticipantLeft { participant, .. } => {
                         Some(format!("-{}", participant.identity))
                     }
-                    RoomChange::SpeakersChanged(_) => None,
+                    RoomChange::SpeakersChanged(_)
+                    | RoomChange::AudienceChanged { .. }
+                    | RoomChange::QualityChanged { .. } => None,
                 },
                 _ => None,
             })

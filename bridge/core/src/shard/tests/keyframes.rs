@@ -45,6 +45,7 @@ fn a_client_that_is_not_connected_yet_costs_no_keyframes_and_gets_one_once_it_is
         session,
         room: "r".into(),
         participant: "PA_late".into(),
+        identity: "late".into(),
         can_publish: true,
         can_subscribe: true,
         auto_subscribe: true,

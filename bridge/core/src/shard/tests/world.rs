@@ -6,7 +6,7 @@ use crate::shard::io::{ShardCommand, ShardFact, ShardId};
 use crate::shard::limits::ShardLimits;
 use crate::shard::testing::SimClient;
 use crate::shard::{ShardConfig, ShardCore};
-use relay_proto::id::{Epoch, Layer, NodeId, ParticipantSid, SessionId, TrackAlias, TrackSid};
+use relay_proto::id::{Epoch, Identity, Layer, NodeId, ParticipantSid, SessionId, TrackAlias, TrackSid};
 use relay_proto::room::{Codec, MediaKind, SealKey, TrackRecord, TrackSource};
 use relay_proto::session::{AnnouncedTrack, TrackWish};
 use std::collections::{BTreeMap, VecDeque};
@@ -157,6 +157,7 @@ impl World {
                 session,
                 room: "r".into(),
                 participant: ParticipantSid(format!("PA_{serial}")),
+                identity: Identity(format!("person-{serial}")),
                 can_publish: true,
                 can_subscribe: true,
                 auto_subscribe: true,

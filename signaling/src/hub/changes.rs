@@ -1,0 +1,138 @@
+//! What happened in a room, told to everybody there who may know.
+
+use super::{Hub, send};
+use crate::protocol::Reply;
+use crate::session::Effect;
+use relay_proto::id::{ParticipantSid, RoomName, SessionId};
+use relay_proto::room::{Audience, ConnectionQuality, LeaveCause, ParticipantRecord, SpeakerLevel};
+use relay_proto::session::RoomChange;
+
+impl Hub {
+    pub(super) fn room_changed(&mut self, name: &RoomName, change: RoomChange, out: &mut Vec<Effect>) {
+        match change {
+            RoomChange::ParticipantUpserted(record) => self.participant_upserted(name, *record, out),
+            RoomChange::ParticipantLeft { participant, cause } => {
+                self.participant_left(name, participant, cause, out);
+            }
+            RoomChange::SpeakersChanged(levels) => self.speakers_changed(name, levels, out),
+            RoomChange::AudienceChanged {
+                participant,
+                audience,
+            } => self.audience_changed(name, &participant, audience, out),
+            RoomChange::QualityChanged { participant, quality } => {
+                self.quality_changed(name, participant, quality, out)
+            }
+        }
+    }
+
+    fn participant_upserted(&mut self, name: &RoomName, record: ParticipantRecord, out: &mut Vec<Effect>) {
+        let Some(local) = self.rooms.get_mut(name) else {
+            return;
+        };
+        if local.room.upsert(&record) {
+            self.show(name, record, None, out);
+        }
+    }
+
+    /// Tells everybody but `but` of a record, and whom its tracks are kept from.
+    pub(super) fn show(
+        &self,
+        name: &RoomName,
+        record: ParticipantRecord,
+        but: Option<SessionId>,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut to = self.audience(name, Some(&record));
+        to.retain(|member| Some(*member) != but);
+        let mut kept = Vec::new();
+        if let Some(local) = self.rooms.get(name) {
+            for viewer in to.iter().filter_map(|id| self.sessions.get(id)) {
+                for (participant, track) in local.room.kept_of(&record, viewer) {
+                    kept.push((viewer.id(), (participant, track, false)));
+                }
+            }
+        }
+        send(to, Reply::Update(vec![record]), out);
+        tell_permitted(kept, out);
+    }
+
+    fn participant_left(
+        &mut self,
+        name: &RoomName,
+        participant: Box<ParticipantRecord>,
+        cause: LeaveCause,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(local) = self.rooms.get_mut(name) else {
+            return;
+        };
+        if local.room.remove(&participant.sid) {
+            let to = self.audience(name, Some(&participant));
+            send(to, Reply::Gone(participant, cause), out);
+        }
+    }
+
+    fn speakers_changed(&mut self, name: &RoomName, levels: Vec<SpeakerLevel>, out: &mut Vec<Effect>) {
+        let Some(local) = self.rooms.get_mut(name) else {
+            return;
+        };
+        let told = local.room.speakers_changed(levels);
+        if !told.is_empty() {
+            send(self.audience(name, None), Reply::Speakers(told), out);
+        }
+    }
+
+    fn audience_changed(
+        &mut self,
+        name: &RoomName,
+        publisher: &ParticipantSid,
+        audience: Audience,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(local) = self.rooms.get_mut(name) else {
+            return;
+        };
+        let before = local.room.audience_changed(publisher, audience);
+        let room = &self.rooms[name].room;
+        let mut told = Vec::new();
+        for id in self.audience(name, None) {
+            let viewer = &self.sessions[&id];
+            if viewer.can_subscribe() && viewer.sid() != publisher {
+                let changed = room.permitted_anew(publisher, &before, viewer.identity());
+                told.extend(changed.into_iter().map(|permitted| (id, permitted)));
+            }
+        }
+        tell_permitted(told, out);
+    }
+
+    fn quality_changed(
+        &mut self,
+        name: &RoomName,
+        participant: ParticipantSid,
+        quality: ConnectionQuality,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(local) = self.rooms.get_mut(name) else {
+            return;
+        };
+        let Some(who) = local.room.quality_changed(&participant, quality).cloned() else {
+            return;
+        };
+        let to = self.audience(name, Some(&who));
+        send(to, Reply::Qualities(vec![(participant, quality)]), out);
+    }
+}
+
+fn tell_permitted(
+    told: Vec<(SessionId, (ParticipantSid, relay_proto::id::TrackSid, bool))>,
+    out: &mut Vec<Effect>,
+) {
+    for (id, (participant, track, allowed)) in told {
+        let reply = Reply::SubscriptionPermission {
+            participant,
+            track,
+            allowed,
+        };
+        send(vec![id], reply, out);
+    }
+}
