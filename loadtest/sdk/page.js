@@ -77,6 +77,10 @@
     .on(RoomEvent.ParticipantDisconnected, (who) => tell("went", { identity: who.identity }))
     .on(RoomEvent.ActiveSpeakersChanged, (all) => tell("speakers", { identities: all.map((who) => who.identity) }))
     .on(RoomEvent.Reconnecting, () => tell("reconnecting", {}))
+    .on(RoomEvent.SignalReconnecting, () => tell("resuming", {}))
+    .on(RoomEvent.Reconnected, () => tell("reconnected", {}))
+    .on(RoomEvent.LocalTrackSubscribed, (publication) => tell("viewed", { sid: publication.trackSid }))
+    .on(RoomEvent.ConnectionQualityChanged, (quality, who) => tell("quality", { quality, identity: who.identity }))
     .on(RoomEvent.Disconnected, (reason) => tell("disconnected", { reason }));
   room.registerTextStreamHandler(TEXT_TOPIC, async (reader, who) => tell("text", { text: await reader.readAll(), identity: who.identity }));
 
@@ -92,6 +96,11 @@
     async data(texts, reliable, topic) {
       for (const text of texts) await room.localParticipant.publishData(new TextEncoder().encode(text), { reliable, topic });
     },
+    /** Closes the signalling connection as a network does that breaks. */
+    loseConnection: () => room.simulateScenario("signal-reconnect"),
+    /** Lets everybody receive this participant, or nobody. */
+    allow: (everybody) => room.localParticipant.setTrackSubscriptionPermissions(everybody, []),
+    sid: () => room.localParticipant.sid,
     text: (text, topic) => room.localParticipant.sendText(text, { topic }),
     leave: () => room.disconnect(),
   };

@@ -21,6 +21,8 @@ const JS_SENDER = 6;
 const PYTHON_SENDER = 9;
 const FRAMES = 12;
 const TONES = 4;
+/** As many looks in a row, a quarter of a second apart, find no new picture where none comes. */
+const STILL = 8;
 const TOPIC = "probe";
 const TEXT_TOPIC = "lk.chat";
 
@@ -143,6 +145,54 @@ describe("unmodified SDKs meet across nodes", () => {
       });
       assert.equal(text, long(from));
     }
+  });
+
+  it("each hears of its first viewer and how good connections are", async () => {
+    await until("viewers and qualities", PATIENCE_MS, async () => {
+      const viewed = (await jsFacts("viewed")).length;
+      const of = (await jsFacts("quality")).filter((each) => each.quality === "excellent").map((each) => each.identity);
+      const done = viewed === 2 && [inJs, inPython].every((peer) => of.includes(peer.identity));
+      return { done, seen: { viewed, of } };
+    });
+  });
+
+  it("JavaScript keeps its tracks from Python, on another node, and gives them back", async () => {
+    const frames = async () => (await pythonFacts("picture")).length;
+    await browser.page.evaluate(() => window.peer.allow(false));
+    let before = -1;
+    let still = 0;
+    await until("no picture comes any more", PATIENCE_MS, async () => {
+      const now = await frames();
+      still = now === before ? still + 1 : 0;
+      before = now;
+      return { done: still === STILL, seen: now };
+    });
+    await browser.page.evaluate(() => window.peer.allow(true));
+    await until("pictures come again", PATIENCE_MS, async () => ({ done: (await frames()) > before + FRAMES, seen: await frames() }));
+  });
+
+  it("JavaScript loses its connection and goes on with its session", async () => {
+    const sid = await browser.page.evaluate(() => window.peer.sid());
+    const viewed = (await jsFacts("viewed")).length;
+    await browser.page.evaluate(() => window.peer.loseConnection());
+    await until("the SDK has resumed", PATIENCE_MS, async () => {
+      const resumed = await jsFacts("reconnected");
+      return { done: resumed.length === 1, seen: resumed };
+    });
+    assert.equal(await browser.page.evaluate(() => window.peer.sid()), sid, "it is the same participant");
+    assert.equal((await jsFacts("resuming")).length, 1);
+    assert.equal((await jsFacts("viewed")).length, viewed, "its tracks are the same");
+    const frames = (await pythonFacts("picture")).length;
+    const expected = numbered("after the resume");
+    await browser.page.evaluate(([texts, topic]) => window.peer.data(texts, true, topic), [expected, "resumed"]);
+    await until("media and data go on", PATIENCE_MS, async () => {
+      const texts = (await pythonFacts("data")).filter((each) => each.topic === "resumed").map((each) => each.text);
+      const more = (await pythonFacts("picture")).length - frames;
+      if (texts.length >= PACKETS) assert.deepEqual(texts, expected, "all, once, in order");
+      return { done: more > FRAMES && texts.length >= PACKETS, seen: { more, texts: texts.length } };
+    });
+    await showsMoving(browser.page, "the page", [PYTHON_SENDER], PATIENCE_MS);
+    assert.deepEqual(await pythonFacts("went"), [], "nobody has noticed");
   });
 
   it("leaving is noticed on the other node", async () => {

@@ -71,6 +71,12 @@ counters! {
     refused_join_request,
     /// Clients refused because a limit was reached.
     refused_limit,
+    /// Sessions that went on over a new connection.
+    resumed,
+    /// Sessions that waited for a new connection in vain.
+    resume_waited_in_vain,
+    /// Reliable messages dropped because they had come before a resume.
+    data_repeated,
     /// Resumes refused with the order to connect anew.
     refused_resume,
     /// Frames that could not be decoded.

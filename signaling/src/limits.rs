@@ -59,6 +59,12 @@ pub struct Limits {
     pub pending_sessions: usize,
     /// Body of a join API call.
     pub join_body_bytes: usize,
+    /// How long a session whose connection is lost waits for another one.
+    pub resume_grace: Duration,
+    /// Sessions that wait so at once; further ones end with their connection.
+    pub waiting_sessions: usize,
+    /// Participants who have left a room that are remembered for those who wait.
+    pub departures_remembered: usize,
 }
 
 impl Default for Limits {
@@ -88,6 +94,9 @@ impl Default for Limits {
             sessions: 10_000,
             pending_sessions: 1_000,
             join_body_bytes: 32 * 1024,
+            resume_grace: Duration::from_secs(15),
+            waiting_sessions: 2_000,
+            departures_remembered: 256,
         }
     }
 }

@@ -158,6 +158,24 @@ impl Room {
         self.participants.get(sid).map(|record| &record.identity)
     }
 
+    /// Somebody by identity. Cost: linear in the people of the room.
+    #[must_use]
+    pub fn with_identity(&self, identity: &Identity) -> Option<&ParticipantRecord> {
+        self.participants
+            .values()
+            .find(|record| record.identity == *identity)
+    }
+
+    /// Everybody whom `viewer` may see, itself included.
+    #[must_use]
+    pub fn shown_to(&self, viewer: &ParticipantSid) -> Vec<ParticipantRecord> {
+        self.participants
+            .values()
+            .filter(|record| !record.permission.hidden || record.sid == *viewer)
+            .cloned()
+            .collect()
+    }
+
     /// A track by id. Cost: linear in the tracks of the room.
     #[must_use]
     pub fn track(&self, sid: &TrackSid) -> Option<&TrackRecord> {

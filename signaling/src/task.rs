@@ -41,13 +41,28 @@ pub(crate) enum Input {
     Disconnected { id: SessionId },
 }
 
+/// Where what a session is sent goes.
+#[derive(Debug)]
+pub(crate) enum Outlet {
+    /// To its connection.
+    Connected(mpsc::Sender<Bytes>),
+    /// Nowhere yet: its connection is gone and another may come.
+    Kept(VecDeque<Bytes>),
+}
+
 /// The task between connections and bridge. Made by [`Signaling::new`](crate::Signaling::new); must be run.
 pub struct FactsTask {
     pub(crate) hub: Hub,
     pub(crate) inputs: mpsc::Receiver<Input>,
     pub(crate) commands: mpsc::Sender<SessionCommand>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) outboxes: BTreeMap<SessionId, mpsc::Sender<Bytes>>,
+    /// The session of each connection, by the number the connection came with.
+    pub(crate) connections: BTreeMap<SessionId, SessionId>,
+    pub(crate) outlets: BTreeMap<SessionId, Outlet>,
+    /// What a session is sent again once it has been told that it goes on; empty between two inputs.
+    pub(crate) kept: BTreeMap<SessionId, VecDeque<Bytes>>,
+    /// Frames kept for one session at most.
+    pub(crate) kept_frames_max: usize,
     pub(crate) waiting: VecDeque<SessionCommand>,
 }
 
@@ -93,18 +108,44 @@ impl FactsTask {
     fn take(&mut self, input: Input) {
         match input {
             Input::Connected { id, newcomer, outbox } => {
-                self.outboxes.insert(id, outbox);
+                self.connections.insert(id, id);
+                self.outlets.insert(id, Outlet::Connected(outbox));
                 self.apply(|hub, now, out| hub.connected(id, *newcomer, now, out));
             }
             Input::Requested { id, request } => {
-                self.apply(|hub, now, out| hub.requested(id, request, now, out))
+                self.of_connection(id, |hub, id, now, out| hub.requested(id, request, now, out));
             }
-            Input::Malformed { id } => self.apply(|hub, now, out| hub.frame_malformed(id, now, out)),
-            Input::Flooded { id } => self.apply(|hub, _, out| hub.flooded(id, out)),
-            Input::Disconnected { id } => {
-                self.outboxes.remove(&id);
-                self.apply(|hub, _, out| hub.disconnected(id, out));
+            Input::Malformed { id } => {
+                self.of_connection(id, |hub, id, now, out| hub.frame_malformed(id, now, out));
             }
+            Input::Flooded { id } => self.of_connection(id, |hub, id, _, out| hub.flooded(id, out)),
+            Input::Disconnected { id } => self.disconnected(id),
+        }
+    }
+
+    /// Lets the session of a connection do something; a connection that was replaced has none.
+    fn of_connection(
+        &mut self,
+        connection: SessionId,
+        act: impl FnOnce(&mut Hub, SessionId, Now, &mut Vec<Effect>),
+    ) {
+        if let Some(&session) = self.connections.get(&connection) {
+            self.apply(|hub, now, out| act(hub, session, now, out));
+        }
+    }
+
+    fn disconnected(&mut self, connection: SessionId) {
+        let Some(session) = self.connections.remove(&connection) else {
+            return;
+        };
+        let before = self.outlets.remove(&session);
+        self.apply(|hub, now, out| hub.disconnected(session, now, out));
+        // What the connection did not take any more is kept with what comes.
+        if let (Some(Outlet::Kept(missed)), Some(Outlet::Kept(kept))) =
+            (before, self.outlets.get_mut(&session))
+        {
+            let newer = std::mem::replace(kept, missed);
+            kept.extend(newer);
         }
     }
 
@@ -124,25 +165,68 @@ impl FactsTask {
                     }
                 }
                 Effect::Close(id) => {
-                    self.outboxes.remove(&id);
+                    self.outlets.remove(&id);
                 }
+                Effect::Keep(id) => {
+                    self.outlets.insert(id, Outlet::Kept(VecDeque::new()));
+                }
+                Effect::Attach { connection, session } => self.attach(connection, session),
+                Effect::SendKept(id) => self.send_kept(id, &mut further),
             }
             queue.extend(further);
         }
     }
 
+    /// Lets a connection go on with a session. What the session had not been sent yet waits for `send_kept`.
+    fn attach(&mut self, connection: SessionId, session: SessionId) {
+        self.connections.retain(|_, of| *of != session);
+        self.connections.insert(connection, session);
+        let kept = match self.outlets.remove(&session) {
+            Some(Outlet::Kept(kept)) => kept,
+            Some(Outlet::Connected(_)) | None => VecDeque::new(),
+        };
+        self.kept.insert(session, kept);
+        if let Some(outlet) = self.outlets.remove(&connection) {
+            self.outlets.insert(session, outlet);
+        }
+    }
+
+    fn send_kept(&mut self, session: SessionId, further: &mut Vec<Effect>) {
+        for frame in self.kept.remove(&session).into_iter().flatten() {
+            self.send(session, frame, further);
+        }
+    }
+
     fn send(&mut self, id: SessionId, frame: Bytes, further: &mut Vec<Effect>) {
-        let Some(outbox) = self.outboxes.get(&id) else {
-            return;
+        let overflows = match self.outlets.get_mut(&id) {
+            None => false,
+            Some(Outlet::Kept(kept)) => {
+                kept.push_back(frame);
+                kept.len() > self.kept_frames_max
+            }
+            Some(outlet @ Outlet::Connected(_)) => outlet.send(frame),
+        };
+        if overflows {
+            self.outlets.remove(&id);
+            self.hub.overflowed(id, further);
+        }
+    }
+}
+
+impl Outlet {
+    /// Sends to the connection; whether its queue is full. One that closes says so itself: until then what it does not
+    /// take is kept.
+    fn send(&mut self, frame: Bytes) -> bool {
+        let Self::Connected(outbox) = self else {
+            return false;
         };
         match outbox.try_send(frame) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                self.outboxes.remove(&id);
-                self.hub.overflowed(id, further);
+            Ok(()) => false,
+            Err(mpsc::error::TrySendError::Full(_)) => true,
+            Err(mpsc::error::TrySendError::Closed(frame)) => {
+                *self = Self::Kept(VecDeque::from([frame]));
+                false
             }
-            // The connection is closing and says so itself.
-            Err(mpsc::error::TrySendError::Closed(_)) => {}
         }
     }
 }

@@ -156,6 +156,9 @@ pub(super) const LIMITS: &[Limit] = limits! {
     "sections_per_offer", Count, "m-lines of an offer" => rtc.max_sections;
     "ssrcs_per_session", Count, "media streams one client sends" => rtc.max_ssrcs_per_session;
     "addresses_per_session", Count, "network addresses of one client" => rtc.max_addresses_per_session;
+    "resume_grace", Millis, "how long a session without signalling connection waits for another" => signaling.resume_grace;
+    "waiting_sessions", Count, "sessions that wait so at once" => signaling.waiting_sessions;
+    "departures_remembered", Count, "people who have left a room, remembered for those who wait" => signaling.departures_remembered;
     "handshake_timeout", Millis, "from a client's first offer to media keys" => rtc.handshake_timeout;
     "consent_timeout", Millis, "silence of a client that ends its session" => rtc.consent_timeout;
 };

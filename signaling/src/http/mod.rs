@@ -78,7 +78,10 @@ impl Signaling {
             inputs: input_queue,
             commands,
             counters: Arc::clone(&counters),
-            outboxes: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            outlets: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            kept_frames_max: config.limits.send_queue_frames,
             waiting: VecDeque::new(),
         };
         let shared = Shared {

@@ -14,6 +14,7 @@ use axum::extract::{Query, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use relay_proto::id::ParticipantSid;
 use serde::Deserialize;
 use std::net::IpAddr;
 use thiserror::Error;
@@ -30,6 +31,7 @@ pub(super) struct RtcQuery {
     access_token: String,
     join_request: Option<String>,
     reconnect: Option<String>,
+    sid: Option<String>,
 }
 
 /// Why a client is not let in.
@@ -147,6 +149,7 @@ fn examined(
     join.reconnect |= query
         .reconnect
         .is_some_and(|value| value == "1" || value == "true");
+    join.participant = join.participant.or_else(|| query.sid.map(ParticipantSid));
     Ok(Newcomer { claims, join })
 }
 

@@ -2,17 +2,23 @@
 
 use super::{Hub, send};
 use crate::protocol::Reply;
-use crate::session::Effect;
+use crate::session::{Effect, Now};
 use relay_proto::id::{ParticipantSid, RoomName, SessionId};
 use relay_proto::room::{Audience, ConnectionQuality, LeaveCause, ParticipantRecord, SpeakerLevel};
 use relay_proto::session::RoomChange;
 
 impl Hub {
-    pub(super) fn room_changed(&mut self, name: &RoomName, change: RoomChange, out: &mut Vec<Effect>) {
+    pub(super) fn room_changed(
+        &mut self,
+        name: &RoomName,
+        change: RoomChange,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
         match change {
             RoomChange::ParticipantUpserted(record) => self.participant_upserted(name, *record, out),
             RoomChange::ParticipantLeft { participant, cause } => {
-                self.participant_left(name, participant, cause, out);
+                self.participant_left(name, participant, cause, now, out);
             }
             RoomChange::SpeakersChanged(levels) => self.speakers_changed(name, levels, out),
             RoomChange::AudienceChanged {
@@ -61,12 +67,18 @@ impl Hub {
         name: &RoomName,
         participant: Box<ParticipantRecord>,
         cause: LeaveCause,
+        now: Now,
         out: &mut Vec<Effect>,
     ) {
+        let (window, limit) = (self.departure_window(), self.site.limits.departures_remembered);
         let Some(local) = self.rooms.get_mut(name) else {
             return;
         };
         if local.room.remove(&participant.sid) {
+            if !participant.permission.hidden {
+                let departures = &mut local.departures;
+                departures.note(now.monotonic, &participant, cause, window, limit);
+            }
             let to = self.audience(name, Some(&participant));
             send(to, Reply::Gone(participant, cause), out);
         }
@@ -95,11 +107,12 @@ impl Hub {
         let before = local.room.audience_changed(publisher, audience);
         let room = &self.rooms[name].room;
         let mut told = Vec::new();
-        for id in self.audience(name, None) {
-            let viewer = &self.sessions[&id];
-            if viewer.can_subscribe() && viewer.sid() != publisher {
+        let members = self.rooms[name].sessions.iter();
+        // Also those who wait for a connection: what is lifted meanwhile stands in no record.
+        for viewer in members.filter_map(|id| self.sessions.get(id)) {
+            if viewer.is_live() && viewer.can_subscribe() && viewer.sid() != publisher {
                 let changed = room.permitted_anew(publisher, &before, viewer.identity());
-                told.extend(changed.into_iter().map(|permitted| (id, permitted)));
+                told.extend(changed.into_iter().map(|permitted| (viewer.id(), permitted)));
             }
         }
         tell_permitted(told, out);

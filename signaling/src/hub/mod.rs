@@ -3,19 +3,21 @@
 //! A room's facts go to all its sessions here; a session's facts go to that session. Rules of one session are in
 //! [`session`](crate::session), rules of one room in [`room`](crate::room); here is only the routing.
 
-use crate::protocol::{Answer, Leave, LeaveAction, LeaveReason, Reply, Request};
+use crate::protocol::{Answer, Reply, Request};
 use crate::room::Room;
 use crate::session::{Around, Effect, Newcomer, Now, Session, Site};
 use crate::sid::RandomSource;
 use relay_proto::id::{RoomName, SessionId};
 use relay_proto::room::ParticipantRecord;
 use relay_proto::session::SessionFact;
+use resume::Departures;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 mod changes;
 #[cfg(test)]
 mod random;
+mod resume;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +26,7 @@ mod tests;
 struct LocalRoom {
     room: Room,
     sessions: BTreeSet<SessionId>,
+    departures: Departures,
 }
 
 /// All sessions of a node.
@@ -32,6 +35,8 @@ pub struct Hub {
     random: Box<dyn RandomSource + Send>,
     sessions: BTreeMap<SessionId, Session>,
     rooms: BTreeMap<RoomName, LocalRoom>,
+    /// Sessions without a connection.
+    waiting: BTreeSet<SessionId>,
     /// When each session wants to be woken; at most one entry per session.
     deadlines: BTreeSet<(Instant, SessionId)>,
 }
@@ -45,6 +50,7 @@ impl Hub {
             random,
             sessions: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             deadlines: BTreeSet::new(),
         }
     }
@@ -67,21 +73,11 @@ impl Hub {
         self.sessions.is_empty()
     }
 
-    /// A client has connected. A resume is refused with the order to join anew: its media session is gone.
+    /// A client has connected, with a number nobody had before. One that wants to go on with a session keeps that session's
+    /// number from then on.
     pub fn connected(&mut self, id: SessionId, newcomer: Newcomer, now: Now, out: &mut Vec<Effect>) {
         if newcomer.join.reconnect {
-            self.site.counters.refused_resume.increment();
-            tracing::info!(session = %id, room = %newcomer.claims.room(), "resume refused: the client is to join anew");
-            let leave = Leave {
-                reason: LeaveReason::StateMismatch,
-                action: LeaveAction::Reconnect,
-            };
-            out.push(Effect::Send {
-                to: vec![id],
-                reply: Reply::Leave(leave),
-            });
-            out.push(Effect::Close(id));
-            return;
+            return self.resume(id, newcomer, now, out);
         }
         let session = Session::open(id, newcomer, &self.site, self.random.as_mut(), now, out);
         self.rooms
@@ -128,8 +124,9 @@ impl Hub {
     }
 
     /// A client's connection is gone.
-    pub fn disconnected(&mut self, id: SessionId, out: &mut Vec<Effect>) {
-        self.with(id, |session, _| session.disconnected(out));
+    pub fn disconnected(&mut self, id: SessionId, now: Now, out: &mut Vec<Effect>) {
+        let may_wait = self.waiting.len() < self.site.limits.waiting_sessions;
+        self.with(id, |session, site| session.disconnected(may_wait, now, site, out));
     }
 
     /// A client's queue is full.
@@ -225,7 +222,7 @@ impl Hub {
             } => {
                 self.data_received(session, reliable, &payload, out);
             }
-            SessionFact::RoomChanged { room, change } => self.room_changed(&room, change, out),
+            SessionFact::RoomChanged { room, change } => self.room_changed(&room, change, now, out),
         }
     }
 
@@ -269,8 +266,8 @@ impl Hub {
         }
     }
 
-    fn data_received(&self, id: SessionId, reliable: bool, payload: &[u8], out: &mut Vec<Effect>) {
-        let Some(session) = self.sessions.get(&id) else {
+    fn data_received(&mut self, id: SessionId, reliable: bool, payload: &[u8], out: &mut Vec<Effect>) {
+        let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
         let Some(local) = self.rooms.get(session.room()) else {
@@ -279,10 +276,12 @@ impl Hub {
         session.data_received(reliable, payload, &local.room, &self.site, out);
     }
 
-    /// The sessions that may hear of `about`: all open ones of the room; of somebody hidden only that one itself.
+    /// The sessions that may hear of `about`: all open ones of the room with a connection; of somebody hidden only that
+    /// one itself. Whoever comes back is told everything.
     fn audience(&self, name: &RoomName, about: Option<&ParticipantRecord>) -> Vec<SessionId> {
         let hears = |session: &&Session| {
             session.is_live()
+                && !session.is_waiting()
                 && about.is_none_or(|record| !record.permission.hidden || record.sid == *session.sid())
         };
         let members = self.rooms.get(name).into_iter().flat_map(|local| &local.sessions);
@@ -310,6 +309,11 @@ impl Hub {
         };
         if let Some(at) = before {
             self.deadlines.remove(&(at, id));
+        }
+        if session.is_waiting() {
+            self.waiting.insert(id);
+        } else {
+            self.waiting.remove(&id);
         }
         if session.is_over() {
             let name = session.room().clone();

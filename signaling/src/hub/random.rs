@@ -90,12 +90,17 @@ fn run(bench: &mut Bench, step: Step) -> Vec<Effect> {
     };
     let mut out = Vec::new();
     match step {
-        // The shell never gives a number twice.
-        Step::Connect(serial, _) if bench.hub.sessions.contains_key(&id(serial)) => {}
         Step::Connect(serial, resume) => {
             let mut who = newcomer(&serial.to_string());
             who.join.reconnect = resume;
-            return bench.connect(serial, who);
+            let known = bench.hub.sessions.get(&id(serial));
+            who.join.participant = known.map(|session| session.sid().clone());
+            // The shell never gives a number twice.
+            return match known {
+                Some(_) if resume => bench.connect(serial + 100, who),
+                Some(_) => Vec::new(),
+                None => bench.connect(serial, who),
+            };
         }
         Step::Opened(serial) => {
             let (session, participant) = (id(serial), record(serial, 1));
@@ -128,7 +133,7 @@ fn run(bench: &mut Bench, step: Step) -> Vec<Effect> {
         }
         Step::Ask(serial, request) => return bench.ask(serial, request),
         Step::Malformed(serial) => bench.hub.frame_malformed(id(serial), bench.now, &mut out),
-        Step::Disconnected(serial) => bench.hub.disconnected(id(serial), &mut out),
+        Step::Disconnected(serial) => bench.hub.disconnected(id(serial), bench.now, &mut out),
         Step::Overflowed(serial) => bench.hub.overflowed(id(serial), &mut out),
         Step::Upserted(serial, version) => {
             return bench.fact(changed(RoomChange::ParticipantUpserted(record(serial, version))));
@@ -159,6 +164,20 @@ proptest! {
             let members: usize = hub.rooms.values().map(|room| room.sessions.len()).sum();
             prop_assert_eq!(members, hub.sessions.len());
             prop_assert!(hub.rooms.values().all(|room| !room.sessions.is_empty()));
+            let waiting: BTreeSet<SessionId> = hub
+                .sessions
+                .values()
+                .filter(|session| session.is_waiting())
+                .map(Session::id)
+                .collect();
+            prop_assert_eq!(&waiting, &hub.waiting);
+            let attached = effects.iter().filter_map(|effect| match effect {
+                Effect::Attach { session, .. } => Some(session),
+                _ => None,
+            });
+            for id in attached {
+                prop_assert!(hub.sessions.contains_key(id) && !waiting.contains(id));
+            }
             let closed = effects.iter().filter_map(|effect| match effect {
                 Effect::Close(id) => Some(id),
                 _ => None,

@@ -15,6 +15,7 @@ const USER: u32 = 2;
 const SPEAKER: u32 = 3;
 const PARTICIPANT_IDENTITY: u32 = 4;
 const DESTINATION_IDENTITIES: u32 = 5;
+const SEQUENCE: u32 = 16;
 const PARTICIPANT_SID: u32 = 17;
 /// Fields of `UserPacket`; older clients look here for the sender and say the recipients here.
 const USER_PARTICIPANT_SID: u32 = 1;
@@ -40,6 +41,8 @@ pub struct Incoming {
     pub to: Vec<Identity>,
     /// Whom it is for, by id (older clients).
     pub to_sids: Vec<ParticipantSid>,
+    /// The sender's number of it; 0 where it has none.
+    pub sequence: u32,
     /// The bytes for the receivers.
     pub stamped: Vec<u8>,
 }
@@ -67,6 +70,7 @@ pub fn inspect_data(payload: &[u8], stamp: Stamp<'_>, recipients_max: usize) -> 
     let mut message = Incoming {
         to: Vec::new(),
         to_sids: Vec::new(),
+        sequence: 0,
         stamped: Vec::with_capacity(payload.len() + 64),
     };
     for field in Fields::of(payload) {
@@ -80,6 +84,10 @@ pub fn inspect_data(payload: &[u8], stamp: Stamp<'_>, recipients_max: usize) -> 
             }
             DESTINATION_IDENTITIES => {
                 message.to.push(Identity(text(field.content(payload)?)?));
+                message.stamped.extend_from_slice(&payload[field.whole]);
+            }
+            SEQUENCE => {
+                message.sequence = number(&payload[field.whole.clone()])?;
                 message.stamped.extend_from_slice(&payload[field.whole]);
             }
             _ => message.stamped.extend_from_slice(&payload[field.whole]),
@@ -132,6 +140,18 @@ fn append(tag: u32, content: &[u8], to: &mut Vec<u8>) {
     encode_key(tag, WireType::LengthDelimited, to);
     encode_varint(content.len() as u64, to);
     to.extend_from_slice(content);
+}
+
+/// The value of a field with a number, key and all.
+fn number(mut field: &[u8]) -> Result<u32, DataError> {
+    let (_, wire_type) = decode_key(&mut field).map_err(|_| DataError::Malformed)?;
+    if wire_type != WireType::Varint {
+        return Err(DataError::Malformed);
+    }
+    // As the protocol has it: only the lower half of a longer number counts.
+    decode_varint(&mut field)
+        .map(|value| value as u32)
+        .map_err(|_| DataError::Malformed)
 }
 
 fn text(bytes: &[u8]) -> Result<String, DataError> {

@@ -58,17 +58,21 @@ pub(super) fn join_response(join: &JoinReply) -> proto::JoinResponse {
         subscriber_primary: false,
         ping_interval: i32::from(PING_INTERVAL_S),
         ping_timeout: i32::from(PING_TIMEOUT_S),
-        server_info: Some(proto::ServerInfo {
-            edition: proto::server_info::Edition::Standard.into(),
-            version: SERVER_VERSION.to_owned(),
-            protocol: PROTOCOL,
-            region: join.region.clone(),
-            node_id: join.node.clone(),
-            debug_info: join.software.clone(),
-            agent_protocol: 0,
-        }),
+        server_info: Some(server_info(&join.node, &join.region, &join.software)),
         enabled_publish_codecs: codecs.to_vec(),
         fast_publish: true,
         ..proto::JoinResponse::default()
+    }
+}
+
+pub(super) fn server_info(node: &str, region: &str, software: &str) -> proto::ServerInfo {
+    proto::ServerInfo {
+        edition: proto::server_info::Edition::Standard.into(),
+        version: SERVER_VERSION.to_owned(),
+        protocol: PROTOCOL,
+        region: region.to_owned(),
+        node_id: node.to_owned(),
+        debug_info: software.to_owned(),
+        agent_protocol: 0,
     }
 }

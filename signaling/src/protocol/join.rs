@@ -1,12 +1,14 @@
 //! The join request: what a client says of itself before the first frame, packed into the query of the upgrade.
 
 use super::request::{Offer, TrackRequest, offer_of, track_request_of};
+use super::resume::{SyncState, sync_state_of};
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use flate2::read::GzDecoder;
 use livekit_protocol as proto;
 use prost::Message as _;
+use relay_proto::id::ParticipantSid;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use thiserror::Error;
@@ -34,6 +36,10 @@ pub struct Join {
     pub offer: Option<Offer>,
     /// Whether it wants to go on with an earlier session.
     pub reconnect: bool,
+    /// Whose session that is.
+    pub participant: Option<ParticipantSid>,
+    /// What it believes of that session, where it says so at once.
+    pub state: Option<SyncState>,
 }
 
 /// What a client is.
@@ -130,5 +136,9 @@ fn join_of(request: proto::JoinRequest) -> Join {
             .collect(),
         offer: request.publisher_offer.map(offer_of),
         reconnect: request.reconnect,
+        participant: Some(request.participant_sid)
+            .filter(|sid| !sid.is_empty())
+            .map(ParticipantSid),
+        state: request.sync_state.map(sync_state_of),
     }
 }

@@ -13,6 +13,7 @@ mod join;
 mod record;
 mod reply;
 mod request;
+mod resume;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -25,6 +26,8 @@ pub use reply::{Answer, Leave, LeaveAction, LeaveReason, Refusal, Reply, encode}
 pub use request::{
     MalformedFrame, MetadataChange, Offer, Request, TrackRequest, Unsupported, WishedPicture, decode_request,
 };
+
+pub use resume::{ReconnectReply, SyncState};
 
 /// Version of the signalling protocol that is announced. 18 would promise pre-negotiated data channels.
 pub const PROTOCOL: i32 = 17;

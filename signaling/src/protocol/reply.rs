@@ -4,6 +4,7 @@ use super::audience::quality_info;
 use super::entry::{JoinReply, join_response};
 use super::record::{participant_info, speaker_info, track_info};
 use super::request::Unsupported;
+use super::resume::{ReconnectReply, reconnect_response};
 use bytes::Bytes;
 use livekit_protocol as proto;
 use prost::Message as _;
@@ -83,6 +84,8 @@ pub enum Refusal {
 pub enum Reply {
     /// It is in the room. First of all frames.
     Join(Box<JoinReply>),
+    /// It goes on with its session. First of all frames of the new connection.
+    Reconnect(Box<ReconnectReply>),
     /// Answer to its offer.
     Answer(Answer),
     /// Somebody is new or changed.
@@ -163,6 +166,7 @@ pub enum Reply {
 pub fn encode(reply: &Reply) -> Bytes {
     let message = match reply {
         Reply::Join(join) => Message::Join(join_response(join)),
+        Reply::Reconnect(reply) => Message::Reconnect(reconnect_response(reply)),
         Reply::Answer(answer) => Message::Answer(session_description(answer)),
         Reply::Update(records) => update(
             records

@@ -1,6 +1,7 @@
 //! Requests of a connected client.
 
 use super::audience::{AudienceRequest, audience_of};
+use super::resume::{SyncState, sync_state_of};
 use livekit_protocol as proto;
 use prost::Message as _;
 use proto::signal_request::Message;
@@ -130,6 +131,8 @@ pub enum Request {
     UpdateMetadata(Box<MetadataChange>),
     /// Who may receive its tracks.
     SubscriptionPermission(Box<AudienceRequest>),
+    /// What it believes of its session, after a resume.
+    SyncState(Box<SyncState>),
     /// Understood, not served, and the client may be waiting.
     Unsupported(Box<Unsupported>),
     /// Needs no answer: cosmetic, a test aid, or of a newer client.
@@ -170,6 +173,7 @@ fn request_of(message: Message) -> Request {
         Message::SubscriptionPermission(permission) => {
             Request::SubscriptionPermission(Box::new(audience_of(permission)))
         }
+        Message::SyncState(state) => Request::SyncState(Box::new(sync_state_of(state))),
         other => without_service(other),
     }
 }

@@ -5,6 +5,7 @@ mod joining;
 mod random;
 mod replies;
 mod requests;
+mod resuming;
 
 use super::*;
 use base64::Engine as _;

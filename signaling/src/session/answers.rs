@@ -100,7 +100,7 @@ impl Session {
 
     /// A message of the client for others: checked, stamped and handed back for the room.
     pub fn data_received(
-        &self,
+        &mut self,
         reliable: bool,
         payload: &[u8],
         room: &Room,
@@ -124,6 +124,10 @@ impl Session {
                 return;
             }
         };
+        if reliable && !self.is_new(incoming.sequence) {
+            site.counters.data_repeated.increment();
+            return;
+        }
         let addressed = !(incoming.to.is_empty() && incoming.to_sids.is_empty());
         let mut to = incoming.to;
         to.extend(

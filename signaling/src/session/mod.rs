@@ -8,6 +8,7 @@ mod opening;
 mod own;
 mod renewal;
 mod requests;
+mod resume;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -78,6 +79,17 @@ pub enum Effect {
     },
     /// Close the connection once everything is sent. The session is gone.
     Close(SessionId),
+    /// The session waits for a new connection: keep what it is sent.
+    Keep(SessionId),
+    /// A new connection goes on with a session; it replaces the old one, if that is still there.
+    Attach {
+        /// The connection, by the number it came with.
+        connection: SessionId,
+        /// The session.
+        session: SessionId,
+    },
+    /// Send what was kept.
+    SendKept(SessionId),
 }
 
 /// Where a session is in its life.
@@ -116,6 +128,10 @@ pub struct Session {
     answered_once: bool,
     rejected_in_a_row: u32,
     malformed: u32,
+    /// Waits for a new connection until then.
+    waits_until: Option<Instant>,
+    /// The newest reliable message of the client.
+    last_sequence: u32,
     renewal: Renewal,
     /// Announced tracks by the client's own ids; none until the bridge knows them.
     tracks: BTreeMap<String, Option<Box<TrackRecord>>>,
@@ -152,10 +168,16 @@ impl Session {
         self.permission.can_subscribe
     }
 
-    /// Whether it hears of its room.
+    /// Whether it is open.
     #[must_use]
     pub const fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Live)
+    }
+
+    /// Whether it is open and waits for a new connection.
+    #[must_use]
+    pub const fn is_waiting(&self) -> bool {
+        self.is_live() && self.waits_until.is_some()
     }
 
     /// Whether nothing can come of it any more.
@@ -170,13 +192,13 @@ impl Session {
         match self.phase {
             Phase::Opening(_) => Some(self.heard_at + OPEN_TIMEOUT),
             Phase::Live => {
-                let idle = self.heard_at + IDLE_TIMEOUT;
+                let silence_ends = self.waits_until.unwrap_or(self.heard_at + IDLE_TIMEOUT);
                 // While an offer waits for its answer the requirement waits too: the answer may satisfy it.
                 let sections = self
                     .sections
                     .filter(|_| !self.offer_open)
                     .map(|pending| pending.due);
-                [Some(idle), sections, self.renewal.due()]
+                [Some(silence_ends), sections, self.renewal.due()]
                     .into_iter()
                     .flatten()
                     .min()
@@ -197,7 +219,10 @@ impl Session {
                     out,
                 );
             }
-            Phase::Live if now.monotonic >= self.heard_at + IDLE_TIMEOUT => {
+            Phase::Live if self.waits_until.is_some_and(|until| until <= now.monotonic) => {
+                self.waited_in_vain(site, out);
+            }
+            Phase::Live if self.waits_until.is_none() && now.monotonic >= self.heard_at + IDLE_TIMEOUT => {
                 site.counters.closed_idle.increment();
                 tracing::info!(session = %self.id, room = %self.room, "closed: the client fell silent");
                 self.end(
@@ -212,20 +237,6 @@ impl Session {
                 self.renew_token(now, site, out);
             }
             Phase::Opening(_) | Phase::Over => {}
-        }
-    }
-
-    /// The connection is gone. Sessions are not resumed, so this is the end.
-    pub fn disconnected(&mut self, out: &mut Vec<Effect>) {
-        if !self.is_over() {
-            self.phase = Phase::Over;
-            self.command(
-                SessionCommand::CloseSession {
-                    session: self.id,
-                    cause: LeaveCause::ConnectionLost,
-                },
-                out,
-            );
         }
     }
 

@@ -51,6 +51,8 @@ impl Session {
             answered_once: false,
             rejected_in_a_row: 0,
             malformed: 0,
+            waits_until: None,
+            last_sequence: 0,
             renewal: Renewal::of(claims, &participant, now),
             tracks: BTreeMap::new(),
             phase: Phase::Over,
@@ -119,7 +121,7 @@ impl Session {
     }
 
     /// Everything about the room that does not stand in records.
-    pub(super) fn tell_of_room(&self, room: &Room, out: &mut Vec<Effect>) {
+    pub fn tell_of_room(&self, room: &Room, out: &mut Vec<Effect>) {
         let speakers = room.speakers();
         if !speakers.is_empty() {
             self.tell(Reply::Speakers(speakers), out);

@@ -53,6 +53,7 @@ impl Session {
             ),
             Request::UpdateMetadata(change) => self.update_metadata(*change, around, out),
             Request::SubscriptionPermission(audience) => self.set_audience(*audience, around, out),
+            Request::SyncState(state) => self.sync_state(*state, around, out),
             Request::Unsupported(unsupported) => self.unsupported(unsupported, site, out),
             Request::Ignored => {}
         }
@@ -191,7 +192,7 @@ impl Session {
         );
     }
 
-    fn subscribe(
+    pub(super) fn subscribe(
         &self,
         named: impl Iterator<Item = TrackSid>,
         wanted: bool,
@@ -216,7 +217,7 @@ impl Session {
         );
     }
 
-    fn track_setting(
+    pub(super) fn track_setting(
         &self,
         tracks: Vec<TrackSid>,
         picture: WishedPicture,

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 mod media;
 mod own;
+mod resume;
 mod rules;
 
 /// Predictable ids.
@@ -104,6 +105,12 @@ impl Bench {
     pub(crate) fn ask(&mut self, serial: u32, request: Request) -> Vec<Effect> {
         let mut out = Vec::new();
         self.hub.requested(id(serial), request, self.now, &mut out);
+        out
+    }
+
+    pub(crate) fn disconnect(&mut self, serial: u32) -> Vec<Effect> {
+        let mut out = Vec::new();
+        self.hub.disconnected(id(serial), self.now, &mut out);
         out
     }
 

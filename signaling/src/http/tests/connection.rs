@@ -175,8 +175,12 @@ async fn native_clients_pass_the_token_as_bearer_and_may_offer_later() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_told_to_the_others() {
-    let node = node_with(Limits::default()).await;
+async fn a_client_that_does_not_come_back_is_told_to_the_others() {
+    let node = node_with(Limits {
+        resume_grace: Duration::from_millis(50),
+        ..Limits::default()
+    })
+    .await;
     let (ada, _) = Client::joined(&node, "ada").await;
     let (mut bob, _) = Client::joined(&node, "bob").await;
     drop(ada);
@@ -185,6 +189,76 @@ async fn a_lost_connection_is_told_to_the_others() {
         gone.disconnect_reason(),
         proto::DisconnectReason::ConnectionTimeout
     );
+}
+
+/// What a client of a session asks for that has lost its connection.
+fn resume_of(participant: &proto::ParticipantInfo) -> proto::JoinRequest {
+    proto::JoinRequest {
+        reconnect: true,
+        participant_sid: participant.sid.clone(),
+        ..join_request(None)
+    }
+}
+
+#[tokio::test]
+async fn a_client_goes_on_over_a_new_connection_and_misses_nothing() {
+    let node = node_with(Limits::default()).await;
+    let (ada, join) = Client::joined(&node, "ada").await;
+    let ada_is = join.participant.unwrap();
+    let (mut bob, _) = Client::joined(&node, "bob").await;
+    drop(ada);
+    // Bob changes while she is away; an answer comes for her.
+    bob.send(add_track()).await;
+    bob.until(|it| matches!(it, Told::TrackPublished(_))).await;
+    let session = SessionId {
+        entry: NodeId::of("fra"),
+        serial: 1,
+    };
+    let late = SessionFact::OfferAnswered {
+        session,
+        offer_id: 5,
+        sdp: "v=0 late".to_owned(),
+        sections: Vec::new(),
+    };
+    node.facts.send(late).await.unwrap();
+
+    let mut ada = Client::connect(&node, "ada", &resume_of(&ada_is)).await;
+    let Told::Reconnect(reconnect) = ada.next().await else {
+        panic!("the first frame is reconnect")
+    };
+    assert!(!reconnect.server_info.unwrap().version.is_empty());
+    assert_eq!(ada.until_seen("bob").await.tracks.len(), 1);
+    let Told::Answer(answer) = ada.until_answer().await else {
+        unreachable!()
+    };
+    assert_eq!(answer.id, 5);
+    // She can ask for things as before.
+    ada.send(Asked::Ping(1)).await;
+    ada.until(|it| matches!(it, Told::Pong(_))).await;
+    ada.send(Asked::Leave(proto::LeaveRequest::default())).await;
+    let gone = bob.until_seen("ada").await;
+    assert_eq!(gone.sid, ada_is.sid, "for bob she was never away");
+    assert_eq!(gone.disconnect_reason(), proto::DisconnectReason::ClientInitiated);
+}
+
+#[tokio::test]
+async fn a_new_connection_closes_the_old_one_which_harms_the_session_no_more() {
+    let node = node_with(Limits::default()).await;
+    let (mut old, join) = Client::joined(&node, "ada").await;
+    let ada_is = join.participant.unwrap();
+    let mut new = Client::connect(&node, "ada", &resume_of(&ada_is)).await;
+    assert!(matches!(new.next().await, Told::Reconnect(_)));
+    while old.maybe_next().await.is_some() {}
+    drop(old);
+    for _ in 0..3 {
+        new.send(Asked::Ping(1)).await;
+        new.until(|it| matches!(it, Told::Pong(_))).await;
+    }
+    // And again, from the new one.
+    let mut newest = Client::connect(&node, "ada", &resume_of(&ada_is)).await;
+    assert!(matches!(newest.next().await, Told::Reconnect(_)));
+    while new.maybe_next().await.is_some() {}
+    assert_eq!(node.signaling.counters().resumed.value(), 2);
 }
 
 #[tokio::test]

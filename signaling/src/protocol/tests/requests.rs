@@ -125,8 +125,6 @@ fn unknown_variants_and_cosmetic_requests_are_ignored() {
     // Field 60, length-delimited, empty: a variant of the future.
     assert_eq!(decode_request(&[0xe2, 0x03, 0x00]), Ok(Request::Ignored));
     assert_eq!(decode_request(&[]), Ok(Request::Ignored));
-    let sync = Asked::SyncState(proto::SyncState::default());
-    assert_eq!(decode_request(&frame(sync)), Ok(Request::Ignored));
     let end = proto::TrickleRequest {
         candidate_init: r#"{"candidate":""}"#.to_owned(),
         ..Default::default()

@@ -81,20 +81,6 @@ fn who_may_not_change_its_metadata_cannot_smuggle_it_in_on_joining() {
 }
 
 #[test]
-fn a_resume_is_answered_by_a_leave_that_sends_the_client_to_join_anew() {
-    let mut bench = Bench::new();
-    let mut who = newcomer("ada");
-    who.join.reconnect = true;
-    let effects = bench.connect(1, who);
-    let Reply::Leave(leave) = replies(&effects, 1)[0] else {
-        panic!()
-    };
-    assert_eq!(leave.action, LeaveAction::Reconnect);
-    assert_eq!(effects.last(), Some(&Effect::Close(id(1))));
-    assert!(commands(&effects).is_empty() && bench.hub.is_empty());
-}
-
-#[test]
 fn pings_are_answered_and_keep_the_session_alive() {
     let mut bench = Bench::new();
     bench.join(1, newcomer("ada"));
@@ -171,22 +157,6 @@ fn leaving_closes_the_session_both_ways() {
             })
             .is_empty()
     );
-}
-
-#[test]
-fn a_lost_connection_ends_the_session_at_once() {
-    let mut bench = Bench::new();
-    bench.join(1, newcomer("ada"));
-    let mut effects = Vec::new();
-    bench.hub.disconnected(id(1), &mut effects);
-    assert!(matches!(
-        commands(&effects)[..],
-        [SessionCommand::CloseSession {
-            cause: LeaveCause::ConnectionLost,
-            ..
-        }]
-    ));
-    assert!(bench.hub.is_empty());
 }
 
 #[test]
