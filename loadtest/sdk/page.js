@@ -96,6 +96,8 @@
     async data(texts, reliable, topic) {
       for (const text of texts) await room.localParticipant.publishData(new TextEncoder().encode(text), { reliable, topic });
     },
+    /** Asks the server, or the SDK itself, for a fault. */
+    simulate: (scenario) => room.simulateScenario(scenario),
     /** Closes the signalling connection as a network does that breaks. */
     loseConnection: () => room.simulateScenario("signal-reconnect"),
     /** Lets everybody receive this participant, or nobody. */

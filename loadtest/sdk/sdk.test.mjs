@@ -52,7 +52,7 @@ describe("unmodified SDKs meet across nodes", () => {
 
   before(async () => {
     results = await resultsFolder("sdk");
-    mesh = await startMesh({ results });
+    mesh = await startMesh({ results, settings: "[testing]\nsimulate = true\n" });
     const door = mesh.nodes.fra;
     const berlin = await askToJoin(door, room, "JavaScript", CITIES.berlin.address);
     const sydney = await askToJoin(door, room, "Python", CITIES.sydney.address);
@@ -204,6 +204,33 @@ describe("unmodified SDKs meet across nodes", () => {
     assert.deepEqual(await jsFacts("disconnected"), []);
     assert.deepEqual(await jsFacts("reconnecting"), []);
     assert.deepEqual(python.facts().filter((each) => each.fact === "fault"), []);
+  });
+
+  for (const [scenario, staysTheSame] of [
+    ["disconnect-signal-on-resume", true],
+    ["disconnect-signal-on-resume-no-messages", true],
+    ["node-failure", false],
+    ["leave-full-reconnect", false],
+  ]) {
+    it(`JavaScript survives the fault ${scenario}`, async () => {
+      const sid = () => browser.page.evaluate(() => window.peer.sid());
+      const [before, times] = [await sid(), (await jsFacts("reconnected")).length];
+      await browser.page.evaluate((scenario) => window.peer.simulate(scenario), scenario);
+      await until("the SDK is back", PATIENCE_MS, async () => {
+        const back = (await jsFacts("reconnected")).length;
+        return { done: back > times, seen: back };
+      });
+      assert.equal((await sid()) === before, staysTheSame);
+      assert.deepEqual(await jsFacts("disconnected"), []);
+    });
+  }
+
+  it("JavaScript goes where the server sends it away", async () => {
+    await browser.page.evaluate(() => window.peer.simulate("server-leave"));
+    await until("the SDK has left", PATIENCE_MS, async () => {
+      const left = await jsFacts("disconnected");
+      return { done: left.length === 1, seen: left };
+    });
   });
 
   async function arrived(facts, reliable, least, identity) {

@@ -34,6 +34,9 @@ pub struct SignalingConfig {
     pub policy: Policy,
     /// Participants one node is meant for; how much of its load one assignment stands for until it reports.
     pub node_capacity: u32,
+    /// Whether clients may ask for simulated faults, for tests of clients. Never in production: anybody with a token can
+    /// then be told, for itself, that the node fails.
+    pub simulate: bool,
     /// Named limits.
     pub limits: Limits,
 }

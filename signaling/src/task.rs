@@ -164,7 +164,8 @@ impl FactsTask {
                         self.send(id, frame.clone(), &mut further);
                     }
                 }
-                Effect::Close(id) => {
+                // The connection says itself that it is closed.
+                Effect::Close(id) | Effect::Disconnect(id) => {
                     self.outlets.remove(&id);
                 }
                 Effect::Keep(id) => {

@@ -151,6 +151,11 @@ const KEYS: &[Key] = &[
         "error, warn, info, debug, trace, or by module",
     ),
     key("log.format", Kind::Text, "text or json"),
+    key(
+        "testing.simulate",
+        Kind::Switch,
+        "whether clients may ask for simulated faults; only where http.listen is a loopback address",
+    ),
     key("metrics.listen", Kind::Text, "own TCP address for /metrics"),
 ];
 

@@ -53,6 +53,15 @@ pub struct Config {
     pub limits: Limits,
     /// `[metrics]`
     pub metrics: MetricsConfig,
+    /// `[testing]`
+    pub testing: TestingConfig,
+}
+
+/// What only tests need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TestingConfig {
+    /// Whether clients may ask for simulated faults.
+    pub simulate: bool,
 }
 
 /// Who and where the node is.

@@ -4,7 +4,7 @@ use super::layers::Layers;
 use super::reader::{ConfigErrors, Reader};
 use super::{
     AuthConfig, Config, GeoConfig, HttpConfig, HttpTls, LogConfig, MediaConfig, MeshConfig, MeshIdentity,
-    MetricsConfig, NodeConfig, limits,
+    MetricsConfig, NodeConfig, TestingConfig, limits,
 };
 use crate::link::RateLimits;
 use crate::link::tls::{CertificateFiles, MIN_SECRET_BYTES};
@@ -42,9 +42,11 @@ pub fn parse(layers: Layers, cores: usize) -> Result<(Config, BTreeMap<String, V
         &mut reader,
         mesh.as_ref().is_some_and(|mesh| !mesh.peers.is_empty()),
     );
+    let http = http(&mut reader);
     let config = Config {
         node,
-        http: http(&mut reader),
+        testing: testing(&mut reader, http.listen),
+        http,
         media: media(&mut reader, cores),
         mesh,
         geo: geo(&mut reader),
@@ -122,6 +124,18 @@ fn http(reader: &mut Reader) -> HttpConfig {
         tls,
         trusted_proxies,
     }
+}
+
+/// Simulated faults must not get into production by a copied file: they are taken only where nobody else gets in.
+fn testing(reader: &mut Reader, http: SocketAddr) -> TestingConfig {
+    let simulate = reader.switch_or("testing.simulate", false);
+    if simulate && !http.ip().is_loopback() {
+        reader.refuse(
+            "testing.simulate",
+            format!("is for tests on one machine; http.listen = {http} lets others in"),
+        );
+    }
+    TestingConfig { simulate }
 }
 
 fn http_tls(reader: &mut Reader) -> Option<HttpTls> {

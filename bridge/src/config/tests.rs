@@ -58,6 +58,19 @@ fn a_good_file_is_read_whole() {
 }
 
 #[test]
+fn faults_are_simulated_on_request_only_where_nobody_else_gets_in() {
+    let testing = "[testing]\nsimulate = true\n";
+    assert!(!read(GOOD).unwrap().0.testing.simulate);
+    assert!(read(&format!("{GOOD}{testing}")).unwrap().0.testing.simulate);
+    let open = with(
+        "listen = \"127.0.0.1:7880\"",
+        "listen = \"0.0.0.0:7880\"\npublic_url = \"https://x\"\ntrusted_proxies = [\"10.0.0.0/8\"]",
+    );
+    assert!(read(&open).is_ok());
+    assert!(errors(&format!("{open}{testing}")).contains("testing.simulate"));
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_key_and_a_way_out() {
     let table: &[(&str, &str, &str)] = &[
         (

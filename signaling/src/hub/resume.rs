@@ -120,7 +120,9 @@ impl Hub {
             connection,
             session: id,
         });
+        session.cut_resume(false, out);
         session.resumed(now, site, out);
+        session.cut_resume(true, out);
         for (who, cause) in gone {
             // Clients know people by identity: whoever is there again must not be taken away.
             if local.room.with_identity(&who.identity).is_none() {

@@ -14,6 +14,7 @@ mod record;
 mod reply;
 mod request;
 mod resume;
+mod simulate;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -28,6 +29,7 @@ pub use request::{
 };
 
 pub use resume::{ReconnectReply, SyncState};
+pub use simulate::Scenario;
 
 /// Version of the signalling protocol that is announced. 18 would promise pre-negotiated data channels.
 pub const PROTOCOL: i32 = 17;

@@ -2,6 +2,7 @@
 
 use super::audience::{AudienceRequest, audience_of};
 use super::resume::{SyncState, sync_state_of};
+use super::simulate::{Scenario, scenario_of};
 use livekit_protocol as proto;
 use prost::Message as _;
 use proto::signal_request::Message;
@@ -133,6 +134,8 @@ pub enum Request {
     SubscriptionPermission(Box<AudienceRequest>),
     /// What it believes of its session, after a resume.
     SyncState(Box<SyncState>),
+    /// A fault it wants to be shown; served where the node is told to.
+    Simulate(Scenario),
     /// Understood, not served, and the client may be waiting.
     Unsupported(Box<Unsupported>),
     /// Needs no answer: cosmetic, a test aid, or of a newer client.
@@ -174,6 +177,9 @@ fn request_of(message: Message) -> Request {
             Request::SubscriptionPermission(Box::new(audience_of(permission)))
         }
         Message::SyncState(state) => Request::SyncState(Box::new(sync_state_of(state))),
+        Message::Simulate(wanted) => wanted.scenario.map_or(Request::Ignored, |scenario| {
+            Request::Simulate(scenario_of(scenario))
+        }),
         other => without_service(other),
     }
 }

@@ -9,6 +9,7 @@ mod own;
 mod renewal;
 mod requests;
 mod resume;
+mod simulation;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -27,6 +28,7 @@ use std::time::Instant;
 
 pub use opening::Newcomer;
 use renewal::Renewal;
+use simulation::Simulation;
 
 /// The time, both ways it is needed.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,8 @@ pub struct Site {
     pub software: String,
     /// Named limits.
     pub limits: Limits,
+    /// Whether clients may ask for faults; never in production.
+    pub simulate: bool,
     /// Sign the tokens clients come back with.
     pub keys: TokenKeys,
     /// Figures.
@@ -79,6 +83,8 @@ pub enum Effect {
     },
     /// Close the connection once everything is sent. The session is gone.
     Close(SessionId),
+    /// Close the connection once everything is sent. The session stays and hears of it.
+    Disconnect(SessionId),
     /// The session waits for a new connection: keep what it is sent.
     Keep(SessionId),
     /// A new connection goes on with a session; it replaces the old one, if that is still there.
@@ -133,6 +139,7 @@ pub struct Session {
     /// The newest reliable message of the client.
     last_sequence: u32,
     renewal: Renewal,
+    simulation: Simulation,
     /// Announced tracks by the client's own ids; none until the bridge knows them.
     tracks: BTreeMap<String, Option<Box<TrackRecord>>>,
 }
@@ -198,10 +205,15 @@ impl Session {
                     .sections
                     .filter(|_| !self.offer_open)
                     .map(|pending| pending.due);
-                [Some(silence_ends), sections, self.renewal.due()]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                [
+                    Some(silence_ends),
+                    sections,
+                    self.renewal.due(),
+                    self.simulation.due(),
+                ]
+                .into_iter()
+                .flatten()
+                .min()
             }
             Phase::Over => None,
         }
@@ -235,6 +247,7 @@ impl Session {
             Phase::Live => {
                 self.send_due_sections(now, out);
                 self.renew_token(now, site, out);
+                self.end_speech(now, out);
             }
             Phase::Opening(_) | Phase::Over => {}
         }

@@ -1,6 +1,7 @@
 //! From an admitted client to an open session.
 
 use super::renewal::Renewal;
+use super::simulation::Simulation;
 use super::{Around, Effect, Now, Phase, Session, Site};
 use crate::limits::TokenBucket;
 use crate::protocol::{ClientFacts, Join, JoinReply, Leave, LeaveAction, LeaveReason, Reply};
@@ -53,6 +54,7 @@ impl Session {
             malformed: 0,
             waits_until: None,
             last_sequence: 0,
+            simulation: Simulation::default(),
             renewal: Renewal::of(claims, &participant, now),
             tracks: BTreeMap::new(),
             phase: Phase::Over,

@@ -54,6 +54,7 @@ impl Session {
             Request::UpdateMetadata(change) => self.update_metadata(*change, around, out),
             Request::SubscriptionPermission(audience) => self.set_audience(*audience, around, out),
             Request::SyncState(state) => self.sync_state(*state, around, out),
+            Request::Simulate(scenario) => self.simulate(scenario, around, out),
             Request::Unsupported(unsupported) => self.unsupported(unsupported, site, out),
             Request::Ignored => {}
         }

@@ -15,6 +15,7 @@ mod media;
 mod own;
 mod resume;
 mod rules;
+mod simulation;
 
 /// Predictable ids.
 pub(crate) struct Seeded(pub(crate) u64);
@@ -31,6 +32,7 @@ pub(crate) const SECRET: &str = "a secret that is long enough for a signature";
 /// A hub with a clock of its own.
 pub(crate) struct Bench {
     pub(crate) hub: Hub,
+    pub(crate) site: Site,
     pub(crate) counters: Arc<Counters>,
     pub(crate) now: Now,
 }
@@ -75,6 +77,7 @@ impl Bench {
             region: "Frankfurt".to_owned(),
             software: "causeway".to_owned(),
             limits,
+            simulate: true,
             keys: TokenKeys(Arc::new(BTreeMap::from([("key".to_owned(), SECRET.to_owned())]))),
             counters: Arc::clone(&counters),
         };
@@ -83,7 +86,8 @@ impl Bench {
             wall: UnixMillis(1_700_000_000_000),
         };
         Self {
-            hub: Hub::new(site, Box::new(Seeded(1))),
+            hub: Hub::new(site.clone(), Box::new(Seeded(1))),
+            site,
             counters,
             now,
         }

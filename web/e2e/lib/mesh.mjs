@@ -36,8 +36,9 @@ const delayOf = (from, to) => DELAYS_MS[`${from} ${to}`] ?? DELAYS_MS[`${to} ${f
 /**
  * Starts the links and the three nodes, and waits until every node sees both others.
  * `results` gets the logs; with `capture` everything that crosses a link is recorded in `mesh.capture`.
+ * `settings` are further sections of every node's configuration.
  */
-export async function startMesh({ results, capture = false }) {
+export async function startMesh({ results, capture = false, settings = "" }) {
   const folder = await mkdtemp(join(tmpdir(), "causeway-e2e-"));
   // Also when a test process ends before it can clean up.
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -55,7 +56,7 @@ export async function startMesh({ results, capture = false }) {
     const nodes = {};
     const secret = randomBytes(24).toString("hex");
     for (const name of NAMES) {
-      nodes[name] = await startNode(name, layout, secret, folder, results);
+      nodes[name] = await startNode(name, layout, secret, folder, results, settings);
       programs.push(nodes[name]);
     }
     const mesh = { nodes, wan, control, capture: captureFile, feed: (name) => feed(nodes[name]), stop };
@@ -103,7 +104,7 @@ delay = "${delayOf(from, to)}ms"
   return wan;
 }
 
-async function startNode(name, layout, secret, folder, results) {
+async function startNode(name, layout, secret, folder, results, settings) {
   const { region, latitude, longitude } = PLACES[name];
   const ports = layout.nodes[name];
   const peers = layout.links.filter((link) => link.from === name).map((link) => `"127.0.0.1:${link.port}"`);
@@ -138,7 +139,8 @@ anonymous_join = true
 
 [auth.keys]
 e2e = "${secret}"
-`,
+
+${settings}`,
   );
   const program = start(name, CAUSEWAY, ["node", "--config", config], join(results, `${name}.log`));
   return { ...program, region, ports, origin: `http://127.0.0.1:${ports.http}` };
