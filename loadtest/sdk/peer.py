@@ -51,10 +51,11 @@ class Peer:
         self.room.on("participant_disconnected", lambda who: tell("went", identity=who.identity, name=who.name))
         self.room.on("disconnected", lambda reason: tell("disconnected", reason=str(reason)))
         self.room.on("reconnecting", lambda: tell("reconnecting"))
+        self.room.on("reconnected", lambda: tell("reconnected", sid=self.room.local_participant.sid))
         self.room.register_text_stream_handler(TEXT_TOPIC, lambda reader, who: self.spawn(self.read_text(reader, who)))
         await self.room.connect(url, token)
         me = self.room.local_participant
-        tell("joined", identity=me.identity, attributes=dict(me.attributes))
+        tell("joined", identity=me.identity, sid=me.sid, attributes=dict(me.attributes))
 
     async def publish(self) -> None:
         picture = rtc.VideoSource(WIDTH, HEIGHT)

@@ -10,6 +10,7 @@ import { askToJoin, startMesh } from "../../web/e2e/lib/mesh.mjs";
 import { servePages } from "../../web/e2e/lib/page-server.mjs";
 import { REPOSITORY, resultsFolder, SDK_PYTHON } from "../../web/e2e/lib/paths.mjs";
 import { CITIES } from "../../web/e2e/lib/participant.mjs";
+import { startProxy } from "../../web/e2e/lib/proxy.mjs";
 import { showsMoving } from "../../web/e2e/lib/picture.mjs";
 import { startSpeaking } from "../../web/e2e/lib/program.mjs";
 import { hears } from "../../web/e2e/lib/tone.mjs";
@@ -41,6 +42,7 @@ describe("unmodified SDKs meet across nodes", () => {
   let server;
   let browser;
   let python;
+  let pythonsWay;
   let inJs;
   let inPython;
 
@@ -58,10 +60,12 @@ describe("unmodified SDKs meet across nodes", () => {
     const sydney = await askToJoin(door, room, "Python", CITIES.sydney.address);
     assert.deepEqual([berlin.node, sydney.node], ["fra", "syd"]);
 
+    pythonsWay = await startProxy(mesh.nodes.syd.origin, CITIES.sydney.address);
+    const url = pythonsWay.origin.replace("http", "ws");
     python = startSpeaking(
       "python",
       SDK_PYTHON,
-      ["-B", join(HERE, "peer.py"), "--url", sydney.url, "--token", sydney.token, "--sender", `${PYTHON_SENDER}`],
+      ["-B", join(HERE, "peer.py"), "--url", url, "--token", sydney.token, "--sender", `${PYTHON_SENDER}`],
       join(results, "python.log"),
     );
     const sdk = join(JS_SDK, "dist/livekit-client.umd.js");
@@ -80,6 +84,7 @@ describe("unmodified SDKs meet across nodes", () => {
     if (browser) await writeFile(join(results, "javascript.log"), browser.console.join("\n"));
     await browser?.close();
     await python?.stop();
+    await pythonsWay?.close();
     await server?.close();
     await mesh?.stop();
   });
@@ -193,6 +198,24 @@ describe("unmodified SDKs meet across nodes", () => {
     });
     await showsMoving(browser.page, "the page", [PYTHON_SENDER], PATIENCE_MS);
     assert.deepEqual(await pythonFacts("went"), [], "nobody has noticed");
+  });
+
+  it("Python's connection breaks and it goes on with its session", async () => {
+    pythonsWay.cut();
+    const { resumed } = await until("the SDK has resumed", PATIENCE_MS, async () => {
+      const resumed = await pythonFacts("reconnected");
+      return { done: resumed.length === 1, seen: resumed, resumed };
+    });
+    assert.equal(resumed[0].sid, inPython.sid, "it is the same participant");
+    const expected = numbered("after the break");
+    python.tell({ do: "data", reliable: true, topic: "mended", texts: expected });
+    await until("data go on", PATIENCE_MS, async () => {
+      const texts = (await jsFacts("data")).filter((each) => each.topic === "mended").map((each) => each.text);
+      if (texts.length >= PACKETS) assert.deepEqual(texts, expected, "all, once, in order");
+      return { done: texts.length >= PACKETS, seen: texts.length };
+    });
+    await showsMoving(browser.page, "the page", [PYTHON_SENDER], PATIENCE_MS);
+    assert.deepEqual(await jsFacts("went"), [], "nobody has noticed");
   });
 
   it("leaving is noticed on the other node", async () => {

@@ -323,6 +323,13 @@ pub enum RoomEvent {
         /// What it is now.
         quality: ConnectionQuality,
     },
+    /// A reliable message, as `DataSent`, with its sender's number of it.
+    ReliableSent {
+        /// The message.
+        message: DataMessage,
+        /// Grows from message to message of the sender.
+        sequence: u32,
+    },
 }
 
 /// One message of the room stream of (sender, room).

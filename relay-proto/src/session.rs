@@ -128,6 +128,22 @@ pub enum SessionCommand {
         /// Who may.
         audience: Audience,
     },
+    /// As `SendData`, for a reliable message whose sender numbers them.
+    SendReliable {
+        /// The sender.
+        session: SessionId,
+        /// The message.
+        message: DataMessage,
+        /// Grows from message to message of the sender.
+        sequence: u32,
+    },
+    /// Sends a client again what it has missed of reliable messages, as far as it is remembered.
+    ReplayData {
+        /// To whom.
+        session: SessionId,
+        /// The last message it has had of each sender.
+        after: Vec<(ParticipantSid, u32)>,
+    },
 }
 
 /// Why a session ended or could not be opened.
@@ -325,7 +341,9 @@ impl SessionCommand {
             | Self::SetTrackWish { session, .. }
             | Self::SendData { session, .. }
             | Self::CloseSession { session, .. }
-            | Self::SetAudience { session, .. } => *session,
+            | Self::SetAudience { session, .. }
+            | Self::SendReliable { session, .. }
+            | Self::ReplayData { session, .. } => *session,
         }
     }
 }

@@ -21,8 +21,11 @@ impl Features {
     /// Room streams say who may receive what, and how good connections are.
     pub const AUDIENCE: Self = Self(1 << 2);
 
+    /// Room streams carry the numbers of reliable messages.
+    pub const SEQUENCE: Self = Self(1 << 3);
+
     /// All abilities of this build.
-    pub const OURS: Self = Self(Self::SPLIT.0 | Self::NACK.0 | Self::AUDIENCE.0);
+    pub const OURS: Self = Self(Self::SPLIT.0 | Self::NACK.0 | Self::AUDIENCE.0 | Self::SEQUENCE.0);
 
     /// What both sides can do.
     #[must_use]

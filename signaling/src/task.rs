@@ -141,11 +141,13 @@ impl FactsTask {
         let before = self.outlets.remove(&session);
         self.apply(|hub, now, out| hub.disconnected(session, now, out));
         // What the connection did not take any more is kept with what comes.
-        if let (Some(Outlet::Kept(missed)), Some(Outlet::Kept(kept))) =
-            (before, self.outlets.get_mut(&session))
+        if let Some(Outlet::Kept(mut missed)) = before
+            && self.hub.is_waiting(session)
         {
-            let newer = std::mem::replace(kept, missed);
-            kept.extend(newer);
+            if let Some(Outlet::Kept(newer)) = self.outlets.remove(&session) {
+                missed.extend(newer);
+            }
+            self.outlets.insert(session, Outlet::Kept(missed));
         }
     }
 

@@ -150,6 +150,7 @@ pub(super) const LIMITS: &[Limit] = limits! {
     "audience_grants", Count, "people named when somebody says who may receive its tracks" => signaling.audience_grants;
     "audience_bytes", Bytes, "who may receive what one participant publishes" => signaling.audience_bytes, mesh.max_audience_bytes;
     "data_bytes", Bytes, "message among participants" => signaling.data_bytes, rtc.max_data_message_bytes;
+    "history_bytes", Bytes, "reliable messages of one participant, remembered for clients that come back" => mesh.max_history_bytes;
     "data_recipients", Count, "recipients named in one message" => signaling.data_recipients;
     "queued_data_bytes", Bytes, "messages that wait for one client" => rtc.max_queued_data_bytes;
     "send_queue_frames", Count, "signalling frames that wait for one client" => signaling.send_queue_frames;

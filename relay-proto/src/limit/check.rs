@@ -206,7 +206,7 @@ impl Bounded for RoomMessage {
             }
             RoomEvent::ParticipantUpserted(record) => record.check(),
             RoomEvent::ParticipantLeft { participant, .. } => participant.check(),
-            RoomEvent::DataSent(message) => message.check(),
+            RoomEvent::DataSent(message) | RoomEvent::ReliableSent { message, .. } => message.check(),
             RoomEvent::AudienceChanged {
                 participant,
                 audience,
@@ -293,7 +293,8 @@ impl Bounded for SessionCommand {
                 wish.check()?;
                 list("tracks", tracks, MAX_TRACK_REFERENCES)
             }
-            Self::SendData { message, .. } => message.check(),
+            Self::SendData { message, .. } | Self::SendReliable { message, .. } => message.check(),
+            Self::ReplayData { after, .. } => list("senders of a replay", after, MAX_RECIPIENTS),
             Self::CloseSession { .. } => Ok(()),
             Self::SetAudience { audience, .. } => audience.check(),
         }
@@ -335,6 +336,12 @@ impl Bounded for (String, TrackSid) {
     fn check(&self) -> Result<(), LimitError> {
         label("mid", &self.0)?;
         self.1.check()
+    }
+}
+
+impl Bounded for (ParticipantSid, u32) {
+    fn check(&self) -> Result<(), LimitError> {
+        self.0.check()
     }
 }
 

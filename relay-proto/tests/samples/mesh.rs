@@ -153,6 +153,10 @@ fn room_events() -> Vec<RoomEvent> {
             participant: ParticipantSid::from("PA_annaannaanna"),
             quality: ConnectionQuality::Poor,
         },
+        RoomEvent::ReliableSent {
+            message: data_message(),
+            sequence: 300,
+        },
     ]
 }
 

@@ -23,13 +23,15 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     dead_code,
     reason = "the fuzz runner shares this module and has no coverage test"
 )]
-pub(crate) const NAMES: [&str; 54] = [
+pub(crate) const NAMES: [&str; 57] = [
     "command-add-candidate",
     "command-announce-track",
     "command-apply-offer",
     "command-close-session",
     "command-open-session",
+    "command-replay-data",
     "command-send-data",
+    "command-send-reliable",
     "command-set-audience",
     "command-set-subscription",
     "command-set-track-muted",
@@ -71,6 +73,7 @@ pub(crate) const NAMES: [&str; 54] = [
     "room-participant-left",
     "room-participant-upserted",
     "room-quality-changed",
+    "room-reliable-sent",
     "room-snapshot",
     "row-gone",
     "row-host",
@@ -115,6 +118,7 @@ fn name_of_event(event: &RoomEvent) -> &'static str {
         RoomEvent::DataSent(_) => "room-data-sent",
         RoomEvent::AudienceChanged { .. } => "room-audience-changed",
         RoomEvent::QualityChanged { .. } => "room-quality-changed",
+        RoomEvent::ReliableSent { .. } => "room-reliable-sent",
     }
 }
 
@@ -141,6 +145,8 @@ fn name_of_command(command: &SessionCommand) -> &'static str {
         SessionCommand::SendData { .. } => "command-send-data",
         SessionCommand::CloseSession { .. } => "command-close-session",
         SessionCommand::SetAudience { .. } => "command-set-audience",
+        SessionCommand::SendReliable { .. } => "command-send-reliable",
+        SessionCommand::ReplayData { .. } => "command-replay-data",
     }
 }
 

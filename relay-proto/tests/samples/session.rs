@@ -87,16 +87,34 @@ pub(crate) fn commands() -> Vec<ControlMessage> {
             session,
             cause: LeaveCause::Removed,
         },
-        SessionCommand::SetAudience {
-            session,
-            audience: audience(),
-        },
     ]
+    .into_iter()
+    .chain(later_commands())
     .map(|command| ControlMessage::Command {
         entry: NodeId::of("fra"),
         command: Box::new(command),
     })
-    .into()
+    .collect()
+}
+
+/// Those that came later than the first version.
+fn later_commands() -> [SessionCommand; 3] {
+    let session = session();
+    [
+        SessionCommand::SetAudience {
+            session,
+            audience: audience(),
+        },
+        SessionCommand::SendReliable {
+            session,
+            message: data_message(),
+            sequence: 300,
+        },
+        SessionCommand::ReplayData {
+            session,
+            after: vec![(ParticipantSid::from("PA_annaannaanna"), 300)],
+        },
+    ]
 }
 
 /// Every fact, with every cause of an end and every change of a room.

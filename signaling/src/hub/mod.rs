@@ -125,8 +125,13 @@ impl Hub {
 
     /// A client's connection is gone.
     pub fn disconnected(&mut self, id: SessionId, now: Now, out: &mut Vec<Effect>) {
-        let may_wait = self.waiting.len() < self.site.limits.waiting_sessions;
+        let may_wait = self.may_wait();
         self.with(id, |session, site| session.disconnected(may_wait, now, site, out));
+    }
+
+    /// Whether another session may wait for a new connection.
+    fn may_wait(&self) -> bool {
+        self.waiting.len() < self.site.limits.waiting_sessions
     }
 
     /// A client's queue is full.
@@ -142,7 +147,8 @@ impl Hub {
             .copied()
             .filter(|(at, _)| *at <= now.monotonic)
         {
-            self.with(id, |session, site| session.timeout(now, site, out));
+            let may_wait = self.may_wait();
+            self.with(id, |session, site| session.timeout(may_wait, now, site, out));
         }
     }
 

@@ -53,6 +53,12 @@ impl Departures {
 }
 
 impl Hub {
+    /// Whether a session waits for a new connection.
+    #[must_use]
+    pub fn is_waiting(&self, id: SessionId) -> bool {
+        self.waiting.contains(&id)
+    }
+
     /// How long departures are remembered: a connection may be silent for long before it counts as lost.
     pub(super) fn departure_window(&self) -> Duration {
         IDLE_TIMEOUT + self.site.limits.resume_grace

@@ -149,12 +149,15 @@ impl Session {
             reliable,
             payload: incoming.stamped,
         };
-        self.command(
-            SessionCommand::SendData {
-                session: self.id,
+        let session = self.id;
+        let command = match incoming.sequence {
+            sequence if reliable && sequence > 0 => SessionCommand::SendReliable {
+                session,
                 message,
+                sequence,
             },
-            out,
-        );
+            _ => SessionCommand::SendData { session, message },
+        };
+        self.command(command, out);
     }
 }

@@ -219,8 +219,8 @@ impl Session {
         }
     }
 
-    /// Does what is due at `now`.
-    pub fn timeout(&mut self, now: Now, site: &Site, out: &mut Vec<Effect>) {
+    /// Does what is due at `now`; a session whose client has fallen silent waits for a new connection if it `may_wait`.
+    pub fn timeout(&mut self, may_wait: bool, now: Now, site: &Site, out: &mut Vec<Effect>) {
         match self.phase {
             Phase::Opening(_) if now.monotonic >= self.heard_at + OPEN_TIMEOUT => {
                 tracing::warn!(session = %self.id, room = %self.room, "the bridge did not open the session in time");
@@ -235,14 +235,7 @@ impl Session {
                 self.waited_in_vain(site, out);
             }
             Phase::Live if self.waits_until.is_none() && now.monotonic >= self.heard_at + IDLE_TIMEOUT => {
-                site.counters.closed_idle.increment();
-                tracing::info!(session = %self.id, room = %self.room, "closed: the client fell silent");
-                self.end(
-                    LeaveReason::ConnectionTimeout,
-                    LeaveAction::Reconnect,
-                    LeaveCause::ConnectionLost,
-                    out,
-                );
+                self.fell_silent(may_wait, now, site, out);
             }
             Phase::Live => {
                 self.send_due_sections(now, out);

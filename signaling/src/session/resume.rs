@@ -23,6 +23,14 @@ impl Session {
         }
     }
 
+    /// Nothing has come for long: the connection is worth nothing. Its session may be, to a client that was only held up.
+    pub(super) fn fell_silent(&mut self, may_wait: bool, now: Now, site: &Site, out: &mut Vec<Effect>) {
+        site.counters.closed_idle.increment();
+        tracing::info!(session = %self.id, room = %self.room, "the client fell silent");
+        out.push(Effect::Disconnect(self.id));
+        self.disconnected(may_wait, now, site, out);
+    }
+
     pub(super) fn waited_in_vain(&mut self, site: &Site, out: &mut Vec<Effect>) {
         site.counters.resume_waited_in_vain.increment();
         tracing::info!(session = %self.id, room = %self.room, participant = %self.sid, "ended: the client did not come back");
@@ -105,6 +113,12 @@ impl Session {
         }
         if !state.hidden.is_empty() {
             self.track_setting(state.hidden, WishedPicture::Nothing, around, out);
+        }
+        let mut after = state.received;
+        after.truncate(around.site.limits.data_recipients);
+        if !after.is_empty() {
+            let session = self.id;
+            self.command(SessionCommand::ReplayData { session, after }, out);
         }
     }
 

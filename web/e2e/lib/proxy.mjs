@@ -5,7 +5,7 @@
 import { createServer, request } from "node:http";
 import { connect } from "node:net";
 
-/** Starts a proxy to `target` (`http://host:port`) for somebody at `address`. Answers its origin and a way to end it. */
+/** Starts a proxy to `target` (`http://host:port`) for somebody at `address`. Answers its origin and ways to break and end it. */
 export async function startProxy(target, address) {
   const { hostname, port } = new URL(target);
   const headersFor = (incoming) => ({ ...incoming.headers, "x-forwarded-for": address });
@@ -42,10 +42,15 @@ export async function startProxy(target, address) {
     server.once("error", reject);
     server.listen(0, "127.0.0.1", resolve);
   });
+  const cut = () => {
+    for (const socket of sockets) socket.destroy();
+  };
   return {
     origin: `http://127.0.0.1:${server.address().port}`,
+    /** Breaks every connection; new ones are taken. */
+    cut,
     async close() {
-      for (const socket of sockets) socket.destroy();
+      cut();
       await new Promise((resolve) => server.close(resolve));
     },
   };

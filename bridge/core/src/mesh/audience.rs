@@ -236,6 +236,7 @@ impl MeshCore {
 pub(super) const fn needed_for(event: &RoomEvent) -> Features {
     match event {
         RoomEvent::AudienceChanged { .. } | RoomEvent::QualityChanged { .. } => Features::AUDIENCE,
+        RoomEvent::ReliableSent { .. } => Features::SEQUENCE,
         RoomEvent::Snapshot { .. }
         | RoomEvent::ParticipantUpserted(_)
         | RoomEvent::ParticipantLeft { .. }

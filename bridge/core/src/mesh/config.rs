@@ -114,6 +114,8 @@ pub struct MeshLimits {
     pub max_participant_text_bytes: usize,
     /// Bytes of all names in the audience of one participant. Default 64 KiB.
     pub max_audience_bytes: usize,
+    /// Bytes of reliable messages remembered of one participant for clients that come back. Default 64 KiB.
+    pub max_history_bytes: usize,
     /// Bytes of participants, by their estimated size, in one snapshot; the rest follows one by one. Default 512 KiB.
     pub max_snapshot_bytes: usize,
     /// Bytes of rows, by their estimated size, in one message. Default 256 KiB.
@@ -132,6 +134,7 @@ impl Default for MeshLimits {
             max_tracks_per_participant: 16,
             max_participant_text_bytes: 128 << 10,
             max_audience_bytes: 64 << 10,
+            max_history_bytes: 64 << 10,
             max_snapshot_bytes: 512 << 10,
             max_rows_message_bytes: 256 << 10,
         }

@@ -4,17 +4,19 @@
 //! messages keep their order and never arrive from somebody the receiver has not heard of.
 
 use super::MeshCore;
+use super::audience::needed_for;
 use super::room::Room;
 use crate::shard::io::ShardCommand;
 use bytes::Bytes;
 use relay_proto::control::ControlMessage;
-use relay_proto::id::{Identity, NodeId, RoomName, SessionId};
+use relay_proto::id::{Identity, NodeId, ParticipantSid, RoomName, SessionId};
 use relay_proto::room::{DataMessage, RoomEvent, RoomMessage};
 use std::collections::BTreeSet;
 use tracing::{debug, warn};
 
 impl MeshCore {
-    pub(super) fn on_send_data(&mut self, session: SessionId, mut message: DataMessage) {
+    /// `sequence` is the sender's number of a reliable message; 0 where it has none.
+    pub(super) fn on_send_data(&mut self, session: SessionId, mut message: DataMessage, sequence: u32) {
         let Some(room) = self.room_of(session) else {
             self.note_no_session(session);
             return;
@@ -29,16 +31,28 @@ impl MeshCore {
         }
         message.from = record.sid.clone();
         let name = room.name.clone();
-        self.deliver_here(&name, Some(session), &message);
-        self.send_to_hosts(&name, message);
+        self.deliver_here(&name, Some(session), &message, sequence);
+        self.send_to_hosts(&name, message, sequence);
     }
 
     /// Hands a message to the addressed sessions of this node but its sender's.
-    fn deliver_here(&mut self, name: &RoomName, sender: Option<SessionId>, message: &DataMessage) {
-        let Some(room) = self.rooms.get(name) else {
+    fn deliver_here(
+        &mut self,
+        name: &RoomName,
+        sender: Option<SessionId>,
+        message: &DataMessage,
+        sequence: u32,
+    ) {
+        let max_bytes = self.config.limits.max_history_bytes;
+        let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
         let payload = Bytes::copy_from_slice(&message.payload);
+        // Of somebody who is not shown nothing is kept: nobody would tell when to forget it.
+        if message.reliable && sequence > 0 && room.roster.record(&message.from).is_some() {
+            let history = room.histories.entry(message.from.clone()).or_default();
+            history.note(sequence, &message.to, payload.clone(), max_bytes);
+        }
         for (session, member) in &room.members {
             let identity = room.roster.record(&member.sid).map(|record| &record.identity);
             let addressed = message.to.is_empty() || identity.is_some_and(|who| message.to.contains(who));
@@ -53,16 +67,24 @@ impl MeshCore {
         }
     }
 
-    fn send_to_hosts(&mut self, name: &RoomName, message: DataMessage) {
+    fn send_to_hosts(&mut self, name: &RoomName, message: DataMessage, sequence: u32) {
         let Some(room) = self.rooms.get(name) else {
             return;
         };
         let homes = homes_of(room, &message.to);
-        let event = RoomEvent::DataSent(message);
+        let plain = RoomEvent::DataSent(message.clone());
+        let numbered = RoomEvent::ReliableSent { message, sequence };
         for reader in room.readers.keys() {
             let wanted = homes.as_ref().is_none_or(|homes| homes.contains(reader));
-            let link = self.peers.get(reader).and_then(|peer| peer.state.link());
-            if let Some(link) = link.filter(|_| wanted) {
+            let Some(peer) = self.peers.get(reader).filter(|_| wanted) else {
+                continue;
+            };
+            let event = if sequence > 0 && peer.features.has(needed_for(&numbered)) {
+                &numbered
+            } else {
+                &plain
+            };
+            if let Some(link) = peer.state.link() {
                 let message = RoomMessage {
                     room: name.clone(),
                     epoch: room.epoch,
@@ -74,7 +96,13 @@ impl MeshCore {
     }
 
     /// A message of somebody on another node, for our sessions only.
-    pub(super) fn on_peer_data(&mut self, from: NodeId, name: &RoomName, message: DataMessage) {
+    pub(super) fn on_peer_data(
+        &mut self,
+        from: NodeId,
+        name: &RoomName,
+        message: DataMessage,
+        sequence: u32,
+    ) {
         let sender = self
             .rooms
             .get(name)
@@ -87,7 +115,34 @@ impl MeshCore {
             }
             return;
         }
-        self.deliver_here(name, None, &message);
+        self.deliver_here(name, None, &message, sequence);
+    }
+
+    /// Sends a client again what it has missed, as far as it is remembered: by number, of each sender it names. What it has
+    /// had meanwhile all the same, it drops by that number.
+    pub(super) fn on_replay_data(&mut self, session: SessionId, after: &[(ParticipantSid, u32)]) {
+        let Some(room) = self.room_of(session) else {
+            self.note_no_session(session);
+            return;
+        };
+        let Some(viewer) = room.record_of(session).map(|record| record.identity.clone()) else {
+            return;
+        };
+        let shard = room.shard;
+        let missed: Vec<Bytes> = after
+            .iter()
+            .filter_map(|(sender, last)| Some((room.histories.get(sender)?, *last)))
+            .flat_map(|(history, last)| history.after(last, &viewer))
+            .collect();
+        debug!(%session, messages = missed.len(), "reliable messages sent again");
+        for payload in missed {
+            let command = ShardCommand::SendData {
+                session,
+                reliable: true,
+                payload,
+            };
+            self.out.shard(shard, command);
+        }
     }
 }
 

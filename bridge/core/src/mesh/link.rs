@@ -129,7 +129,12 @@ impl MeshCore {
     /// On a link the peer has left or is about to, only data counts: all else is told again on the other one.
     fn on_spare_message(&mut self, from: NodeId, message: ControlMessage) {
         match message {
-            ControlMessage::Room(message) if matches!(message.event, RoomEvent::DataSent(_)) => {
+            ControlMessage::Room(message)
+                if matches!(
+                    message.event,
+                    RoomEvent::DataSent(_) | RoomEvent::ReliableSent { .. }
+                ) =>
+            {
                 self.on_room_message(from, message);
             }
             _ => self.counters.messages_on_spare += 1,

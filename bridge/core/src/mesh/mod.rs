@@ -25,6 +25,7 @@ mod epoch;
 mod fact;
 mod gossip;
 mod hello;
+mod history;
 pub mod io;
 mod link;
 mod liveness;

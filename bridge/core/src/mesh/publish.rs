@@ -2,7 +2,6 @@
 
 use super::MeshCore;
 use super::room::{Member, Room};
-use super::session::text_bytes;
 use crate::shard::io::ShardCommand;
 use relay_proto::id::{RoomName, SessionId, TrackAlias, TrackSid};
 use relay_proto::limit::MAX_ATTRIBUTES;
@@ -255,4 +254,19 @@ fn merge_attributes(attributes: &mut Vec<(String, String)>, changes: Vec<(String
             Err(at) => attributes.insert(at, (key, value)),
         }
     }
+}
+
+/// Bytes of everything a participant says of itself.
+pub(super) fn text_bytes(record: &ParticipantRecord) -> usize {
+    let attributes: usize = record
+        .attributes
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    let tracks: usize = record
+        .tracks
+        .iter()
+        .map(|track| track.name.len() + track.stream.len())
+        .sum();
+    record.name.len() + record.metadata.len() + attributes + tracks
 }

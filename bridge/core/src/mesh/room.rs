@@ -1,5 +1,6 @@
 //! One conference as this node hosts it: an index of who and what is where. It decides nothing.
 
+use super::history::History;
 use super::roster::Roster;
 use crate::shard::io::ShardId;
 use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
@@ -49,6 +50,8 @@ pub(super) struct Room {
     pub(super) origins: BTreeMap<NodeId, Origin>,
     /// Participants elsewhere that not everybody may receive; they need not be known yet.
     pub(super) audiences: BTreeMap<ParticipantSid, RemoteAudience>,
+    /// Reliable messages for clients that come back, by sender.
+    pub(super) histories: BTreeMap<ParticipantSid, History>,
     /// Who has our snapshot and gets every step after it, with their epoch at that time.
     pub(super) readers: BTreeMap<NodeId, Epoch>,
     /// What peers want of our tracks.
@@ -67,6 +70,7 @@ impl Room {
             roster: Roster::default(),
             origins: BTreeMap::new(),
             audiences: BTreeMap::new(),
+            histories: BTreeMap::new(),
             readers: BTreeMap::new(),
             demands: BTreeMap::new(),
         }

@@ -1,6 +1,7 @@
 //! Sessions of this node: opened and closed by signalling, ended by shards, doubled identities and the node's stop.
 
 use super::MeshCore;
+use super::publish::text_bytes;
 use super::room::{Member, Room};
 use super::roster::RosterChange;
 use crate::shard::io::{ShardCommand, ShardId};
@@ -44,7 +45,13 @@ impl MeshCore {
             } => {
                 self.on_update_participant(session, name, metadata, attributes);
             }
-            SessionCommand::SendData { session, message } => self.on_send_data(session, message),
+            SessionCommand::SendData { session, message } => self.on_send_data(session, message, 0),
+            SessionCommand::SendReliable {
+                session,
+                message,
+                sequence,
+            } => self.on_send_data(session, message, sequence),
+            SessionCommand::ReplayData { session, after } => self.on_replay_data(session, &after),
             SessionCommand::SetAudience { session, audience } => self.on_set_audience(session, audience),
             SessionCommand::ApplyOffer {
                 session,
@@ -136,6 +143,8 @@ impl MeshCore {
             | SessionCommand::SetTrackWish { .. }
             | SessionCommand::SendData { .. }
             | SessionCommand::SetAudience { .. }
+            | SessionCommand::SendReliable { .. }
+            | SessionCommand::ReplayData { .. }
             | SessionCommand::CloseSession { .. } => {}
         }
     }
@@ -406,7 +415,10 @@ impl MeshCore {
         let changes = self
             .rooms
             .get_mut(&name)
-            .map(|room| room.roster.remove(&member.sid, cause))
+            .map(|room| {
+                room.histories.remove(&member.sid);
+                room.roster.remove(&member.sid, cause)
+            })
             .unwrap_or_default();
         self.show(&name, changes);
         if member.audience.is_some() {
@@ -472,19 +484,4 @@ impl MeshCore {
     pub(super) fn link_of(&self, node: NodeId) -> Option<super::io::LinkId> {
         self.peers.get(&node).and_then(|peer| peer.state.link())
     }
-}
-
-/// Bytes of everything a participant says of itself.
-pub(super) fn text_bytes(record: &ParticipantRecord) -> usize {
-    let attributes: usize = record
-        .attributes
-        .iter()
-        .map(|(key, value)| key.len() + value.len())
-        .sum();
-    let tracks: usize = record
-        .tracks
-        .iter()
-        .map(|track| track.name.len() + track.stream.len())
-        .sum();
-    record.name.len() + record.metadata.len() + attributes + tracks
 }

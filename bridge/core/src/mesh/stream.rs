@@ -5,9 +5,9 @@
 
 use super::MeshCore;
 use super::audience::needed_for;
+use super::publish::text_bytes;
 use super::room::Origin;
 use super::roster::RosterChange;
-use super::session::text_bytes;
 use crate::shard::io::ShardCommand;
 use relay_proto::control::ControlMessage;
 use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName};
@@ -190,7 +190,8 @@ impl MeshCore {
             RoomEvent::QualityChanged { participant, quality } => {
                 self.on_remote_quality(from, name, participant, quality)
             }
-            RoomEvent::DataSent(message) => self.on_peer_data(from, name, message),
+            RoomEvent::DataSent(message) => self.on_peer_data(from, name, message, 0),
+            RoomEvent::ReliableSent { message, sequence } => self.on_peer_data(from, name, message, sequence),
         }
     }
 
@@ -289,6 +290,7 @@ impl MeshCore {
             self.counters.records_refused += 1;
             return;
         }
+        room.histories.remove(sid);
         let changes = room.roster.remove(sid, cause);
         self.show(name, changes);
     }

@@ -1,6 +1,6 @@
 //! Answers commands with facts as a bridge does, without any media: everybody in a room hears of everybody.
 
-use relay_proto::id::{RoomName, SessionId};
+use relay_proto::id::{RoomName, SessionId, TrackSid};
 use relay_proto::room::{LeaveCause, ParticipantRecord, ParticipantState};
 use relay_proto::session::{EndCause, RoomChange, SessionCommand, SessionFact};
 use std::collections::BTreeMap;
@@ -78,19 +78,13 @@ impl FakeBridge {
                 session,
                 track,
                 muted,
-            } => {
-                self.change(session, |participant| {
-                    for own in participant.tracks.iter_mut().filter(|own| own.sid == track) {
-                        own.muted = muted;
-                    }
-                });
-                vec![self.changed(session)]
-            }
+            } => vec![self.muted(session, &track, muted)],
             SessionCommand::UpdateParticipant { session, name, .. } => {
                 self.change(session, |participant| participant.name = name.unwrap_or_default());
                 vec![self.changed(session)]
             }
-            SessionCommand::SendData { session, message } => {
+            SessionCommand::SendData { session, message }
+            | SessionCommand::SendReliable { session, message, .. } => {
                 // Loops the message back as if the client had sent it, so that tests can see what was stamped.
                 vec![SessionFact::OfferAnswered {
                     session,
@@ -103,8 +97,18 @@ impl FakeBridge {
             SessionCommand::AddCandidate { .. }
             | SessionCommand::SetSubscription { .. }
             | SessionCommand::SetTrackWish { .. }
-            | SessionCommand::SetAudience { .. } => Vec::new(),
+            | SessionCommand::SetAudience { .. }
+            | SessionCommand::ReplayData { .. } => Vec::new(),
         }
+    }
+
+    fn muted(&mut self, session: SessionId, track: &TrackSid, muted: bool) -> SessionFact {
+        self.change(session, |participant| {
+            for own in participant.tracks.iter_mut().filter(|own| own.sid == *track) {
+                own.muted = muted;
+            }
+        });
+        self.changed(session)
     }
 
     fn others(&self, room: &RoomName) -> Vec<ParticipantRecord> {

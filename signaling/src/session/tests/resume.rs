@@ -257,15 +257,16 @@ fn what_the_client_believes_is_put_right_or_sends_it_to_join_anew() {
         wanted: false,
         hidden: vec![TrackSid::from("TR_cam")],
         published: vec![TrackSid::from(published)],
-        received: Vec::new(),
+        received: vec![(ParticipantSid::from("PA_x"), 7)],
     };
     let effects = bench.ask(1, Request::SyncState(Box::new(state("TR_own"))));
     assert!(matches!(
         commands(&effects)[..],
         [
             SessionCommand::SetSubscription { wanted: false, .. },
-            SessionCommand::SetTrackWish { .. }
-        ]
+            SessionCommand::SetTrackWish { .. },
+            SessionCommand::ReplayData { after, .. },
+        ] if *after == [(ParticipantSid::from("PA_x"), 7)]
     ));
     let effects = bench.ask(1, Request::SyncState(Box::new(state("TR_unknown"))));
     assert!(matches!(

@@ -6,6 +6,7 @@ mod links;
 mod liveness;
 mod random;
 mod refusals;
+mod replay;
 mod resync;
 mod rooms;
 mod roster;
