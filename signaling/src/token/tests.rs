@@ -167,3 +167,14 @@ fn absent_permissions_mean_yes_but_not_for_metadata() {
     assert!(permission.can_publish && permission.can_subscribe && permission.can_publish_data);
     assert!(!permission.can_update_metadata && !permission.hidden && permission.sources.is_empty());
 }
+
+#[test]
+fn whoever_records_is_shown_as_a_recorder_unless_the_token_says_what_it_is() {
+    let mut recorder = claims();
+    recorder.video.recorder = true;
+    assert_eq!(recorder.kind_number(), EGRESS);
+    recorder.kind = "agent".to_owned();
+    assert_eq!(recorder.kind_number(), 4);
+    let read: Claims = serde_json::from_str(r#"{"video":{"recorder":true}}"#).unwrap();
+    assert!(read.video.recorder);
+}

@@ -173,3 +173,22 @@ fn a_leave_says_reason_and_action() {
         (proto::DisconnectReason::StateMismatch, Action::Reconnect, true)
     );
 }
+
+#[test]
+#[expect(deprecated, reason = "clients still read recorder from this field")]
+fn a_recorder_is_named_as_such_in_its_permission() {
+    for (kind, expected) in [(0, false), (crate::token::EGRESS, true)] {
+        let record = ParticipantRecord {
+            kind,
+            ..participant("PA_x", "recorder")
+        };
+        let Told::Update(update) = told(&encode(&Reply::Update(vec![record]))) else {
+            panic!()
+        };
+        let info = &update.participants[0];
+        assert_eq!(
+            (info.kind, info.permission.as_ref().unwrap().recorder),
+            (kind, expected)
+        );
+    }
+}
