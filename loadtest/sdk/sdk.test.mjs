@@ -155,9 +155,9 @@ describe("unmodified SDKs meet across nodes", () => {
   it("each hears of its first viewer and how good connections are", async () => {
     await until("viewers and qualities", PATIENCE_MS, async () => {
       const viewed = (await jsFacts("viewed")).length;
-      const of = (await jsFacts("quality")).filter((each) => each.quality === "excellent").map((each) => each.identity);
-      const done = viewed === 2 && [inJs, inPython].every((peer) => of.includes(peer.identity));
-      return { done, seen: { viewed, of } };
+      const qualities = await jsFacts("quality");
+      const isExcellent = (peer) => qualities.some((each) => each.quality === "excellent" && each.identity === peer.identity);
+      return { done: viewed === 2 && [inJs, inPython].every(isExcellent), seen: { viewed, qualities } };
     });
   });
 

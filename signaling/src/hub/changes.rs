@@ -3,7 +3,7 @@
 use super::{Hub, send};
 use crate::protocol::Reply;
 use crate::session::{Effect, Now};
-use relay_proto::id::{ParticipantSid, RoomName, SessionId};
+use relay_proto::id::{ParticipantSid, RoomName, SessionId, TrackSid};
 use relay_proto::room::{Audience, ConnectionQuality, LeaveCause, ParticipantRecord, SpeakerLevel};
 use relay_proto::session::RoomChange;
 
@@ -28,6 +28,17 @@ impl Hub {
             RoomChange::QualityChanged { participant, quality } => {
                 self.quality_changed(name, participant, quality, out)
             }
+        }
+    }
+
+    /// Tells a client again what it was told of the room with its join: some know nobody yet at that moment, and drop what
+    /// they are told of people they do not know (livekit-client 2.23).
+    pub(super) fn media_connected(&self, id: SessionId, out: &mut Vec<Effect>) {
+        let Some(session) = self.sessions.get(&id).filter(|session| session.is_live()) else {
+            return;
+        };
+        if let Some(local) = self.rooms.get(session.room()) {
+            session.tell_of_room(&local.room, out);
         }
     }
 
@@ -136,10 +147,7 @@ impl Hub {
     }
 }
 
-fn tell_permitted(
-    told: Vec<(SessionId, (ParticipantSid, relay_proto::id::TrackSid, bool))>,
-    out: &mut Vec<Effect>,
-) {
+fn tell_permitted(told: Vec<(SessionId, (ParticipantSid, TrackSid, bool))>, out: &mut Vec<Effect>) {
     for (id, (participant, track, allowed)) in told {
         let reply = Reply::SubscriptionPermission {
             participant,

@@ -211,6 +211,7 @@ impl Hub {
             }
             SessionFact::TransportConnected { session } => {
                 tracing::debug!(%session, "media connected");
+                self.media_connected(session, out);
             }
             SessionFact::TrackAnnounced { session, cid, track } => {
                 self.with(session, |it, _| it.track_announced(cid, track, out));

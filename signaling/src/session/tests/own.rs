@@ -205,6 +205,9 @@ fn how_good_connections_are_is_told_at_once_and_to_newcomers_but_not_of_hidden_p
     assert_eq!((replies(&effects, 1).len(), replies(&effects, 2).len()), (0, 1));
     let (_, effects) = bench.join(3, newcomer("dan"));
     assert_eq!(replies(&effects, 3).last(), Some(&&of_carl));
+    // Again once its media is there: some clients know nobody yet when they have just joined.
+    let effects = bench.fact(SessionFact::TransportConnected { session: id(3) });
+    assert_eq!(replies(&effects, 3), [&of_carl]);
     assert!(set(&mut bench, &ParticipantSid::from("PA_nobody")).is_empty());
 }
 
