@@ -8,11 +8,12 @@ MAKEFLAGS += --no-print-directory
 
 CARGO ?= cargo
 NEED := infra/bootstrap.sh
-FUZZ_SECONDS ?= 20
+# Of each of the three runners. A longer time on demand: make fuzz FUZZ_SECONDS=600
+FUZZ_SECONDS ?= 12
 # Where cargo builds, also when the environment moves it.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo dev test check bench control lines \
+.PHONY: help demo dev test check bench control lines fuzz \
 	test-rust test-web test-browser test-sdk \
 	check-format check-lint check-docs check-house check-web check-fuzz check-deny check-unit check-config
 
@@ -44,6 +45,9 @@ check: ## format, lints, documents, import rules, sizes, fuzzing, configurations
 	@$(MAKE) check-config
 	@$(MAKE) check-unit
 	@$(MAKE) check-deny
+
+fuzz: ## hostile input for FUZZ_SECONDS per runner: decoders, media threads, signalling; a failure says how to repeat it
+	@$(MAKE) check-fuzz
 
 bench: ## all figures beside their floors: forwarding, relay, scenarios; target/bench/report.json
 	@$(MAKE) bench-forward_cpu_1x50
@@ -122,7 +126,10 @@ check-web:
 	npm run --prefix web check
 
 check-fuzz:
+	@$(NEED) build
 	$(CARGO) run --package relay-proto --example fuzz_decoders -- --seconds $(FUZZ_SECONDS)
+	$(CARGO) run --package bridge-core --features sim --example fuzz_shard -- --seconds $(FUZZ_SECONDS)
+	$(CARGO) run --package signaling --example fuzz_signalling -- --seconds $(FUZZ_SECONDS)
 
 check-config:
 	@$(NEED) build web

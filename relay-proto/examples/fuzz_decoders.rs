@@ -15,71 +15,24 @@
     reason = "a command-line tool reports on standard output"
 )]
 
+#[allow(dead_code, reason = "runners of rounds use the rest")]
+mod fuzzing;
+
 #[allow(dead_code, reason = "only the golden test uses all of it")]
 #[path = "../tests/samples/mod.rs"]
 mod samples;
 
-use peak_alloc::PeakAlloc;
+use fuzzing::{Arguments, Random};
 use relay_proto::codec::{FrameReader, MAX_DECODED_BYTES, decode, encode};
 use relay_proto::datagram::{Header, MediaBody, decode_nack};
 use relay_proto::seal::Seal;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
-
-#[global_allocator]
-static ALLOCATOR: PeakAlloc = PeakAlloc;
+use std::time::{Duration, Instant};
 
 /// Most memory one input may take: the codec's bound, and again what re-encoding a decoded value takes.
 const MEMORY_BOUND_BYTES: usize = 2 * MAX_DECODED_BYTES;
 /// Inputs between two looks at the clock.
 const BATCH: u64 = 1_000;
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    fn byte(&mut self) -> u8 {
-        // Half of all bytes are those with a meaning in variable-length integers, flags and variants.
-        const TELLING: [u8; 16] = [0, 1, 2, 3, 4, 5, 7, 9, 0x10, 0x7f, 0x80, 250, 251, 252, 253, 255];
-        match self.next() {
-            number if number & 1 == 0 => TELLING[self.below(TELLING.len())],
-            number => (number >> 8) as u8,
-        }
-    }
-}
-
-struct Arguments {
-    seconds: u64,
-    seed: u64,
-}
-
-fn arguments() -> Result<Arguments, String> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let seed = now.map_or(0, |elapsed| elapsed.as_nanos() as u64);
-    let mut arguments = Arguments { seconds: 20, seed };
-    let mut words = std::env::args().skip(1);
-    while let Some(flag) = words.next() {
-        let value = words.next().and_then(|word| word.parse().ok());
-        match (flag.as_str(), value) {
-            ("--seconds", Some(seconds)) => arguments.seconds = seconds,
-            ("--seed", Some(seed)) => arguments.seed = seed,
-            _ => return Err(format!("{flag}: expected --seconds N or --seed N")),
-        }
-    }
-    Ok(arguments)
-}
 
 /// A damaged copy of one of `examples`, or noise.
 fn input(random: &mut Random, examples: &[Vec<u8>]) -> Vec<u8> {
@@ -152,7 +105,7 @@ fn datagram(bytes: &[u8], seal: &Seal) -> bool {
 }
 
 fn main() -> ExitCode {
-    let arguments = match arguments() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {
             println!("fuzz_decoders: {error}");
@@ -177,14 +130,14 @@ fn main() -> ExitCode {
         for _ in 0..BATCH {
             let which = random.below(2);
             let bytes = input(&mut random, if which == 0 { &frames } else { &datagrams });
-            ALLOCATOR.reset_peak_usage();
-            let before = ALLOCATOR.current_usage();
+            fuzzing::reset_peak();
+            let before = fuzzing::held_bytes();
             let good = if which == 0 {
                 control(&bytes)
             } else {
                 datagram(&bytes, &seal)
             };
-            peak = peak.max(ALLOCATOR.peak_usage() - before);
+            peak = peak.max(fuzzing::peak_bytes() - before);
             inputs[which] += 1;
             accepted[which] += u64::from(good);
         }

@@ -280,6 +280,12 @@ impl SimClient {
         Some(sealed)
     }
 
+    /// Any RTP packet, sealed as this client's; none where its header cannot be read.
+    pub fn media(&mut self, packet: Vec<u8>, rollovers: u32) -> Option<Vec<u8>> {
+        RtpHeader::parse(&packet)?;
+        Some(self.srtp.seal_rtp(packet, rollovers))
+    }
+
     /// A compound of RTCP, sealed.
     pub fn rtcp(&mut self, compound: Vec<u8>) -> Vec<u8> {
         self.srtp.seal_rtcp(compound)
