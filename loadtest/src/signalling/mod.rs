@@ -16,7 +16,7 @@ use thiserror::Error;
 pub use connection::{Connection, Interest};
 pub use endpoint::Endpoint;
 pub use message::{Event, Join, Participant, Picture, PublishedTrack, Request, Track};
-pub use stream::{Secure, Stream, Trust};
+pub use stream::{Secure, Stream, Trust, Wire};
 
 /// Longest text of a server that is repeated in an error.
 const MOST_TEXT_BYTES: usize = 200;

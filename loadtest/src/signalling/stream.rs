@@ -1,9 +1,10 @@
 //! The bytes under a session: TCP as it is, or TLS over it. Neither ever blocks if the socket does not.
 
-use std::io::{Error, Read, Result, Write};
+use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -70,13 +71,50 @@ pub struct Secure {
     pub(super) trust: Trust,
 }
 
+/// A socket, and until when it may be waited for. TLS reads a socket as often as its records want: one timeout for
+/// each read would let a server that sends byte by byte hold its client for ever.
+#[derive(Debug)]
+pub struct Wire {
+    socket: TcpStream,
+    until: Option<Instant>,
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let Some(until) = self.until else {
+            return self.socket.read(buffer);
+        };
+        let late = || Error::new(ErrorKind::TimedOut, "no whole answer in time");
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(late());
+        }
+        self.socket.set_read_timeout(Some(left))?;
+        // What a socket calls its timeout differs between systems.
+        self.socket.read(buffer).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock => late(),
+            _ => error,
+        })
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.socket.flush()
+    }
+}
+
 /// A connection to a server.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP.
-    Plain(TcpStream),
+    Plain(Wire),
     /// TLS over it.
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Tls(Box<StreamOwned<ClientConnection, Wire>>),
 }
 
 impl Stream {
@@ -86,19 +124,28 @@ impl Stream {
     /// What the TLS library says against the name.
     pub fn new(socket: TcpStream, secure: Option<&Secure>) -> Result<Self> {
         let Some(secure) = secure else {
-            return Ok(Self::Plain(socket));
+            return Ok(Self::Plain(Wire { socket, until: None }));
         };
         let client = ClientConnection::new(Arc::clone(&secure.trust.0), secure.name.clone());
         let client = client.map_err(Error::other)?;
-        Ok(Self::Tls(Box::new(StreamOwned::new(client, socket))))
+        let wire = Wire { socket, until: None };
+        Ok(Self::Tls(Box::new(StreamOwned::new(client, wire))))
+    }
+
+    /// Reads of a blocking socket fail as timed out from `until` on, the handshake's included.
+    pub const fn read_until(&mut self, until: Instant) {
+        match self {
+            Self::Plain(wire) => wire.until = Some(until),
+            Self::Tls(stream) => stream.sock.until = Some(until),
+        }
     }
 
     /// The socket below.
     #[must_use]
     pub fn socket(&self) -> &TcpStream {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(stream) => stream.get_ref(),
+            Self::Plain(wire) => &wire.socket,
+            Self::Tls(stream) => &stream.get_ref().socket,
         }
     }
 }

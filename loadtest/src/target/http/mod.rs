@@ -46,21 +46,16 @@ fn get_within(
     let until = Instant::now() + deadline;
     let socket = TcpStream::connect_timeout(&address, deadline)?;
     socket.set_write_timeout(Some(left(until)?))?;
-    // A handshake reads before the first byte of an answer is asked for.
-    socket.set_read_timeout(Some(left(until)?))?;
     let mut stream = Stream::new(socket, secure)?;
+    stream.read_until(until);
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAccept: */*\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
     let (mut bytes, mut part) = (Vec::new(), [0; READ_BYTES]);
     while !is_whole(&bytes) {
-        stream.socket().set_read_timeout(Some(left(until)?))?;
-        match stream.read(&mut part) {
-            Ok(0) => break,
-            Ok(len) => bytes.extend_from_slice(&part[..len]),
-            // What a socket calls its timeout differs between systems.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(late()),
-            Err(error) => return Err(error),
+        match stream.read(&mut part)? {
+            0 => break,
+            len => bytes.extend_from_slice(&part[..len]),
         }
         if bytes.len() > MOST_BYTES {
             return Err(Error::other("the answer is longer than 8 MiB"));
@@ -71,13 +66,9 @@ fn get_within(
 
 fn left(until: Instant) -> Result<Duration> {
     match until.saturating_duration_since(Instant::now()) {
-        Duration::ZERO => Err(late()),
+        Duration::ZERO => Err(Error::new(ErrorKind::TimedOut, "no connection in time")),
         left => Ok(left),
     }
-}
-
-fn late() -> Error {
-    Error::new(ErrorKind::TimedOut, "no whole answer in time")
 }
 
 /// Head and body; `None` while the head is incomplete.

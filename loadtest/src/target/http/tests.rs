@@ -5,6 +5,7 @@ use std::thread::{self, JoinHandle};
 use proptest::prelude::*;
 
 use super::*;
+use crate::signalling::Trust;
 
 /// A server that sends `answer` to the first who asks and then keeps the connection open until told.
 fn server(answer: &'static [u8]) -> (SocketAddr, Sender<()>, JoinHandle<()>) {
@@ -62,6 +63,32 @@ fn a_server_that_says_half_or_nonsense_is_an_error() {
             .to_string()
             .contains("no HTTP")
     );
+    thread.join().unwrap();
+}
+
+/// The first bytes of a handshake record that never becomes whole; one more byte every few milliseconds, for as long as
+/// somebody listens.
+#[test]
+fn a_server_whose_handshake_drips_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let thread = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&[22, 3, 3, 0x3f, 0xff]).unwrap();
+        while stream.write_all(&[2]).is_ok() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    let trust = Trust::of([certificate.der().clone()]).unwrap();
+    let endpoint = Endpoint::resolve(&url, Some(&trust)).unwrap();
+    let (address, secure) = (endpoint.address, endpoint.secure.as_ref());
+    let error = get_within(Duration::from_millis(200), address, "localhost", secure, "/").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     thread.join().unwrap();
 }
 
