@@ -94,6 +94,12 @@ const SHARD_FIGURES: &[ShardFigure] = &[
         false,
         |r| r.counters.padding_bytes_out,
     ),
+    (
+        "shard_packets_flooded",
+        "media packets dropped because their client sends too many",
+        false,
+        |r| r.counters.packets_flooded,
+    ),
     ("shard_repairs_out", "packets sent again", false, |r| {
         r.counters.repairs_out
     }),

@@ -144,7 +144,7 @@ fn chunk(random: &mut Random, tsn: u32, packet: &mut Vec<u8>) {
     packet.extend_from_slice(&[
         kind,
         if kind == 0 {
-            3 & random.byte() | 2 * u8::from(random.once_in(2))
+            (3 & random.byte()) | (2 * u8::from(random.once_in(2)))
         } else {
             random.byte() & 3
         },

@@ -57,6 +57,7 @@ impl World {
             certificate: shared_certificate(),
             candidates: vec![SocketAddr::from(([127, 0, 0, 1], 7_882))],
             shard: ShardId(0),
+            estimates_paths: true,
             limits: RtcLimits::default(),
         };
         let config = ShardConfig {

@@ -66,6 +66,10 @@ pub struct Member {
     pub has_moved: bool,
     /// Repairs it may still get in this tick.
     pub repairs_left: u32,
+    /// Media packets that are still taken from it in this tick.
+    pub packets_left: u32,
+    /// That it sends too many has been logged.
+    pub has_flooded: bool,
     /// What it has been sent again lately.
     pub repaired: Repaired,
     /// How wide its path is.
@@ -110,6 +114,8 @@ impl Member {
             has_offered: false,
             has_moved: false,
             repairs_left: 0,
+            packets_left: 0,
+            has_flooded: false,
             repaired: Repaired::default(),
             path: Estimator::default(),
             quality: QualityMeter::default(),

@@ -61,13 +61,9 @@ impl ShardCore {
         let rtc = Session::new(self.config.rtc.clone(), self.session_seed(), now);
         let slot = self.members.vacant_key() as u32;
         self.mux.insert(slot, rtc.ufrag());
-        self.members.insert(Member::new(
-            session,
-            room_slot,
-            (participant, identity),
-            rights,
-            rtc,
-        ));
+        let mut member = Member::new(session, room_slot, (participant, identity), rights, rtc);
+        member.packets_left = self.config.limits.max_packets_per_tick;
+        self.members.insert(member);
         self.session_slots.insert(session, slot);
         self.rooms[room_slot as usize].members.push(slot);
     }

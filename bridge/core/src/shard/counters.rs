@@ -19,6 +19,8 @@ pub struct ShardCounters {
     pub packets_in: u64,
     /// Media packets refused: duplicate, too old, muted.
     pub packets_refused: u64,
+    /// Media packets dropped because their client sends too many.
+    pub packets_flooded: u64,
     /// Batches of media to clients.
     pub batches_out: u64,
     /// Bytes of media to clients.

@@ -39,7 +39,12 @@ impl ShardCore {
     /// A client's media packet: the same `ingest` a relayed packet takes, then the next-hop nodes. Hot path.
     fn media_of(&mut self, now: Instant, slot: u32, packet: &RtpIn<'_>) {
         self.counters.packets_in += 1;
-        let Some(&track_slot) = self.members[slot as usize].uplinks.get(packet.track) else {
+        let member = &mut self.members[slot as usize];
+        let Some(left) = member.packets_left.checked_sub(1) else {
+            return self.flooded(slot);
+        };
+        member.packets_left = left;
+        let Some(&track_slot) = member.uplinks.get(packet.track) else {
             return;
         };
         let track = &mut self.tracks[track_slot as usize];
@@ -67,6 +72,16 @@ impl ShardCore {
             self.fresh.push(track_slot);
         }
         self.relay_packet(track_slot, &incoming);
+    }
+
+    /// A client sends more than anybody could watch: what is over the limit goes nowhere, so that it costs nobody else.
+    fn flooded(&mut self, slot: u32) {
+        self.counters.packets_flooded += 1;
+        let member = &mut self.members[slot as usize];
+        if !std::mem::replace(&mut member.has_flooded, true) {
+            let limit = self.config.limits.max_packets_per_tick;
+            tracing::warn!(session = %member.session, limit, "a client sends more packets than are taken from one");
+        }
     }
 
     /// Sends a local packet to every node that wants its layer: sealed once, each node once.

@@ -15,6 +15,8 @@ pub struct ShardLimits {
     pub max_remote_tracks_per_room: usize,
     /// Most packets repaired for one client per tick (10 ms).
     pub max_repairs_per_tick: u32,
+    /// Most media packets taken from one client per tick (10 ms); further ones are dropped and counted.
+    pub max_packets_per_tick: u32,
     /// Most datagrams that wait for the shell in `poll_relay`; further ones are dropped and counted.
     pub max_queued_relay: usize,
     /// Facts that may wait for the node while clients send data; a client that sends more ends its session.
@@ -30,6 +32,8 @@ impl Default for ShardLimits {
             max_wishes_per_viewer: 2_000,
             max_remote_tracks_per_room: 20_000,
             max_repairs_per_tick: 64,
+            // A keyframe of 4K in three layers is some 300 packets, and arrives in more than one tick.
+            max_packets_per_tick: 512,
             max_queued_relay: 8_192,
             max_queued_facts: 16_384,
         }

@@ -60,6 +60,7 @@ impl ShardCore {
     fn tick_member(&mut self, now: Instant, slot: u32) {
         let member = &mut self.members[slot as usize];
         member.repairs_left = self.config.limits.max_repairs_per_tick;
+        member.packets_left = self.config.limits.max_packets_per_tick;
         if member.rtc.poll_timeout().is_some_and(|at| at <= now) {
             member.rtc.handle_timeout(now);
             self.talkative(slot);

@@ -1,6 +1,7 @@
 //! What a shard does for its clients and for other nodes, seen from outside.
 
 mod audiences;
+mod hostile;
 mod keyframes;
 mod order;
 mod pictures;

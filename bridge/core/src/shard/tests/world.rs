@@ -144,7 +144,11 @@ impl World {
         self.lines[&self.clients[index].1.address].waited.as_millis()
     }
 
-    fn enter(&mut self, at: usize, client: impl FnOnce(SessionId, SocketAddr) -> SimClient) -> usize {
+    pub(super) fn enter(
+        &mut self,
+        at: usize,
+        client: impl FnOnce(SessionId, SocketAddr) -> SimClient,
+    ) -> usize {
         let serial = self.clients.len() as u32 + 1;
         let session = SessionId {
             entry: self.shards[at].config.node,
