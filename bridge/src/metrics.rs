@@ -82,6 +82,84 @@ const SHARD_FIGURES: &[ShardFigure] = &[
     ("shard_packets_refused", "media packets refused", false, |r| {
         r.counters.packets_refused
     }),
+    (
+        "shard_refused_malformed",
+        "datagrams of clients that are nothing",
+        false,
+        |r| r.counters.refused.malformed,
+    ),
+    (
+        "shard_refused_stun",
+        "connectivity checks that are not authentic",
+        false,
+        |r| r.counters.refused.stun_refused,
+    ),
+    (
+        "shard_refused_dtls_unvalidated",
+        "DTLS from addresses without a check",
+        false,
+        |r| r.counters.refused.dtls_unvalidated,
+    ),
+    (
+        "shard_refused_dtls",
+        "DTLS that is no record, or more than a handshake takes",
+        false,
+        |r| r.counters.refused.dtls_refused,
+    ),
+    (
+        "shard_refused_before_keys",
+        "media before there are keys",
+        false,
+        |r| r.counters.refused.before_keys,
+    ),
+    (
+        "shard_refused_forged",
+        "media and reports that are not authentic",
+        false,
+        |r| r.counters.refused.forged,
+    ),
+    (
+        "shard_refused_replayed",
+        "media and reports seen before",
+        false,
+        |r| r.counters.refused.replayed,
+    ),
+    (
+        "shard_refused_ssrcs",
+        "streams of clients over the limit",
+        false,
+        |r| r.counters.refused.ssrcs_refused,
+    ),
+    (
+        "shard_refused_unroutable",
+        "authentic media of no section",
+        false,
+        |r| r.counters.refused.unroutable,
+    ),
+    (
+        "shard_refused_bad_rtcp",
+        "reports that cannot be read",
+        false,
+        |r| r.counters.refused.bad_rtcp,
+    ),
+    (
+        "shard_refused_bad_sctp",
+        "packets of data channels that are not sound",
+        false,
+        |r| r.counters.refused.bad_sctp,
+    ),
+    (
+        "shard_refused_data_dropped",
+        "messages of unknown channels or over the limit",
+        false,
+        |r| r.counters.refused.data_dropped,
+    ),
+    (
+        "shard_refused_transmit_dropped",
+        "reports and handshakes dropped because too many waited",
+        false,
+        |r| r.counters.refused.transmit_dropped,
+    ),
     ("shard_batches_out", "batches of media to clients", false, |r| {
         r.counters.batches_out
     }),

@@ -20,11 +20,15 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// Longest TLS handshake; slower clients are dropped.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// From a connection to its first answer; whoever sends its first request byte by byte is dropped. Long enough for a
+/// session that opens (4 s) over a slow line.
+const REQUEST_TIME: Duration = Duration::from_secs(15);
 /// TLS handshakes under way at once; further connections wait in the kernel.
 const MAX_HANDSHAKES: usize = 256;
 
@@ -186,25 +190,37 @@ impl Listener for TlsListener {
     }
 }
 
-/// A listener, or a connection, that holds `open` for as long as it exists.
-struct Guarded<T> {
-    inner: T,
+/// A listener whose connections hold `open` for as long as they exist, and come to their first answer in time.
+struct Guarded<L> {
+    inner: L,
     open: mpsc::Sender<Infallible>,
 }
 
+/// A connection of it.
+struct Connection<T> {
+    inner: T,
+    _open: mpsc::Sender<Infallible>,
+    /// When its first answer is due; none once that is on its way.
+    due: Option<Pin<Box<Sleep>>>,
+}
+
+impl<T> Connection<T> {
+    fn new(inner: T, open: mpsc::Sender<Infallible>, time: Duration) -> Self {
+        Self {
+            inner,
+            _open: open,
+            due: Some(Box::pin(tokio::time::sleep(time))),
+        }
+    }
+}
+
 impl<L: Listener> Listener for Guarded<L> {
-    type Io = Guarded<L::Io>;
+    type Io = Connection<L::Io>;
     type Addr = L::Addr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (inner, address) = self.inner.accept().await;
-        (
-            Guarded {
-                inner,
-                open: self.open.clone(),
-            },
-            address,
-        )
+        (Connection::new(inner, self.open.clone(), REQUEST_TIME), address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -212,18 +228,26 @@ impl<L: Listener> Listener for Guarded<L> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self
+            .due
+            .as_mut()
+            .is_some_and(|due| due.as_mut().poll(cx).is_ready())
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.due = None;
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
@@ -232,6 +256,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.due = None;
         Pin::new(&mut self.inner).poll_write_vectored(cx, bytes)
     }
 
@@ -268,4 +293,28 @@ fn service(router: Router) -> IntoMakeServiceWithConnectInfo<Router, Client> {
     router
         .layer(from_fn(with_address))
         .into_make_service_with_connect_info::<Client>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn a_first_request_that_never_ends_is_dropped_and_an_answered_one_is_not() {
+        let (mut client, server) = tokio::io::duplex(100);
+        let mut server = Connection::new(server, mpsc::channel(1).0, Duration::from_millis(50));
+        client.write_all(b"GET / HTT").await.unwrap();
+        let mut head = [0; 100];
+        assert_eq!(server.read(&mut head).await.unwrap(), 9);
+        let error = server.read(&mut head).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+
+        let (mut client, server) = tokio::io::duplex(100);
+        let mut server = Connection::new(server, mpsc::channel(1).0, Duration::from_millis(50));
+        server.write_all(b"HTTP/1.1 101").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        client.write_all(b"frame").await.unwrap();
+        assert_eq!(server.read(&mut head).await.unwrap(), 5);
+    }
 }

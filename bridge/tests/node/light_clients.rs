@@ -16,7 +16,7 @@ use crate::process::{Node, Ports, SECRET};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Room {
+pub(crate) struct Room {
     worker: Worker,
     facts: Receiver<Fact>,
     names: Vec<String>,
@@ -24,7 +24,7 @@ struct Room {
 
 impl Room {
     /// Everybody sends sound; those of `cameras` a picture in three layers.
-    fn open(nodes: &[&Node], codec: Codec, people: u32, cameras: u32) -> Self {
+    pub(crate) fn open(nodes: &[&Node], codec: Codec, people: u32, cameras: u32) -> Self {
         let names: Vec<String> = (0..people).map(|id| format!("p{id}")).collect();
         let roster = Roster {
             identities: names.iter().cloned().zip(0..).collect(),
@@ -59,7 +59,7 @@ impl Room {
         seen
     }
 
-    fn figures(&self) -> BTreeMap<u32, Figures> {
+    pub(crate) fn figures(&self) -> BTreeMap<u32, Figures> {
         let mut sending: Vec<LegKey> = self
             .worker
             .sent()
@@ -123,7 +123,7 @@ fn order(node: &Node, id: u32, name: &str, codec: Codec, camera: bool) -> Order 
 }
 
 /// Waits until everybody gets sound of all others and the pictures there are, without a break, and returns the figures.
-fn seen_by_all(room: &Room, cameras: u32) -> BTreeMap<u32, Figures> {
+pub(crate) fn seen_by_all(room: &Room, cameras: u32) -> BTreeMap<u32, Figures> {
     let people = room.names.len() as u32;
     room.wait("everybody connected", |seen| {
         let connected: BTreeSet<u32> = seen

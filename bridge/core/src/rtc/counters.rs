@@ -30,3 +30,37 @@ pub struct RtcCounters {
     /// Outgoing datagrams dropped because too many waited.
     pub transmit_dropped: u64,
 }
+
+impl std::ops::AddAssign for RtcCounters {
+    fn add_assign(&mut self, other: Self) {
+        // Taken apart, so that none is forgotten.
+        let Self {
+            malformed,
+            stun_refused,
+            dtls_unvalidated,
+            dtls_refused,
+            before_keys,
+            forged,
+            replayed,
+            ssrcs_refused,
+            unroutable,
+            bad_rtcp,
+            bad_sctp,
+            data_dropped,
+            transmit_dropped,
+        } = other;
+        self.malformed += malformed;
+        self.stun_refused += stun_refused;
+        self.dtls_unvalidated += dtls_unvalidated;
+        self.dtls_refused += dtls_refused;
+        self.before_keys += before_keys;
+        self.forged += forged;
+        self.replayed += replayed;
+        self.ssrcs_refused += ssrcs_refused;
+        self.unroutable += unroutable;
+        self.bad_rtcp += bad_rtcp;
+        self.bad_sctp += bad_sctp;
+        self.data_dropped += data_dropped;
+        self.transmit_dropped += transmit_dropped;
+    }
+}

@@ -90,6 +90,7 @@ impl ShardCore {
         };
         self.mux.remove(slot);
         let member = self.members.remove(slot as usize);
+        self.counters.refused += *member.rtc.counters();
         self.talkative.retain(|other| *other != slot);
         if let Some(room) = self.rooms.get_mut(member.room as usize) {
             room.members.retain(|other| *other != slot);

@@ -1,5 +1,7 @@
 //! What a shard has done, as plain numbers the shell exports.
 
+use crate::rtc::RtcCounters;
+
 /// Counters of one shard; they only grow (gauges are marked).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShardCounters {
@@ -21,6 +23,8 @@ pub struct ShardCounters {
     pub packets_refused: u64,
     /// Media packets dropped because their client sends too many.
     pub packets_flooded: u64,
+    /// What the transports of clients have refused, those of sessions that are over included.
+    pub refused: RtcCounters,
     /// Batches of media to clients.
     pub batches_out: u64,
     /// Bytes of media to clients.

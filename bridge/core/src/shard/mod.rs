@@ -272,7 +272,12 @@ impl ShardCore {
     /// What the shard has done.
     #[must_use]
     pub fn counters(&self) -> ShardCounters {
+        let mut refused = self.counters.refused;
+        for (_, member) in &self.members {
+            refused += *member.rtc.counters();
+        }
         ShardCounters {
+            refused,
             sessions: self.members.len() as u64,
             rooms: self.rooms.len() as u64,
             tracks: self.tracks.len() as u64,
