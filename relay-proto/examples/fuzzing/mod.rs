@@ -3,11 +3,13 @@
 //! A runner goes through its surfaces in turn. Every *round* begins with a fresh machine and throws a fixed number of
 //! inputs at it; its inputs depend on the seed and the number of the round only, so that `--seed S --round R` throws
 //! exactly those again. Where a library draws randomness of its own (DTLS, SCTP), bytes under its keys differ and the rest does
-//! not. A panic names seed, round and surface, and shows the input.
+//! not. A panic names seed, round and surface, and shows the input; so does, without it,
+//! a round that hangs.
 
 use peak_alloc::PeakAlloc;
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,6 +18,9 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// Bytes that may stay behind after a round: what libraries allocate once and keep.
 const LEFT_BEHIND_BYTES: usize = 4 * 1024 * 1024;
+
+/// A round takes a tenth of a second; one that takes this long hangs.
+const ROUND_TIME: Duration = Duration::from_secs(60);
 
 /// Where the current input is kept for the report of a panic.
 static LAST_INPUT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -184,10 +189,15 @@ pub(crate) fn run(runner: &str, surfaces: &[Surface]) -> ExitCode {
         let at = (round % surfaces.len() as u64) as usize;
         let surface = &surfaces[at];
         report_panics(runner, surface.name, arguments.seed, round);
+        let watch = watch(format!(
+            "{runner}: {}: round {round} of seed {} hangs",
+            surface.name, arguments.seed
+        ));
         let mut random = Random(arguments.seed ^ round.wrapping_mul(0xd6e8_feb8_6659_fd93));
         let before = held_bytes();
         reset_peak();
         let tally = (surface.round)(&mut random);
+        drop(watch);
         let peak = peak_bytes().saturating_sub(before);
         throwing(&[]);
         let (sum, highest) = &mut tallies[at];
@@ -221,6 +231,18 @@ pub(crate) fn run(runner: &str, surfaces: &[Surface]) -> ExitCode {
     }
     println!("{runner}: no panic in {round} rounds");
     ExitCode::SUCCESS
+}
+
+/// Ends the process with these words unless what it returns is dropped in time.
+fn watch(words: String) -> Sender<()> {
+    let (alive, ended) = channel();
+    std::thread::spawn(move || {
+        if ended.recv_timeout(ROUND_TIME) == Err(RecvTimeoutError::Timeout) {
+            println!("{words}");
+            std::process::exit(1);
+        }
+    });
+    alive
 }
 
 fn report_panics(runner: &str, surface: &'static str, seed: u64, round: u64) {
