@@ -287,6 +287,11 @@ impl DataChannels {
 
     /// Accepts a channel: learns its name, takes over its reliability, acknowledges.
     fn handle_dcep(&mut self, now: Instant, id: StreamId, mut message: Bytes, counters: &mut RtcCounters) {
+        if !guard::is_opening(&message) {
+            // An acknowledgement asks for nothing.
+            counters.data_dropped += u64::from(message.as_ref() != [guard::CHANNEL_ACK]);
+            return;
+        }
         let open = match Message::unmarshal(&mut message) {
             Ok(Message::DataChannelOpen(open)) => open,
             Ok(_) => return,
