@@ -6,13 +6,13 @@ use prost::Message as _;
 use proto::signal_request::Message as Asked;
 use relay_proto::id::{Identity, NodeId, ParticipantSid, SessionId, TrackSid};
 use relay_proto::room::{LeaveCause, ParticipantRecord, ParticipantState, Permission};
-use relay_proto::session::{EndCause, SessionFact};
+use relay_proto::session::{EndCause, SessionCommand, SessionFact};
 use relay_proto::unit::UnixMillis;
 use signaling::hub::Hub;
 use signaling::protocol::{Join, decode_request};
 use signaling::session::{Effect, Newcomer, Now, Site};
 use signaling::sid::RandomSource;
-use signaling::token::{Claims, Grants};
+use signaling::token::{Claims, Grants, TokenKeys};
 use signaling::{Counters, Limits};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,17 +32,24 @@ impl RandomSource for Ids {
 
 /// One round.
 pub(crate) fn round(random: &mut Random) -> Tally {
+    let limits = Limits {
+        waiting_sessions: 2,
+        ..Limits::default()
+    };
     let site = Site {
         node: "fra".to_owned(),
         region: "Frankfurt".to_owned(),
         software: "causeway".to_owned(),
-        limits: Limits::default(),
+        limits: limits.clone(),
+        simulate: true,
+        keys: TokenKeys::default(),
         counters: Arc::new(Counters::default()),
     };
     let mut hub = Hub::new(site, Box::new(Ids(Random(random.next()))));
     let start = Instant::now();
     let mut elapsed = Duration::ZERO;
     let (mut serials, mut newest) = ([0; SESSIONS], 0);
+    let mut sids: Vec<ParticipantSid> = Vec::new();
     let mut tally = Tally::default();
     for _ in 0..INPUTS {
         let now = Now {
@@ -55,13 +62,13 @@ pub(crate) fn round(random: &mut Random) -> Tally {
         match random.below(10) {
             0 => {
                 // Whoever comes again is another session.
-                hub.disconnected(id, &mut effects);
+                hub.disconnected(id, now, &mut effects);
                 newest += 1;
                 serials[at] = newest;
-                hub.connected(session(newest), newcomer(random), now, &mut effects);
+                hub.connected(session(newest), newcomer(random, &sids), now, &mut effects);
             }
             1 => hub.happened(fact(random, id), now, &mut effects),
-            2 if random.once_in(6) => hub.disconnected(id, &mut effects),
+            2 if random.once_in(6) => hub.disconnected(id, now, &mut effects),
             3 => {
                 elapsed += Duration::from_millis(random.below(900) as u64);
                 hub.timeout(now, &mut effects);
@@ -83,11 +90,20 @@ pub(crate) fn round(random: &mut Random) -> Tally {
             }
         }
         for effect in effects {
-            if let Effect::Send { reply, .. } = effect {
-                drop(signaling::protocol::encode(&reply));
+            match effect {
+                Effect::Send { reply, .. } => drop(signaling::protocol::encode(&reply)),
+                Effect::Command(SessionCommand::OpenSession(open)) => {
+                    sids.push(open.participant.sid.clone());
+                }
+                // The connection is that session's from now on.
+                Effect::Attach { session, .. } => serials[at] = session.serial,
+                _ => {}
             }
         }
-        assert!(hub.len() <= SESSIONS, "more sessions than clients");
+        assert!(
+            hub.len() <= SESSIONS + limits.waiting_sessions,
+            "more sessions than clients"
+        );
     }
     tally
 }
@@ -99,7 +115,7 @@ fn session(serial: u32) -> SessionId {
     }
 }
 
-fn newcomer(random: &mut Random) -> Newcomer {
+fn newcomer(random: &mut Random, sids: &[ParticipantSid]) -> Newcomer {
     Newcomer {
         claims: Claims {
             sub: format!("user{}", random.below(3)),
@@ -115,7 +131,8 @@ fn newcomer(random: &mut Random) -> Newcomer {
         },
         join: Join {
             auto_subscribe: random.once_in(2),
-            reconnect: random.once_in(8),
+            reconnect: random.once_in(4),
+            participant: (!sids.is_empty()).then(|| sids[random.below(sids.len())].clone()),
             ..Join::default()
         },
     }

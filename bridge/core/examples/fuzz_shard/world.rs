@@ -6,7 +6,7 @@ use bridge_core::shard::io::{ShardCommand, ShardFact, ShardId};
 use bridge_core::shard::limits::ShardLimits;
 use bridge_core::shard::testing::SimClient;
 use bridge_core::shard::{ShardConfig, ShardCore};
-use relay_proto::id::{Epoch, NodeId, ParticipantSid, SessionId, TrackAlias, TrackSid};
+use relay_proto::id::{Epoch, Identity, NodeId, ParticipantSid, SessionId, TrackAlias, TrackSid};
 use relay_proto::room::{ClientTrackFacts, MediaKind, SealKey, TrackRecord, TrackSource};
 use relay_proto::session::AnnouncedTrack;
 use std::net::SocketAddr;
@@ -100,6 +100,7 @@ impl World {
             session: session(serial),
             room: "r".into(),
             participant: ParticipantSid(format!("PA_{serial}")),
+            identity: Identity("fuzz".to_owned()),
             can_publish: true,
             can_subscribe: true,
             auto_subscribe: true,
