@@ -102,6 +102,8 @@
     loseConnection: () => room.simulateScenario("signal-reconnect"),
     /** Lets everybody receive this participant, or nobody. */
     allow: (everybody) => room.localParticipant.setTrackSubscriptionPermissions(everybody, []),
+    /** As the SDK knows it: it does not say so where it heard of it before it was connected itself. */
+    ownQuality: () => room.localParticipant.connectionQuality,
     sid: () => room.localParticipant.sid,
     text: (text, topic) => room.localParticipant.sendText(text, { topic }),
     leave: () => room.disconnect(),

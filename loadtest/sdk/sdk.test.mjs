@@ -156,8 +156,9 @@ describe("unmodified SDKs meet across nodes", () => {
     await until("viewers and qualities", PATIENCE_MS, async () => {
       const viewed = (await jsFacts("viewed")).length;
       const qualities = await jsFacts("quality");
-      const isExcellent = (peer) => qualities.some((each) => each.quality === "excellent" && each.identity === peer.identity);
-      return { done: viewed === 2 && [inJs, inPython].every(isExcellent), seen: { viewed, qualities } };
+      const own = await browser.page.evaluate(() => window.peer.ownQuality());
+      const ofPython = qualities.some((each) => each.quality === "excellent" && each.identity === inPython.identity);
+      return { done: viewed === 2 && own === "excellent" && ofPython, seen: { viewed, qualities, own } };
     });
   });
 
