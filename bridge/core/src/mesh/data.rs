@@ -62,7 +62,7 @@ impl MeshCore {
                     reliable: message.reliable,
                     payload: payload.clone(),
                 };
-                self.out.shard(room.shard, command);
+                self.out.shard(member.shard, command);
             }
         }
     }
@@ -128,7 +128,6 @@ impl MeshCore {
         let Some(viewer) = room.record_of(session).map(|record| record.identity.clone()) else {
             return;
         };
-        let shard = room.shard;
         let missed: Vec<Bytes> = after
             .iter()
             .filter_map(|(sender, last)| Some((room.histories.get(sender)?, *last)))
@@ -141,7 +140,7 @@ impl MeshCore {
                 reliable: true,
                 payload,
             };
-            self.out.shard(shard, command);
+            self.pass_to_shard(session, command);
         }
     }
 }

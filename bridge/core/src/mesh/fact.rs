@@ -107,7 +107,7 @@ impl MeshCore {
 
     /// Whether the fact is about something that (still) lives on that shard.
     fn is_of(&self, shard: ShardId, fact: &ShardFact) -> bool {
-        let room = match fact {
+        let home = match fact {
             ShardFact::OfferAnswered { session, .. }
             | ShardFact::OfferRejected { session, .. }
             | ShardFact::SectionsRequired { session, .. }
@@ -119,12 +119,12 @@ impl MeshCore {
             | ShardFact::QualityChanged { session, .. }
             | ShardFact::TrackBound { session, .. }
             | ShardFact::TrackUnbound { session, .. }
-            | ShardFact::SessionEnded { session, .. } => self.room_of(*session),
+            | ShardFact::SessionEnded { session, .. } => self.shard_of(*session),
             ShardFact::SpeakersChanged { room, .. } | ShardFact::DemandChanged { room, .. } => {
-                self.rooms.get(room)
+                self.rooms.get(room).map(|room| room.shard)
             }
         };
-        room.is_some_and(|room| room.shard == shard)
+        home == Some(shard)
     }
 
     fn on_session_ended(&mut self, session: SessionId, cause: EndCause) {

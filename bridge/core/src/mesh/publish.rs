@@ -22,7 +22,9 @@ impl MeshCore {
             self.out.fact(SessionFact::TrackRefused { session, cid, reason });
             return;
         }
-        let shard = room.shard;
+        let Some(shard) = self.shard_of(session) else {
+            return;
+        };
         track.record.alias = self.next_alias;
         track.record.codec = None;
         self.next_alias = TrackAlias(self.next_alias.0.wrapping_add(1));
@@ -82,7 +84,6 @@ impl MeshCore {
             self.note_no_session(session);
             return;
         };
-        let shard = room.shard;
         let announced = room
             .members
             .get_mut(&session)
@@ -100,8 +101,8 @@ impl MeshCore {
                 }
             }
         }
-        self.out.shard(
-            shard,
+        self.pass_to_shard(
+            session,
             ShardCommand::SetTrackMuted {
                 session,
                 track,

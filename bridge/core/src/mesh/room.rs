@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) sid: ParticipantSid,
+    /// Where its session lives.
+    pub(super) shard: ShardId,
     /// Announced and not bound: nobody else knows of them.
     pub(super) announced: BTreeMap<TrackSid, TrackRecord>,
     /// Who may receive what it publishes, once it has said so.

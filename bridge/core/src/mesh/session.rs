@@ -154,12 +154,9 @@ impl MeshCore {
         self.out.fact(SessionFact::SessionEnded { session, cause });
     }
 
-    fn pass_to_shard(&mut self, session: SessionId, command: ShardCommand) {
-        match self.room_of(session) {
-            Some(room) => {
-                let shard = room.shard;
-                self.out.shard(shard, command);
-            }
+    pub(super) fn pass_to_shard(&mut self, session: SessionId, command: ShardCommand) {
+        match self.shard_of(session) {
+            Some(shard) => self.out.shard(shard, command),
             None => self.note_no_session(session),
         }
     }
@@ -167,6 +164,11 @@ impl MeshCore {
     /// The room of a session of this node.
     pub(super) fn room_of(&self, session: SessionId) -> Option<&Room> {
         self.rooms.get(self.sessions.get(&session)?)
+    }
+
+    /// The shard that a session of this node lives on.
+    pub(super) fn shard_of(&self, session: SessionId) -> Option<ShardId> {
+        Some(self.room_of(session)?.members.get(&session)?.shard)
     }
 
     pub(super) fn room_of_mut(&mut self, session: SessionId) -> Option<&mut Room> {
@@ -317,6 +319,7 @@ impl MeshCore {
         let shard = room.shard;
         let member = Member {
             sid: record.sid.clone(),
+            shard,
             announced: BTreeMap::new(),
             audience: None,
             quality: None,
@@ -387,9 +390,14 @@ impl MeshCore {
         let Some(name) = self.sessions.remove(&session) else {
             return;
         };
-        let Some((member, shard)) = self.take_member(&name, session) else {
+        let member = self
+            .rooms
+            .get_mut(&name)
+            .and_then(|room| room.members.remove(&session));
+        let Some(member) = member else {
             return;
         };
+        let shard = member.shard;
         if let Some(slot) = self.shards.get_mut(&shard) {
             slot.sessions = slot.sessions.saturating_sub(1);
         }
@@ -424,12 +432,6 @@ impl MeshCore {
         if member.audience.is_some() {
             self.apply_audience(&name, &member.sid, Audience::Everybody);
         }
-    }
-
-    fn take_member(&mut self, name: &RoomName, session: SessionId) -> Option<(Member, ShardId)> {
-        let room = self.rooms.get_mut(name)?;
-        let member = room.members.remove(&session)?;
-        Some((member, room.shard))
     }
 
     fn close_room_if_empty(&mut self, name: &RoomName) {
@@ -470,8 +472,9 @@ impl MeshCore {
         let on_it: Vec<SessionId> = self
             .rooms
             .values()
-            .filter(|room| room.shard == shard)
-            .flat_map(|room| room.members.keys().copied())
+            .flat_map(|room| &room.members)
+            .filter(|(_, member)| member.shard == shard)
+            .map(|(session, _)| *session)
             .collect();
         for session in on_it {
             let end = EndCause::Left(LeaveCause::ConnectionLost);

@@ -234,7 +234,8 @@ impl ShardCore {
         let tracks = self.rooms[slot as usize].tracks.clone();
         for track in tracks {
             let identity = &self.tracks[track as usize].identity;
-            if identity.origin == origin {
+            // A sibling shard's tracks have our own node as their origin: the tracks of our clients stay.
+            if identity.origin == origin && self.tracks[track as usize].source == Source::Remote {
                 self.remove_track(now, track);
             } else {
                 self.tracks[track as usize].set_peer_demand(origin, LayerSet::NONE, now);
@@ -287,7 +288,9 @@ impl ShardCore {
     }
 
     pub(super) fn remove_remote_track(&mut self, now: Instant, origin: NodeId, track: TrackAlias) {
-        if let Some(&slot) = self.alias_slots.get(&(origin, track)) {
+        if let Some(&slot) = self.alias_slots.get(&(origin, track))
+            && self.tracks[slot as usize].source == Source::Remote
+        {
             self.remove_track(now, slot);
         }
     }

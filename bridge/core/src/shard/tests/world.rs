@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 pub(super) const NODE_A: NodeId = NodeId(1);
 pub(super) const NODE_B: NodeId = NodeId(2);
+/// What shards of one node call each other.
+pub(super) const SIBLINGS: [NodeId; 2] = [NodeId(101), NodeId(102)];
 
 pub(super) struct World {
     pub(super) now: Instant,
@@ -63,18 +65,27 @@ fn shard(node: NodeId) -> ShardCore {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::between([NODE_A, NODE_B])
+    }
+
+    /// Both shards belong to one node: what one publishes is for the other a remote track of its own node.
+    pub(super) fn siblings() -> Self {
+        Self::between([NODE_A; 2])
+    }
+
+    fn between(nodes: [NodeId; 2]) -> Self {
         let mut world = Self {
             now: crate::rtc::testing::instant(),
-            shards: vec![shard(NODE_A), shard(NODE_B)],
+            shards: nodes.map(shard).into(),
             clients: Vec::new(),
             facts: Vec::new(),
             crossed: Vec::new(),
             lose_next: 0,
             lines: BTreeMap::new(),
         };
-        for (at, other) in [(0, NODE_B), (1, NODE_A)] {
-            let own = SealKey([at as u8; 32]);
-            let others = SealKey([1 - at as u8; 32]);
+        for (at, other) in [(0, nodes[1]), (1, nodes[0])] {
+            let own = SealKey([nodes[at].0 as u8 - 1; 32]);
+            let others = SealKey([other.0 as u8 - 1; 32]);
             world.command(
                 at,
                 ShardCommand::OpenRoom {
@@ -83,12 +94,14 @@ impl World {
                     seal_key: own,
                 },
             );
-            let route = ShardCommand::SetRoute {
-                node: other,
-                via: Some(other),
-                max_datagram_bytes: 1_200,
-            };
-            world.command(at, route);
+            for node in [other, SIBLINGS[1 - at]] {
+                let route = ShardCommand::SetRoute {
+                    node,
+                    via: Some(node),
+                    max_datagram_bytes: 1_200,
+                };
+                world.command(at, route);
+            }
             let join = ShardCommand::JoinOrigin {
                 room: "r".into(),
                 origin: other,
@@ -98,6 +111,16 @@ impl World {
             world.command(at, join);
         }
         world
+    }
+
+    /// Who a shard is for the other.
+    fn hop(&self, at: usize) -> NodeId {
+        let [first, second] = [0, 1].map(|at| self.shards[at].config.node);
+        if first == second {
+            SIBLINGS[at]
+        } else {
+            [first, second][at]
+        }
     }
 
     pub(super) fn command(&mut self, at: usize, command: ShardCommand) {
@@ -354,14 +377,13 @@ impl World {
         }
         while let Some(transmit) = self.shards[at].poll_relay() {
             moved = true;
-            let from = self.shards[at].config.node;
+            let from = self.hop(at);
             self.crossed.push((from, transmit.bytes.to_vec()));
             if self.lose_next > 0 {
                 self.lose_next -= 1;
                 continue;
             }
-            let to = usize::from(transmit.via == NODE_B);
-            self.shards[to].handle_relay(self.now, from, &mut transmit.bytes.to_vec());
+            self.shards[1 - at].handle_relay(self.now, from, &mut transmit.bytes.to_vec());
         }
         while let Some(fact) = self.shards[at].poll_fact() {
             moved = true;
@@ -402,7 +424,7 @@ impl World {
                 }
             }
             ShardFact::DemandChanged { track, layers, .. } => {
-                let peer = self.shards[at].config.node;
+                let peer = self.hop(at);
                 let command = ShardCommand::SetPeerDemand {
                     peer,
                     track: *track,
