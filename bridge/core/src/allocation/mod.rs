@@ -56,6 +56,15 @@ impl Request {
         layer.map_or(0, |layer| self.rates[usize::from(layer.0).min(MAX_LAYERS - 1)])
     }
 
+    /// What it holds for too short a time to lose it to somebody else.
+    fn reserved(&self) -> u64 {
+        if self.settled { 0 } else { self.held_cost() }
+    }
+
+    fn held_cost(&self) -> u64 {
+        self.cost(self.held.map(|held| held.min(self.max)))
+    }
+
     /// The layer above `layer`, if it is of use.
     fn above(&self, layer: Option<Layer>) -> Option<Layer> {
         let next = layer.map_or(Layer(0), |layer| Layer(layer.0 + 1));
@@ -75,7 +84,14 @@ pub fn allocate(estimate: Bitrate, requests: &[Request], chosen: &mut Vec<Option
         most: estimate.0 * HEADROOM_PERCENT / 100,
         most_raised: estimate.0 * RAISE_PERCENT / 100,
         spent: 0,
+        reserved: 0,
+        raised: false,
     };
+    let held: u64 = requests.iter().map(Request::held_cost).sum();
+    if held <= money.most {
+        // Nobody has to lose anything: what was chosen lately stays. In a path that has become narrower only rank counts.
+        money.reserved = requests.iter().map(Request::reserved).sum();
+    }
     let equals = || order.chunk_by(|a, b| rank(&requests[*a]) == rank(&requests[*b]));
     for equals in equals() {
         for step in [Step::Keep, Step::Raise] {
@@ -129,6 +145,10 @@ struct Money {
     most: u64,
     most_raised: u64,
     spent: u64,
+    /// For layers that were chosen lately and are not given again yet: nobody is raised at their cost, however important.
+    reserved: u64,
+    /// Somebody has been given more than it held.
+    raised: bool,
 }
 
 impl Money {
@@ -142,11 +162,21 @@ impl Money {
         if raised != (step == Step::Raise) {
             return false;
         }
-        let most = if raised { self.most_raised } else { self.most };
+        // Who loses a layer to somebody else loses it by the same margin: what is left is not lost to the next fluctuation.
+        let most = if raised || self.raised {
+            self.most_raised
+        } else {
+            self.most
+        };
+        let more = request.cost(Some(next)).saturating_sub(request.cost(*layer));
         let spent = self.spent - request.cost(*layer) + request.cost(Some(next));
-        if spent > most || (raised && !request.settled) {
+        let kept = if request.settled { 0 } else { more };
+        let reserved = self.reserved.saturating_sub(kept);
+        if spent + reserved > most || (raised && !request.settled) {
             return false;
         }
+        self.reserved = reserved;
+        self.raised |= raised;
         self.spent = spent;
         *layer = Some(next);
         true
