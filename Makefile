@@ -72,9 +72,11 @@ control: ## light clients, full ones (webrtc crate) and real Chromium in one roo
 lines: ## viewers behind bad lines (needs root), beside the same without estimates: sound, freezes, what of each line is used
 	@$(NEED) build web wan
 	$(CARGO) build --release --package bridge --package loadtest
-	-$(TARGET_DIR)/release/loadtest run s10 --namespaces --causeway $(TARGET_DIR)/release/causeway --out target/loadtest/lines
-	-$(TARGET_DIR)/release/loadtest run s10 --namespaces --causeway $(TARGET_DIR)/release/causeway --node media.estimate_paths=false --out target/loadtest/lines-baseline
-	$(TARGET_DIR)/release/loadtest compare target/loadtest/lines/report.json target/loadtest/lines-baseline/report.json
+	@# The baseline is there to be compared with, not to hold; whether ours holds is the answer.
+	@run="$(TARGET_DIR)/release/loadtest run s10 --namespaces --causeway $(TARGET_DIR)/release/causeway"; out=target/loadtest/lines; held=0; \
+	$$run --out $$out || held=$$?; \
+	$$run --node media.estimate_paths=false --out $$out-baseline || echo "the baseline does not hold, or did not run (see above)"; \
+	$(TARGET_DIR)/release/loadtest compare $$out/report.json $$out-baseline/report.json; exit $$held
 
 # One figure of a whole scenario: make bench-join_first_frame
 bench-%:

@@ -8,10 +8,10 @@ use bridge::shard::{LinkTable, ShardThread};
 use bridge_core::rtc::{RtcConfig, RtcLimits};
 use bridge_core::shard::io::{ShardCommand, ShardFact, ShardId};
 use bridge_core::shard::limits::ShardLimits;
-use bridge_core::shard::testing::SimClient;
+use bridge_core::shard::testing::{SimClient, bare_track};
 use bridge_core::shard::{ShardConfig, ShardCore};
 use relay_proto::id::{Epoch, NodeId, ParticipantSid, SessionId, TrackAlias};
-use relay_proto::room::{ClientTrackFacts, MediaKind, SealKey, TrackRecord, TrackSource};
+use relay_proto::room::{MediaKind, SealKey, TrackRecord, TrackSource};
 use relay_proto::session::AnnouncedTrack;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -139,18 +139,9 @@ fn offer(core: &mut ShardCore, now: Instant, client: &mut SimClient) {
 
 fn camera() -> TrackRecord {
     TrackRecord {
-        sid: "TR_camera".into(),
-        alias: TrackAlias(1),
-        kind: MediaKind::Video,
         source: TrackSource::Camera,
-        codec: None,
-        name: String::new(),
-        stream: String::new(),
-        muted: false,
         width: 1_280,
         height: 720,
-        simulcast: false,
-        layers: Vec::new(),
-        client: ClientTrackFacts::default(),
+        ..bare_track("TR_camera".into(), TrackAlias(1), MediaKind::Video)
     }
 }

@@ -92,25 +92,14 @@ impl Hub {
 
     /// A client has sent a request.
     pub fn requested(&mut self, id: SessionId, request: Request, now: Now, out: &mut Vec<Effect>) {
-        let Self {
-            site,
-            random,
-            sessions,
-            rooms,
-            ..
-        } = self;
-        let Some(session) = sessions.get_mut(&id) else {
-            return;
-        };
-        let before = session.deadline();
-        let local = rooms.entry(session.room().clone()).or_default();
-        let around = Around {
-            site,
-            room: &local.room,
-            now,
-        };
-        session.request(request, around, random.as_mut(), out);
-        self.settle(id, before);
+        self.with_room(id, |session, local, site, random| {
+            let around = Around {
+                site,
+                room: &local.room,
+                now,
+            };
+            session.request(request, around, random, out);
+        });
     }
 
     /// A client has sent a frame that is no request.
@@ -147,6 +136,8 @@ impl Hub {
             .copied()
             .filter(|(at, _)| *at <= now.monotonic)
         {
+            // Here and now: one that no session has any more would come up for ever.
+            self.deadlines.pop_first();
             let may_wait = self.may_wait();
             self.with(id, |session, site| session.timeout(may_wait, now, site, out));
         }
@@ -241,33 +232,25 @@ impl Hub {
         now: Now,
         out: &mut Vec<Effect>,
     ) {
-        let Self {
-            site,
-            random,
-            sessions,
-            rooms,
-            ..
-        } = self;
-        let Some(session) = sessions.get_mut(&id) else {
+        let told = self.with_room(id, |session, local, site, random| {
+            // The facts about these may come later and are old news then, so whoever is here already is told now.
+            let news: Vec<ParticipantRecord> = others
+                .iter()
+                .chain([participant])
+                .filter(|record| local.room.upsert(record))
+                .cloned()
+                .collect();
+            let around = Around {
+                site,
+                room: &local.room,
+                now,
+            };
+            session.opened(participant, others, around, random, out);
+            (session.room().clone(), news)
+        });
+        let Some((name, news)) = told else {
             return;
         };
-        let before = session.deadline();
-        let local = rooms.entry(session.room().clone()).or_default();
-        // The facts about these may come later and are old news then, so whoever is here already is told now.
-        let news: Vec<ParticipantRecord> = others
-            .iter()
-            .chain([participant])
-            .filter(|record| local.room.upsert(record))
-            .cloned()
-            .collect();
-        let name = session.room().clone();
-        let around = Around {
-            site,
-            room: &local.room,
-            now,
-        };
-        session.opened(participant, others, around, random.as_mut(), out);
-        self.settle(id, before);
         for record in news {
             self.show(&name, record, Some(id), out);
         }
@@ -307,6 +290,20 @@ impl Hub {
         let before = session.deadline();
         act(session, &self.site);
         self.settle(id, before);
+    }
+
+    /// The same with the session's room; none where there is no such session.
+    fn with_room<R>(
+        &mut self,
+        id: SessionId,
+        act: impl FnOnce(&mut Session, &mut LocalRoom, &Site, &mut dyn RandomSource) -> R,
+    ) -> Option<R> {
+        let session = self.sessions.get_mut(&id)?;
+        let before = session.deadline();
+        let local = self.rooms.entry(session.room().clone()).or_default();
+        let done = act(session, local, &self.site, self.random.as_mut());
+        self.settle(id, before);
+        Some(done)
     }
 
     /// Brings the books in line with a session: its deadline was `before`; if it is over it is forgotten.

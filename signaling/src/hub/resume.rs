@@ -110,40 +110,29 @@ impl Hub {
         now: Now,
         out: &mut Vec<Effect>,
     ) {
-        let Self {
-            site,
-            random,
-            sessions,
-            rooms,
-            ..
-        } = self;
-        let Some(session) = sessions.get_mut(&id) else {
-            return;
-        };
-        let before = session.deadline();
-        let local = rooms.entry(session.room().clone()).or_default();
-        out.push(Effect::Attach {
-            connection,
-            session: id,
-        });
-        session.cut_resume(false, out);
-        session.resumed(now, site, out);
-        session.cut_resume(true, out);
-        for (who, cause) in gone {
-            // Clients know people by identity: whoever is there again must not be taken away.
-            if local.room.with_identity(&who.identity).is_none() {
-                send(vec![id], Reply::Gone(who, cause), out);
+        self.with_room(id, |session, local, site, random| {
+            out.push(Effect::Attach {
+                connection,
+                session: id,
+            });
+            session.cut_resume(false, out);
+            session.resumed(now, site, out);
+            session.cut_resume(true, out);
+            for (who, cause) in gone {
+                // Clients know people by identity: whoever is there again must not be taken away.
+                if local.room.with_identity(&who.identity).is_none() {
+                    send(vec![id], Reply::Gone(who, cause), out);
+                }
             }
-        }
-        send(vec![id], Reply::Update(local.room.shown_to(session.sid())), out);
-        session.tell_of_room(&local.room, out);
-        out.push(Effect::SendKept(id));
-        let around = Around {
-            site,
-            room: &local.room,
-            now,
-        };
-        session.brought(newcomer, around, random.as_mut(), out);
-        self.settle(id, before);
+            send(vec![id], Reply::Update(local.room.shown_to(session.sid())), out);
+            session.tell_of_room(&local.room, out);
+            out.push(Effect::SendKept(id));
+            let around = Around {
+                site,
+                room: &local.room,
+                now,
+            };
+            session.brought(newcomer, around, random, out);
+        });
     }
 }

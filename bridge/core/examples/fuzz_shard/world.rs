@@ -4,10 +4,10 @@ use bridge_core::rtc::testing::{certificate, instant};
 use bridge_core::rtc::{Certificate, RtcConfig, RtcLimits};
 use bridge_core::shard::io::{ShardCommand, ShardFact, ShardId};
 use bridge_core::shard::limits::ShardLimits;
-use bridge_core::shard::testing::SimClient;
+use bridge_core::shard::testing::{SimClient, bare_track};
 use bridge_core::shard::{ShardConfig, ShardCore};
 use relay_proto::id::{Epoch, Identity, NodeId, ParticipantSid, SessionId, TrackAlias, TrackSid};
-use relay_proto::room::{ClientTrackFacts, MediaKind, SealKey, TrackRecord, TrackSource};
+use relay_proto::room::{MediaKind, SealKey, TrackRecord};
 use relay_proto::session::AnnouncedTrack;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -204,21 +204,11 @@ impl World {
 
 /// A track of a participant.
 pub(crate) fn record(cid: &str, serial: u32, kind: MediaKind) -> TrackRecord {
-    TrackRecord {
-        sid: TrackSid(format!("TR_{cid}")),
-        alias: TrackAlias(serial * 8 + u32::from(kind == MediaKind::Video)),
+    bare_track(
+        TrackSid(format!("TR_{cid}")),
+        TrackAlias(serial * 8 + u32::from(kind == MediaKind::Video)),
         kind,
-        source: TrackSource::Unknown,
-        codec: None,
-        name: String::new(),
-        stream: String::new(),
-        muted: false,
-        width: 0,
-        height: 0,
-        simulcast: false,
-        layers: Vec::new(),
-        client: ClientTrackFacts::default(),
-    }
+    )
 }
 
 /// Two clients with keys: the first publishes sound and three layers of picture, the second watches.

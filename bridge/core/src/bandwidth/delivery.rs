@@ -54,12 +54,12 @@ impl Delivery {
                 }
             }
         }
-        if self
+        // One that was overtaken, not one by a clock that has jumped back.
+        let overtaken = self
             .before
-            .is_none_or(|(before_us, _)| before_us <= at_us || before_us - at_us > WINDOW_US)
-        {
-            self.before = Some((at_us, report.beside));
-        }
+            .filter(|(before_us, _)| (0..=WINDOW_US).contains(&before_us.saturating_sub(at_us)));
+        let newest_us = overtaken.map_or(at_us, |(before_us, _)| before_us);
+        self.before = Some((newest_us, report.beside));
         self.add(at_us.div_euclid(BIN_US), u64::from(report.bytes));
     }
 
@@ -124,6 +124,24 @@ impl Delivery {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn what_goes_without_a_number_counts_once_also_where_packets_overtake_each_other() {
+        let start = crate::rtc::testing::instant();
+        let mut delivery = Delivery::default();
+        let reports: Vec<PacketReport> = (0..200_u32)
+            .map(|n| PacketReport {
+                sent: start,
+                // Every second one comes after the one behind it.
+                arrived_us: Some(i64::from(n) * 10_000 + if n % 2 == 0 { 15_000 } else { 0 }),
+                bytes: 500,
+                beside: n * 500,
+            })
+            .collect();
+        delivery.on_reports(&reports);
+        let rate = delivery.rate(500_000).unwrap().0;
+        assert!((760_000..=840_000).contains(&rate), "{rate} of 800,000");
+    }
 
     #[test]
     fn the_rate_is_that_of_arrivals() {

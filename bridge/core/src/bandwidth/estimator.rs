@@ -115,8 +115,7 @@ impl Estimator {
             return None;
         }
         let wanted = Bitrate(wanted.0.saturating_add(self.sound.rate() as u64));
-        self.prober
-            .poll(now, Bitrate(self.total as u64), wanted, sent.total())
+        self.prober.poll(now, Bitrate(self.total as u64), wanted, sent)
     }
 
     /// A viewer that gets packets and says nothing of them gets less and less: nobody knows what it carries.

@@ -4,7 +4,7 @@
 //! the path carries that much; if not, the rate of arrival is what it carries. It follows at once while it finds more,
 //! and after a pause once it has found the end.
 
-use super::PacketReport;
+use super::{PacketReport, SentBytes};
 use relay_proto::unit::Bitrate;
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ enum Phase {
     Sending {
         since: Instant,
         rate: Bitrate,
-        sent_before: u64,
+        sent_before: SentBytes,
     },
     /// All sent; waiting for the feedback.
     Waiting { since: Instant, until: Instant },
@@ -80,13 +80,13 @@ impl Default for Prober {
 }
 
 impl Prober {
-    /// Bytes of padding due now, `sent_bytes` of everything having been sent so far, numbered or not. Call every few milliseconds.
+    /// Bytes of padding due now, `sent` having been sent so far. Call every few milliseconds.
     pub(super) fn poll(
         &mut self,
         now: Instant,
         estimate: Bitrate,
         wanted: Bitrate,
-        sent_bytes: u64,
+        sent: SentBytes,
     ) -> Option<usize> {
         match self.phase {
             Phase::Resting { until } => {
@@ -99,7 +99,7 @@ impl Prober {
                     self.phase = Phase::Sending {
                         since: now,
                         rate: Bitrate(rate),
-                        sent_before: sent_bytes,
+                        sent_before: sent,
                     };
                 }
                 None
@@ -111,8 +111,8 @@ impl Prober {
             } => {
                 let elapsed = now.saturating_duration_since(since);
                 let due = rate.0 * elapsed.min(LENGTH).as_micros() as u64 / 8_000_000;
-                let bytes = due.saturating_sub(sent_bytes - sent_before);
-                if elapsed >= LENGTH && sent_bytes == sent_before {
+                let bytes = due.saturating_sub(sent.total() - sent_before.total());
+                if elapsed >= LENGTH && sent.numbered == sent_before.numbered {
                     self.rest(now, UNSENT_PAUSE, self.eighths);
                 } else if elapsed >= LENGTH {
                     self.phase = Phase::Waiting {

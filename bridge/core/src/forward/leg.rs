@@ -392,7 +392,7 @@ impl Leg {
         index
     }
 
-    /// Appends packets of nothing but padding, together at least `bytes` but at most [`MAX_SEGMENTS`] of them, to
+    /// Appends packets of nothing but padding, together about `bytes` and at most [`MAX_SEGMENTS`] of them, to
     /// `buf` as segments of one size, and returns that size. They are empty retransmissions, which every client
     /// ignores and reports on; none where the client has no retransmissions or no transport-wide numbers.
     pub fn write_padding(

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use relay_proto::control::ControlMessage;
 use relay_proto::id::{Identity, NodeId, ParticipantSid, RoomName, SessionId};
 use relay_proto::room::{DataMessage, RoomEvent, RoomMessage};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tracing::{debug, warn};
 
 impl MeshCore {
@@ -128,9 +128,12 @@ impl MeshCore {
         let Some(viewer) = room.record_of(session).map(|record| record.identity.clone()) else {
             return;
         };
+        // Each sender once, however often it is named.
+        let after: BTreeMap<&ParticipantSid, u32> =
+            after.iter().map(|(sender, last)| (sender, *last)).collect();
         let missed: Vec<Bytes> = after
-            .iter()
-            .filter_map(|(sender, last)| Some((room.histories.get(sender)?, *last)))
+            .into_iter()
+            .filter_map(|(sender, last)| Some((room.histories.get(sender)?, last)))
             .flat_map(|(history, last)| history.after(last, &viewer))
             .collect();
         debug!(%session, messages = missed.len(), "reliable messages sent again");

@@ -9,8 +9,8 @@ use super::ShardCore;
 use crate::rtc::SrtpProfile;
 use crate::rtc::testing::{OfferBuilder, PeerSrtp, RtpFields, extension, payload_type, rtp_packet};
 use crate::rtc::testing::{RtpHeader, TwccRecorder, write_twcc};
-use relay_proto::id::{SessionId, TrackSid};
-use relay_proto::room::MediaKind;
+use relay_proto::id::{SessionId, TrackAlias, TrackSid};
+use relay_proto::room::{ClientTrackFacts, MediaKind, TrackRecord, TrackSource};
 use repair::SoundRepair;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,6 +20,26 @@ use std::time::Instant;
 const PROFILE: SrtpProfile = SrtpProfile::Aes128Gcm;
 /// Keying material of [`PROFILE`]: two keys of 16 bytes, two salts of 12.
 const KEYING_BYTES: usize = 56;
+
+/// A track of which nothing is known but what it is.
+#[must_use]
+pub fn bare_track(sid: TrackSid, alias: TrackAlias, kind: MediaKind) -> TrackRecord {
+    TrackRecord {
+        sid,
+        alias,
+        kind,
+        source: TrackSource::Unknown,
+        codec: None,
+        name: String::new(),
+        stream: String::new(),
+        muted: false,
+        width: 0,
+        height: 0,
+        simulcast: false,
+        layers: Vec::new(),
+        client: ClientTrackFacts::default(),
+    }
+}
 
 impl ShardCore {
     /// Connects a session as if ICE and DTLS had succeeded from `remote`; false where there is no such session.

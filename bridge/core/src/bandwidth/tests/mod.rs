@@ -247,6 +247,27 @@ fn a_lost_last_packet_does_not_end_the_search_for_room() {
     assert!(estimator.estimate().0 >= 200_000, "{:?}", estimator.estimate());
 }
 
+#[test]
+fn once_there_is_a_stream_to_carry_it_padding_is_asked_for_at_once() {
+    let start = crate::rtc::testing::instant();
+    let mut estimator = Estimator::default();
+    let mut sent = SentBytes::default();
+    let mut asked_at = Vec::new();
+    for tick in 0..3_000_u64 {
+        // Sound alone: nothing can be padded, whatever is asked for.
+        sent.beside += 80;
+        let now = start + Duration::from_millis(10 * tick);
+        if estimator
+            .padding(now, relay_proto::unit::Bitrate(1_000_000), sent)
+            .is_some()
+        {
+            asked_at.push(tick);
+        }
+    }
+    let longest = asked_at.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(longest.is_some_and(|ticks| ticks <= 20), "{longest:?} ticks");
+}
+
 proptest! {
     #[test]
     fn any_reports_leave_an_estimate_within_its_bounds(

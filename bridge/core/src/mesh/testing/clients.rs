@@ -1,9 +1,10 @@
 //! What clients would see: the mirror of everything a node tells its signalling, and commands of imitated clients.
 
+use crate::shard::testing::bare_track;
 use relay_proto::id::{Identity, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
 use relay_proto::room::{
-    Audience, ClientTrackFacts, ConnectionQuality, MediaKind, ParticipantRecord, ParticipantState,
-    Permission, TrackRecord, TrackSource,
+    Audience, ConnectionQuality, MediaKind, ParticipantRecord, ParticipantState, Permission, TrackRecord,
+    TrackSource,
 };
 use relay_proto::session::{AnnouncedTrack, OpenSession, RoomChange, SessionCommand, SessionFact};
 use relay_proto::unit::UnixMillis;
@@ -183,19 +184,9 @@ pub fn announce(session: SessionId, sid: &str, kind: MediaKind) -> SessionComman
         MediaKind::Video => TrackSource::Camera,
     };
     let record = TrackRecord {
-        sid: TrackSid::from(sid),
-        alias: TrackAlias(0),
-        kind,
         source,
-        codec: None,
-        name: String::new(),
         stream: "camera".to_owned(),
-        muted: false,
-        width: 0,
-        height: 0,
-        simulcast: false,
-        layers: Vec::new(),
-        client: ClientTrackFacts::default(),
+        ..bare_track(TrackSid::from(sid), TrackAlias(0), kind)
     };
     let cid = format!("cid-{sid}");
     SessionCommand::AnnounceTrack {

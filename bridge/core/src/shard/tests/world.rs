@@ -4,10 +4,10 @@ use super::sound::Bursts;
 use crate::rtc::{RtcConfig, RtcLimits};
 use crate::shard::io::{ShardCommand, ShardFact, ShardId};
 use crate::shard::limits::ShardLimits;
-use crate::shard::testing::SimClient;
+use crate::shard::testing::{SimClient, bare_track};
 use crate::shard::{ShardConfig, ShardCore};
 use relay_proto::id::{Epoch, Identity, Layer, NodeId, ParticipantSid, SessionId, TrackAlias, TrackSid};
-use relay_proto::room::{Codec, MediaKind, SealKey, TrackRecord, TrackSource};
+use relay_proto::room::{Codec, MediaKind, SealKey, TrackRecord};
 use relay_proto::session::{AnnouncedTrack, TrackWish};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -470,19 +470,9 @@ impl Line {
 }
 
 pub(super) fn record(sid: &TrackSid, index: usize, kind: MediaKind) -> TrackRecord {
-    TrackRecord {
-        sid: sid.clone(),
-        alias: TrackAlias(index as u32 * 2 + u32::from(kind == MediaKind::Video) + 1),
+    bare_track(
+        sid.clone(),
+        TrackAlias(index as u32 * 2 + u32::from(kind == MediaKind::Video) + 1),
         kind,
-        source: TrackSource::Unknown,
-        codec: None,
-        name: String::new(),
-        stream: String::new(),
-        muted: false,
-        width: 0,
-        height: 0,
-        simulcast: false,
-        layers: Vec::new(),
-        client: relay_proto::room::ClientTrackFacts::default(),
-    }
+    )
 }
