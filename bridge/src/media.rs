@@ -2,7 +2,7 @@
 
 use crate::config::{Limits, MediaConfig};
 use crate::shard::inbox::{Receiving, inbox};
-use crate::shard::{LinkTable, ShardEvent, ShardInbox, ShardThread, socket};
+use crate::shard::{LinkTable, ShardEvent, ShardInbox, ShardThread, Siblings, TrackRoutes, socket};
 use bridge_core::rtc::{Certificate, CertificateError, RtcConfig};
 use bridge_core::shard::io::ShardId;
 use bridge_core::shard::{ShardConfig, ShardCore};
@@ -99,7 +99,7 @@ impl PreparedShards {
         node: NodeId,
         config: &MediaConfig,
         limits: &Limits,
-        links: &LinkTable,
+        (links, tracks): (&LinkTable, &Arc<TrackRoutes>),
         events: &mpsc::Sender<ShardEvent>,
     ) -> Result<Vec<ShardThread>, MediaError> {
         let certificate = dtls_certificate()?;
@@ -124,7 +124,9 @@ impl PreparedShards {
                 limits: limits.shard,
             };
             let core = ShardCore::new(core, random_seed());
-            let thread = ShardThread::start(shard, core, socket, receiving, links.clone(), events.clone());
+            let siblings = Siblings::of(shard, node, &self.inboxes, tracks.clone());
+            let ways = (links.clone(), siblings);
+            let thread = ShardThread::start(shard, core, socket, receiving, ways, events.clone());
             threads.push(thread.map_err(MediaError::Thread)?);
         }
         Ok(threads)

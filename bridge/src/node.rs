@@ -103,7 +103,8 @@ impl Node {
         let links = LinkTable::default();
         let (shard_events, shard_queue) = mpsc::channel(QUEUE);
         let us = NodeId::of(config.node.name.as_str());
-        let threads = shards.start(us, &config.media, &config.limits, &links, &shard_events)?;
+        let ways = (&links, &tracks);
+        let threads = shards.start(us, &config.media, &config.limits, ways, &shard_events)?;
         let (commands, command_queue) = mpsc::channel(QUEUE);
         let (mesh_view, mesh_views) = watch::channel(Arc::default());
         let (feed, feeds) = watch::channel(None);

@@ -4,7 +4,7 @@ use crate::AnyError;
 use crate::load::{self, Cost, Viewers};
 use bridge::shard::inbox::inbox;
 use bridge::shard::socket::open;
-use bridge::shard::{LinkTable, ShardThread};
+use bridge::shard::{LinkTable, ShardThread, Siblings, TrackRoutes};
 use bridge_core::rtc::{RtcConfig, RtcLimits};
 use bridge_core::shard::io::{ShardCommand, ShardFact, ShardId};
 use bridge_core::shard::limits::ShardLimits;
@@ -30,8 +30,11 @@ pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
     let (core, mut client, watching) = prepare(to, publisher.local_addr()?, viewers.addresses())?;
     viewers.report(watching);
     let (events, _kept) = tokio::sync::mpsc::channel(1_024);
-    let (_inbox, receiving) = inbox()?;
-    let thread = ShardThread::start(ShardId(0), core, socket, receiving, LinkTable::default(), events)?;
+    let (inbox, receiving) = inbox()?;
+    let tracks = Arc::new(TrackRoutes::new(vec![inbox.clone()]));
+    let siblings = Siblings::of(ShardId(0), NODE, &[inbox], tracks);
+    let ways = (LinkTable::default(), siblings);
+    let thread = ShardThread::start(ShardId(0), core, socket, receiving, ways, events)?;
     let payload = vec![7; load::PAYLOAD_BYTES];
     let mut sent = 0_usize;
     // A keyframe a second: viewers begin at one, each when its path has been found wide enough.

@@ -121,6 +121,7 @@ pub(super) const LIMITS: &[Limit] = limits! {
     "pending_sessions", Count, "sessions that are still opening" => signaling.pending_sessions;
     "sessions_per_address", Count, "sessions of one address (IPv6: of one /64)" => signaling.sessions_per_address;
     "participants_per_room", Count, "participants of one room on all nodes" => mesh.max_participants_per_room;
+    "room_sessions_per_shard", Count, "sessions of one room on one media thread before another takes some" => mesh.max_room_sessions_per_shard;
     "rooms", Count, "rooms one node hosts" => mesh.max_rooms_per_owner;
     "nodes", Count, "nodes of the mesh" => mesh.max_nodes;
     "links", Count, "links of this node, greeting ones included" => mesh.max_links;

@@ -145,9 +145,14 @@ impl ControlTask {
                 MeshOutput::CloseLink { link, cause } => self.close_link(link, cause),
                 MeshOutput::SelectLink { peer, link } => self.select_link(peer, link),
                 MeshOutput::ToShard { shard, command } => self.command_shard(shard, command).await,
-                MeshOutput::RouteTrack { origin, track, shard } => {
-                    self.outlets.tracks.set(origin, track, shard);
-                    if shard.is_none() {
+                MeshOutput::RouteTrack {
+                    origin,
+                    track,
+                    shards,
+                } => {
+                    let gone = shards.is_empty();
+                    self.outlets.tracks.set(origin, track, shards);
+                    if gone {
                         self.names.forget(origin, track);
                         self.links
                             .values()

@@ -114,9 +114,18 @@ impl ShardInbox {
 
     /// Queues a datagram of a link, or drops and counts it.
     pub fn relayed(&self, from: NodeId, datagram: Bytes) {
+        self.feed(from, datagram);
+        self.ring();
+    }
+
+    /// As [`Self::relayed`], and leaves it to the caller to [`Self::ring`] once for many.
+    pub(super) fn feed(&self, from: NodeId, datagram: Bytes) {
         if self.relayed.try_send((from, datagram)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub(super) fn ring(&self) {
         self.bell.ring();
     }
 

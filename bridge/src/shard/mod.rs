@@ -1,22 +1,26 @@
-//! Media threads: each owns one UDP socket and one `ShardCore`, and shares nothing with its siblings.
+//! Media threads: each owns one UDP socket and one `ShardCore`, and shares nothing with its siblings. Where a room is on
+//! several of them, they relay to each other as nodes do.
 //!
 //! ```text
 //!  clients --recvmmsg--> ShardCore --GSO--> clients
 //!  links ---inbox------> ShardCore --lanes of the next hop--> links
+//!  siblings-inbox------> ShardCore --their inboxes--> siblings
 //!  mesh ----inbox------> ShardCore --facts--> mesh
 //! ```
 //!
-//! [`inbox`] is how other threads speak to a shard and wake it, [`socket`] receives and sends in batches, and
+//! [`inbox`] is how other threads speak to a shard and wake it, [`routes`] and `siblings` say where a datagram goes, [`socket`] receives and sends in batches, and
 //! [`thread`] is the loop: take everything that waits, stamp `now` once, feed the core, drain it, sleep.
 //!
 //! What may not live here: any decision about media. The core decides; this moves bytes.
 
 pub mod inbox;
 pub mod routes;
+mod siblings;
 pub mod socket;
 pub mod thread;
 
 pub use inbox::ShardInbox;
 pub use routes::{LinkTable, TrackRoutes};
+pub use siblings::Siblings;
 pub use socket::MediaSocket;
 pub use thread::{ShardEvent, ShardThread};

@@ -1,5 +1,5 @@
-//! Which shard a datagram of a link is for, and which link leads to a node. Written by the control task, read by
-//! links and shards.
+//! Which shards a datagram is for, and which link leads to a node. Written by the control task, read by links and
+//! shards.
 
 use super::inbox::ShardInbox;
 use crate::link::lanes::Lane;
@@ -17,11 +17,11 @@ use std::time::Instant;
 /// First number of the datagram kinds that are feedback: small, and worth more than any packet of media.
 const FIRST_FEEDBACK_KIND: u8 = 2;
 
-/// The shard of each track, by origin and alias.
+/// The shards of each track, by origin and alias.
 #[derive(Debug)]
 pub struct TrackRoutes {
     shards: Vec<ShardInbox>,
-    routes: RwLock<HashMap<(NodeId, TrackAlias), ShardId>>,
+    routes: RwLock<HashMap<(NodeId, TrackAlias), Vec<ShardId>>>,
     unrouted: AtomicU64,
 }
 
@@ -36,16 +36,17 @@ impl TrackRoutes {
         }
     }
 
-    /// Routes a track, or forgets it.
-    pub fn set(&self, origin: NodeId, track: TrackAlias, shard: Option<ShardId>) {
+    /// Routes a track, or forgets it where no shard is named.
+    pub fn set(&self, origin: NodeId, track: TrackAlias, shards: Vec<ShardId>) {
         let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-        match shard {
-            Some(shard) => routes.insert((origin, track), shard),
-            None => routes.remove(&(origin, track)),
-        };
+        if shards.is_empty() {
+            routes.remove(&(origin, track));
+        } else {
+            routes.insert((origin, track), shards);
+        }
     }
 
-    /// Datagrams dropped because nobody here knows their track (it has just ended, or not begun).
+    /// Datagrams dropped because nobody here knows them: their track has just ended, or not begun.
     #[must_use]
     pub fn unrouted(&self) -> u64 {
         self.unrouted.load(Ordering::Relaxed)
@@ -59,17 +60,22 @@ impl TrackRoutes {
 }
 
 impl DatagramSink for TrackRoutes {
+    /// Cost: one look-up under a lock that is only ever written when tracks or wishes change.
     fn deliver(&self, from: NodeId, header: &Header, datagram: Bytes) {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        let shard = routes
-            .get(&(header.origin, header.track))
-            .and_then(|id| self.shards.get(usize::from(id.0)));
-        match shard {
-            Some(shard) => shard.relayed(from, datagram),
-            None => {
-                self.unrouted.fetch_add(1, Ordering::Relaxed);
-            }
+        let shards = routes.get(&(header.origin, header.track));
+        let mut wanting = shards
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.shards.get(usize::from(id.0)));
+        let Some(first) = wanting.next() else {
+            self.unrouted.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        for other in wanting {
+            other.relayed(from, datagram.clone());
         }
+        first.relayed(from, datagram);
     }
 }
 
@@ -100,15 +106,17 @@ pub(super) fn hand_over(links: &BTreeMap<NodeId, LinkHandle>, now: Instant, tran
     let Some(link) = links.get(&transmit.via) else {
         return false;
     };
-    let feedback = transmit
-        .bytes
-        .first()
-        .is_some_and(|byte| byte & 0x0f >= FIRST_FEEDBACK_KIND);
-    let lane = if transmit.audio || feedback {
+    let lane = if transmit.audio || is_feedback(&transmit.bytes) {
         Lane::Audio
     } else {
         Lane::Video
     };
     link.send_datagram(now, lane, transmit.bytes);
     true
+}
+
+fn is_feedback(datagram: &[u8]) -> bool {
+    datagram
+        .first()
+        .is_some_and(|byte| byte & 0x0f >= FIRST_FEEDBACK_KIND)
 }

@@ -2,6 +2,7 @@
 
 use super::inbox::{Bell, Receiving};
 use super::routes::{LinkTable, hand_over};
+use super::siblings::Siblings;
 use super::socket::{BATCH, MediaSocket, SendFailures};
 use bridge_core::shard::ShardCore;
 use bridge_core::shard::counters::ShardCounters;
@@ -61,7 +62,7 @@ impl ShardThread {
         core: ShardCore,
         socket: UdpSocket,
         inbox: Receiving,
-        links: LinkTable,
+        (links, siblings): (LinkTable, Siblings),
         events: mpsc::Sender<ShardEvent>,
     ) -> io::Result<Self> {
         let report = Arc::new(Mutex::default());
@@ -79,6 +80,7 @@ impl ShardThread {
                     socket: MediaSocket::new(socket),
                     inbox,
                     links,
+                    siblings,
                     events,
                     unsent: None,
                     send_buffer: Vec::with_capacity(SEND_BUFFER_BYTES),
@@ -127,6 +129,7 @@ struct Running {
     socket: MediaSocket,
     inbox: Receiving,
     links: LinkTable,
+    siblings: Siblings,
     events: mpsc::Sender<ShardEvent>,
     /// A fact that found the queue full.
     unsent: Option<Box<ShardFact>>,
@@ -189,11 +192,15 @@ impl Running {
         }
         let mut links = None;
         while let Some(transmit) = self.core.poll_relay() {
+            let Some(transmit) = self.siblings.take(transmit) else {
+                continue;
+            };
             let links = links.get_or_insert_with(|| self.links.current());
             if !hand_over(links, now, transmit) {
                 self.unlinked += 1;
             }
         }
+        self.siblings.ring();
         self.tell_facts();
     }
 

@@ -12,7 +12,7 @@ use loadtest::signalling::{Endpoint, Picture};
 use loadtest::trace::Codec;
 use loadtest::worker::{Fact, Figures, Layout, Order, Roster, Worker};
 
-use crate::process::{Node, Ports, SECRET};
+use crate::process::{Node, Ports, SECRET, flags};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -182,6 +182,30 @@ fn light_clients_see_and_hear_each_other_across_two_nodes() {
     for figures in figures.values() {
         assert_eq!(figures.audio.forged + figures.video.forged, 0, "{figures:?}");
         assert_eq!(figures.send_failed, 0);
+    }
+}
+
+#[test]
+fn a_room_on_two_media_threads_of_one_node_and_one_of_another_is_one_room() {
+    let (here, there) = (Ports::free_pair(), Ports::free());
+    let mut spread = flags("fra", here, SECRET, &[there.mesh]);
+    spread.retain(|flag| !flag.starts_with("--media.shards"));
+    spread.extend(["--media.shards=2", "--limits.room_sessions_per_shard=2"].map(String::from));
+    let arguments: Vec<&str> = std::iter::once("node")
+        .chain(spread.iter().map(String::as_str))
+        .collect();
+    let mut fra = Node::run(&arguments, here);
+    let sin = Node::start("sin", there, SECRET, &[here.mesh]);
+    fra.wait_until("linked", |node| node.peer_state("sin").as_deref() == Some("up"));
+    let room = Room::open(&[&fra, &fra, &sin], Codec::Vp8, 6, 5);
+    let figures = seen_by_all(&room, 5);
+    for figures in figures.values() {
+        assert_eq!(figures.audio.forged + figures.video.forged, 0, "{figures:?}");
+    }
+    let metrics = fra.get("/metrics").unwrap();
+    for shard in 0..2 {
+        let sessions = format!("causeway_shard_sessions{{shard=\"{shard}\"}} 2");
+        assert!(metrics.contains(&sessions), "{metrics}");
     }
 }
 

@@ -57,6 +57,19 @@ impl Ports {
     }
 }
 
+impl Ports {
+    /// As [`Self::free`], for a node with two media threads: the port after `media` is free too.
+    pub(crate) fn free_pair() -> Self {
+        loop {
+            let ports = Self::free();
+            let next = ports.media.checked_add(1);
+            if next.is_some_and(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
+                return ports;
+            }
+        }
+    }
+}
+
 /// Flags of a node called `name` in the test mesh.
 pub(crate) fn flags(name: &str, ports: Ports, secret: &str, peers: &[u16]) -> Vec<String> {
     let peers: Vec<String> = peers.iter().map(|port| format!("127.0.0.1:{port}")).collect();

@@ -43,22 +43,21 @@ impl MeshCore {
         }
     }
 
-    /// Tells our shard and our signalling.
+    /// Tells our shards and our signalling.
     pub(super) fn apply_audience(
         &mut self,
         name: &RoomName,
         participant: &ParticipantSid,
         audience: Audience,
     ) {
-        let Some(room) = self.rooms.get(name) else {
-            return;
-        };
-        let command = ShardCommand::SetAudience {
-            room: name.clone(),
-            participant: participant.clone(),
-            audience: audience.clone(),
-        };
-        self.out.shard(room.shard, command);
+        self.tell_parts(
+            name,
+            &ShardCommand::SetAudience {
+                room: name.clone(),
+                participant: participant.clone(),
+                audience: audience.clone(),
+            },
+        );
         let change = RoomChange::AudienceChanged {
             participant: participant.clone(),
             audience,
@@ -96,9 +95,12 @@ impl MeshCore {
         if audience == Audience::Everybody {
             room.audiences.remove(&participant);
         } else {
-            let home = from;
-            room.audiences
-                .insert(participant.clone(), RemoteAudience { home, epoch });
+            let told = RemoteAudience {
+                home: from,
+                epoch,
+                audience: audience.clone(),
+            };
+            room.audiences.insert(participant.clone(), told);
         }
         self.apply_audience(name, &participant, audience);
     }

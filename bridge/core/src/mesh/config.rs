@@ -106,6 +106,9 @@ pub struct MeshLimits {
     pub max_gone_rows_per_owner: usize,
     /// Sessions on this node. Default 4,096.
     pub max_sessions: usize,
+    /// Sessions of one room on one shard before the next shard takes some; once every shard has that many, they share
+    /// the rest. Default 40 (measured: at 84 people who all send, one shard is full).
+    pub max_room_sessions_per_shard: usize,
     /// Participants of one room over the whole mesh. Default 4,096.
     pub max_participants_per_room: usize,
     /// Tracks of one participant, announced ones included. Default 16.
@@ -130,6 +133,7 @@ impl Default for MeshLimits {
             max_rooms_per_owner: 16_384,
             max_gone_rows_per_owner: 1_024,
             max_sessions: 4_096,
+            max_room_sessions_per_shard: 40,
             max_participants_per_room: 4_096,
             max_tracks_per_participant: 16,
             max_participant_text_bytes: 128 << 10,

@@ -1,34 +1,49 @@
 //! Demand: which layers of whose tracks are wanted over a link. A viewer counts upstream only through this.
 
 use super::MeshCore;
-use crate::shard::io::ShardCommand;
+use crate::shard::io::{ShardCommand, ShardId};
 use relay_proto::control::{ControlMessage, TrackDemand};
 use relay_proto::id::{Epoch, LayerSet, NodeId, RoomName, TrackAlias};
 use relay_proto::limit::MAX_DEMANDS;
 use tracing::debug;
 
 impl MeshCore {
-    /// A shard's viewers want something else of a remote track.
+    /// A shard's viewers want something else of a track that is published elsewhere.
     pub(super) fn on_demand_changed(
         &mut self,
+        shard: ShardId,
         name: &RoomName,
-        origin: NodeId,
-        track: TrackAlias,
+        (origin, track): (NodeId, TrackAlias),
         layers: LayerSet,
     ) {
-        let link = self.link_of(origin);
-        let room = self.rooms.get_mut(name);
-        let Some(host) = room.and_then(|room| room.origins.get_mut(&origin)) else {
-            self.counters.facts_ignored += 1;
+        let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
-        let Some(wanted) = host.wanted.get_mut(&track) else {
+        let before = room.wanted(origin, track);
+        let part = room.parts.get_mut(&shard);
+        let Some(wanted) = part.and_then(|part| part.wanted.get_mut(&(origin, track))) else {
             // The track has gone while the shard changed its mind.
             self.counters.facts_ignored += 1;
             return;
         };
         *wanted = layers;
-        if let Some(link) = link {
+        if origin == self.us {
+            self.tell_sibling(name, shard, track, layers);
+        } else {
+            self.route_remote(name, origin, track);
+            self.tell_origin(name, origin, track, before);
+        }
+    }
+
+    /// Tells an origin which layers our shards want together, where that is not what they wanted `before`.
+    fn tell_origin(&mut self, name: &RoomName, origin: NodeId, track: TrackAlias, before: LayerSet) {
+        let Some(room) = self.rooms.get(name) else {
+            return;
+        };
+        let layers = room.wanted(origin, track);
+        if let (Some(link), Some(host)) = (self.link_of(origin), room.origins.get(&origin))
+            && layers != before
+        {
             let (room, epoch) = (name.clone(), host.epoch);
             let tracks = vec![TrackDemand { track, layers }];
             self.out
@@ -49,16 +64,17 @@ impl MeshCore {
         let Some(link) = self.link_of(origin) else {
             return;
         };
-        let room = self.rooms.get(name);
-        let Some(host) = room.and_then(|room| room.origins.get(&origin)) else {
+        let Some(room) = self.rooms.get(name) else {
             return;
         };
-        let all: Vec<TrackDemand> = host
-            .wanted
-            .iter()
-            .map(|(track, layers)| TrackDemand {
-                track: *track,
-                layers: *layers,
+        let Some(host) = room.origins.get(&origin) else {
+            return;
+        };
+        let told = room.roster.homed_on(origin).flat_map(|record| &record.tracks);
+        let all: Vec<TrackDemand> = told
+            .map(|track| TrackDemand {
+                track: track.alias,
+                layers: room.wanted(origin, track.alias),
             })
             .collect();
         for tracks in all.chunks(MAX_DEMANDS) {
@@ -83,10 +99,10 @@ impl MeshCore {
             return;
         };
         for TrackDemand { track, layers } in tracks {
-            if !room.publishes(us, *track) {
+            let Some(shard) = room.shard_publishing(us, *track) else {
                 self.counters.demands_ignored += 1;
                 continue;
-            }
+            };
             let before = if layers.is_empty() {
                 room.demands.remove(&(from, *track))
             } else {
@@ -98,7 +114,7 @@ impl MeshCore {
                     track: *track,
                     layers: *layers,
                 };
-                self.out.shard(room.shard, command);
+                self.out.shard(shard, command);
             }
         }
     }
@@ -116,12 +132,15 @@ impl MeshCore {
             .collect();
         for track in of_peer {
             room.demands.remove(&(peer, track));
+            let Some(shard) = room.shard_publishing(self.us, track) else {
+                continue;
+            };
             let command = ShardCommand::SetPeerDemand {
                 peer,
                 track,
                 layers: LayerSet::NONE,
             };
-            self.out.shard(room.shard, command);
+            self.out.shard(shard, command);
         }
     }
 }

@@ -93,21 +93,21 @@ impl MeshCore {
             }
             ShardFact::TrackUnbound { session, track } => self.on_track_unbound(session, track),
             ShardFact::SessionEnded { session, cause } => self.on_session_ended(session, cause),
-            ShardFact::SpeakersChanged { room, speakers } => self.on_speakers_changed(&room, speakers),
+            ShardFact::SpeakersChanged { room, speakers } => self.on_speakers_changed(shard, &room, speakers),
             ShardFact::DemandChanged {
                 room,
                 origin,
                 track,
                 layers,
             } => {
-                self.on_demand_changed(&room, origin, track, layers);
+                self.on_demand_changed(shard, &room, (origin, track), layers);
             }
         }
     }
 
     /// Whether the fact is about something that (still) lives on that shard.
     fn is_of(&self, shard: ShardId, fact: &ShardFact) -> bool {
-        let home = match fact {
+        let session = match fact {
             ShardFact::OfferAnswered { session, .. }
             | ShardFact::OfferRejected { session, .. }
             | ShardFact::SectionsRequired { session, .. }
@@ -119,12 +119,15 @@ impl MeshCore {
             | ShardFact::QualityChanged { session, .. }
             | ShardFact::TrackBound { session, .. }
             | ShardFact::TrackUnbound { session, .. }
-            | ShardFact::SessionEnded { session, .. } => self.shard_of(*session),
+            | ShardFact::SessionEnded { session, .. } => session,
             ShardFact::SpeakersChanged { room, .. } | ShardFact::DemandChanged { room, .. } => {
-                self.rooms.get(room).map(|room| room.shard)
+                return self
+                    .rooms
+                    .get(room)
+                    .is_some_and(|room| room.parts.contains_key(&shard));
             }
         };
-        home == Some(shard)
+        self.shard_of(*session) == Some(shard)
     }
 
     fn on_session_ended(&mut self, session: SessionId, cause: EndCause) {
@@ -139,7 +142,17 @@ impl MeshCore {
         self.end_session(session, left, Some(cause));
     }
 
-    fn on_speakers_changed(&mut self, room: &RoomName, speakers: Vec<SpeakerLevel>) {
-        self.out.room_change(room, RoomChange::SpeakersChanged(speakers));
+    /// Every shard of a room hears everybody: each is believed of its own people, the first of those on other nodes.
+    fn on_speakers_changed(&mut self, shard: ShardId, name: &RoomName, mut speakers: Vec<SpeakerLevel>) {
+        let Some(room) = self.rooms.get(name) else {
+            return;
+        };
+        if room.parts.len() > 1 {
+            let first = room.parts.keys().next().copied();
+            speakers.retain(|speaker| room.shard_of(&speaker.participant).or(first) == Some(shard));
+        }
+        if !speakers.is_empty() {
+            self.out.room_change(name, RoomChange::SpeakersChanged(speakers));
+        }
     }
 }

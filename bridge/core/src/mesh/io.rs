@@ -90,14 +90,15 @@ pub enum MeshOutput {
         /// What.
         command: ShardCommand,
     },
-    /// Datagrams of (origin, track) that arrive on any link belong to this shard (none: drop and count).
+    /// Datagrams of (origin, track) that arrive on any link belong to these shards (none: drop and count).
     RouteTrack {
         /// Where it is published (this node for feedback on local tracks).
         origin: NodeId,
         /// The track.
         track: TrackAlias,
-        /// The shard.
-        shard: Option<ShardId>,
+        /// The shards: of a track of this node the one it is published on; else all that want something of it, or the
+        /// first where none does.
+        shards: Vec<ShardId>,
     },
     /// Tell this node's signalling.
     ToSignaling(SessionFact),

@@ -11,6 +11,7 @@
 //! | `rows`, `gossip`, `route` | replicated facts; who gets them; who is alive, and the way there |
 //! | `room`, `roster`, `epoch` | one conference; everybody in it; its epoch and key |
 //! | `session`, `publish`, `fact` | commands of signalling; tracks; facts of shards |
+//! | `spread` | one room on several shards of this node |
 //! | `stream`, `data`, `demand` | what nodes of one room tell each other |
 //! | `view`, `config`, `io` | read-only copies; settings and limits; inputs and outputs |
 //!
@@ -38,6 +39,7 @@ mod route;
 mod rows;
 mod session;
 mod spare;
+mod spread;
 mod stream;
 #[cfg(any(test, feature = "sim"))]
 pub mod testing;
@@ -60,7 +62,7 @@ use room::Room;
 pub use route::Route;
 use route::RouteTable;
 use rows::RowStore;
-use session::ShardSlot;
+use spread::ShardSlot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use view::MeshCounters;
@@ -129,6 +131,7 @@ impl MeshCore {
             counters: MeshCounters::default(),
             config,
         };
+        core.introduce_siblings();
         core.write_node_row();
         core
     }

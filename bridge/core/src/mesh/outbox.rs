@@ -45,8 +45,12 @@ impl Outbox {
             .retain(|output| !matches!(output, MeshOutput::ToShard { shard, .. } if *shard == lost));
     }
 
-    pub(super) fn route_track(&mut self, origin: NodeId, track: TrackAlias, shard: Option<ShardId>) {
-        self.push(MeshOutput::RouteTrack { origin, track, shard });
+    pub(super) fn route_track(&mut self, origin: NodeId, track: TrackAlias, shards: Vec<ShardId>) {
+        self.push(MeshOutput::RouteTrack {
+            origin,
+            track,
+            shards,
+        });
     }
 
     pub(super) fn fact(&mut self, fact: SessionFact) {

@@ -32,7 +32,7 @@ impl MeshCore {
         if let Some(member) = self.member_mut(session) {
             member.announced.insert(record.sid.clone(), record.clone());
         }
-        self.out.route_track(self.us, record.alias, Some(shard));
+        self.out.route_track(self.us, record.alias, vec![shard]);
         let cid = track.cid.clone();
         self.out
             .shard(shard, ShardCommand::AnnounceTrack { session, track });
@@ -217,7 +217,7 @@ impl MeshCore {
         if let Some(room) = self.room_of_mut(session) {
             room.demands.retain(|(_, track), _| *track != alias);
         }
-        self.out.route_track(self.us, alias, None);
+        self.out.route_track(self.us, alias, Vec::new());
         self.out
             .fact(SessionFact::TrackUnpublished { session, track: sid });
     }
@@ -238,7 +238,7 @@ impl MeshCore {
             .collect();
         room.demands.retain(|(_, track), _| !gone.contains(track));
         for alias in gone {
-            self.out.route_track(self.us, alias, None);
+            self.out.route_track(self.us, alias, Vec::new());
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct RemoteAudience {
     pub(super) home: NodeId,
     /// Of the stream that told it.
     pub(super) epoch: Epoch,
+    /// For shards that take up the room later.
+    pub(super) audience: Audience,
 }
 
 /// Another node that hosts the room, as its stream tells.
@@ -34,8 +36,15 @@ pub(super) struct RemoteAudience {
 pub(super) struct Origin {
     pub(super) epoch: Epoch,
     pub(super) seal_key: SealKey,
-    /// What our viewers want of its tracks.
-    pub(super) wanted: BTreeMap<TrackAlias, LayerSet>,
+}
+
+/// The part of a room that one of our shards has.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// How many of the room's sessions live there.
+    pub(super) sessions: usize,
+    /// The tracks it has been told of, published elsewhere, and which layers its viewers want of them.
+    pub(super) wanted: BTreeMap<(NodeId, TrackAlias), LayerSet>,
 }
 
 #[derive(Debug)]
@@ -43,7 +52,8 @@ pub(super) struct Room {
     pub(super) name: RoomName,
     pub(super) epoch: Epoch,
     pub(super) seal_key: SealKey,
-    pub(super) shard: ShardId,
+    /// Our shards that have sessions in it.
+    pub(super) parts: BTreeMap<ShardId, Part>,
     /// Who is homed here, by session.
     pub(super) members: BTreeMap<SessionId, Member>,
     /// Everybody, here and elsewhere.
@@ -62,12 +72,12 @@ pub(super) struct Room {
 
 impl Room {
     /// A room nobody is in yet.
-    pub(super) fn open(name: RoomName, epoch: Epoch, seal_key: SealKey, shard: ShardId) -> Self {
+    pub(super) fn open(name: RoomName, epoch: Epoch, seal_key: SealKey) -> Self {
         Self {
             name,
             epoch,
             seal_key,
-            shard,
+            parts: BTreeMap::new(),
             members: BTreeMap::new(),
             roster: Roster::default(),
             origins: BTreeMap::new(),
@@ -91,10 +101,26 @@ impl Room {
             .map(|(session, _)| *session)
     }
 
-    /// Whether one of our own published tracks has that alias.
-    pub(super) fn publishes(&self, us: NodeId, alias: TrackAlias) -> bool {
-        self.roster
+    /// The shard on which one of our own tracks is published.
+    pub(super) fn shard_publishing(&self, us: NodeId, alias: TrackAlias) -> Option<ShardId> {
+        let publisher = self
+            .roster
             .homed_on(us)
-            .any(|record| record.tracks.iter().any(|track| track.alias == alias))
+            .find(|record| record.tracks.iter().any(|track| track.alias == alias))?;
+        self.shard_of(&publisher.sid)
+    }
+
+    /// The shard of a participant homed here.
+    pub(super) fn shard_of(&self, sid: &ParticipantSid) -> Option<ShardId> {
+        Some(self.members.get(&self.session_of(sid)?)?.shard)
+    }
+
+    /// The layers that viewers on any of our shards want of a track published elsewhere.
+    pub(super) fn wanted(&self, origin: NodeId, track: TrackAlias) -> LayerSet {
+        let wants = self
+            .parts
+            .values()
+            .filter_map(|part| part.wanted.get(&(origin, track)));
+        LayerSet(wants.fold(0, |all, layers| all | layers.0))
     }
 }

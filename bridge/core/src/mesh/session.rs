@@ -14,12 +14,6 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 use tracing::{debug, info, warn};
 
-/// What the node knows of one shard.
-#[derive(Debug, Default)]
-pub(super) struct ShardSlot {
-    sessions: usize,
-}
-
 impl MeshCore {
     pub(super) fn on_command(&mut self, now: Instant, unix_now: UnixMillis, command: SessionCommand) {
         let command = match self.within_limits(command) {
@@ -197,10 +191,11 @@ impl MeshCore {
             self.refuse_session(session, EndCause::LimitReached(limit.to_owned()));
             return;
         }
-        self.open_room(now, &open.room, shard);
+        self.open_room(now, &open.room);
         let joined_at = self.joining_time(&open.room, &open.participant, unix_now);
         self.close_doubles(&open.room, &open.participant);
-        self.add_member(open, joined_at);
+        self.open_part(&open.room, shard);
+        self.add_member(open, shard, joined_at);
     }
 
     fn limit_against(&self, open: &OpenSession) -> Option<&'static str> {
@@ -221,33 +216,16 @@ impl MeshCore {
         taken.then_some("participant id: it is taken")
     }
 
-    /// The shard of an open room, or the least loaded one.
-    fn shard_for(&self, room: &RoomName) -> Option<ShardId> {
-        if let Some(open) = self.rooms.get(room) {
-            return Some(open.shard);
-        }
-        self.shards
-            .iter()
-            .min_by_key(|(id, slot)| (slot.sessions, **id))
-            .map(|(id, _)| *id)
-    }
-
-    fn open_room(&mut self, now: Instant, name: &RoomName, shard: ShardId) {
+    fn open_room(&mut self, now: Instant, name: &RoomName) {
         if self.rooms.contains_key(name) {
             return;
         }
         let age = now.saturating_duration_since(self.started);
         let unix_s = self.incarnation / 1_000 + age.as_secs();
         let (epoch, seal_key) = self.epochs.open(name, unix_s as u32);
-        info!(room = %name, epoch = epoch.0, shard = shard.0, "room opened");
-        let command = ShardCommand::OpenRoom {
-            room: name.clone(),
-            epoch,
-            seal_key: seal_key.clone(),
-        };
-        self.out.shard(shard, command);
+        info!(room = %name, epoch = epoch.0, "room opened");
         self.rooms
-            .insert(name.clone(), Room::open(name.clone(), epoch, seal_key, shard));
+            .insert(name.clone(), Room::open(name.clone(), epoch, seal_key));
         self.write_host_row(name);
         self.tell_all_hosts(name);
     }
@@ -301,7 +279,7 @@ impl MeshCore {
         }
     }
 
-    fn add_member(&mut self, open: OpenSession, joined_at: UnixMillis) {
+    fn add_member(&mut self, open: OpenSession, shard: ShardId, joined_at: UnixMillis) {
         let OpenSession {
             session,
             room: name,
@@ -316,7 +294,6 @@ impl MeshCore {
         let Some(room) = self.rooms.get_mut(&name) else {
             return;
         };
-        let shard = room.shard;
         let member = Member {
             sid: record.sid.clone(),
             shard,
@@ -325,6 +302,7 @@ impl MeshCore {
             quality: None,
         };
         room.members.insert(session, member);
+        room.parts.entry(shard).or_default().sessions += 1;
         self.sessions.insert(session, name.clone());
         if let Some(slot) = self.shards.get_mut(&shard) {
             slot.sessions += 1;
@@ -398,9 +376,6 @@ impl MeshCore {
             return;
         };
         let shard = member.shard;
-        if let Some(slot) = self.shards.get_mut(&shard) {
-            slot.sessions = slot.sessions.saturating_sub(1);
-        }
         if ended_by_shard.is_none() {
             self.out.shard(shard, ShardCommand::CloseSession { session });
         }
@@ -432,6 +407,7 @@ impl MeshCore {
         if member.audience.is_some() {
             self.apply_audience(&name, &member.sid, Audience::Everybody);
         }
+        self.uncount_session(&name, shard);
     }
 
     fn close_room_if_empty(&mut self, name: &RoomName) {
@@ -443,16 +419,9 @@ impl MeshCore {
         };
         for origin in room.origins.keys() {
             for track in room.roster.homed_on(*origin).flat_map(|record| &record.tracks) {
-                self.out.route_track(*origin, track.alias, None);
+                self.out.route_track(*origin, track.alias, Vec::new());
             }
-            let drop = ShardCommand::DropOrigin {
-                room: name.clone(),
-                origin: *origin,
-            };
-            self.out.shard(room.shard, drop);
         }
-        self.out
-            .shard(room.shard, ShardCommand::CloseRoom { room: name.clone() });
         info!(room = %name, epoch = room.epoch.0, "room closed");
         self.write_host_row(name);
     }

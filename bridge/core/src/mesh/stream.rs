@@ -10,13 +10,11 @@ use super::room::Origin;
 use super::roster::RosterChange;
 use crate::shard::io::ShardCommand;
 use relay_proto::control::ControlMessage;
-use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName};
+use relay_proto::id::{Epoch, NodeId, ParticipantSid, RoomName};
 use relay_proto::limit::MAX_PARTICIPANTS;
-use relay_proto::room::{
-    LeaveCause, ParticipantRecord, ParticipantState, RoomEvent, RoomMessage, SealKey, TrackRecord,
-};
+use relay_proto::room::{LeaveCause, ParticipantRecord, ParticipantState, RoomEvent, RoomMessage, SealKey};
 use relay_proto::session::RoomChange;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use tracing::{debug, info, warn};
 
 impl MeshCore {
@@ -247,15 +245,8 @@ impl MeshCore {
             epoch,
             seal_key: seal_key.clone(),
         };
-        room.origins.insert(
-            from,
-            Origin {
-                epoch,
-                seal_key,
-                wanted: BTreeMap::new(),
-            },
-        );
-        self.out.shard(room.shard, command);
+        room.origins.insert(from, Origin { epoch, seal_key });
+        self.tell_parts(name, &command);
     }
 
     fn on_remote_record(&mut self, from: NodeId, name: &RoomName, mut record: ParticipantRecord) {
@@ -310,7 +301,6 @@ impl MeshCore {
         let Some(origin) = room.origins.remove(&node) else {
             return;
         };
-        let shard = room.shard;
         let gone: Vec<ParticipantSid> = room
             .roster
             .homed_on(node)
@@ -321,16 +311,11 @@ impl MeshCore {
             self.on_remote_left(node, name, &sid, cause);
         }
         self.forget_audiences_of(name, node, origin.epoch);
-        self.out.shard(
-            shard,
-            ShardCommand::DropOrigin {
-                room: name.clone(),
-                origin: node,
-            },
-        );
+        let (room, origin) = (name.clone(), node);
+        self.tell_parts(name, &ShardCommand::DropOrigin { room, origin });
     }
 
-    /// Tells our signalling, and the shard where tracks of others are concerned, how the roster has changed.
+    /// Tells our signalling, and the shards where tracks are concerned that they do not publish, how the roster has changed.
     pub(super) fn show(&mut self, name: &RoomName, changes: Vec<RosterChange>) {
         for change in changes {
             let (before, now, fact) = match change {
@@ -348,52 +333,6 @@ impl MeshCore {
                 Some(cause) => RoomChange::ParticipantLeft { participant, cause },
             };
             self.out.room_change(name, fact);
-        }
-    }
-
-    /// Keeps the shard's remote tracks in step with a record.
-    fn show_tracks(&mut self, name: &RoomName, before: &[TrackRecord], record: &ParticipantRecord) {
-        let origin = record.home;
-        let Some(room) = self.rooms.get_mut(name).filter(|_| origin != self.us) else {
-            return;
-        };
-        let shard = room.shard;
-        for old in before {
-            if record.tracks.iter().all(|track| track.alias != old.alias) {
-                if let Some(origin) = room.origins.get_mut(&origin) {
-                    origin.wanted.remove(&old.alias);
-                }
-                let track = old.alias;
-                self.out.shard(
-                    shard,
-                    ShardCommand::RemoveRemoteTrack {
-                        room: name.clone(),
-                        origin,
-                        track,
-                    },
-                );
-                self.out.route_track(origin, track, None);
-            }
-        }
-        for track in &record.tracks {
-            let old = before.iter().find(|old| old.alias == track.alias);
-            if old == Some(track) {
-                continue;
-            }
-            let command = ShardCommand::UpsertRemoteTrack {
-                room: name.clone(),
-                origin,
-                participant: record.sid.clone(),
-                track: Box::new(track.clone()),
-            };
-            self.out.shard(shard, command);
-            if old.is_none() {
-                self.out.route_track(origin, track.alias, Some(shard));
-                // From now on there is something to want; nothing is wanted yet.
-                if let Some(origin) = room.origins.get_mut(&origin) {
-                    origin.wanted.insert(track.alias, LayerSet::NONE);
-                }
-            }
         }
     }
 }

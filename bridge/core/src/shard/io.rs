@@ -10,11 +10,27 @@ use relay_proto::session::{AnnouncedTrack, EndCause, PictureState, TrackWish};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u8);
 
+impl ShardId {
+    /// What the other shards of `node` call this one where they name nodes: next hop, asker, keeper of a demand. It is
+    /// the id of a node with a name that no node may have, and never leaves the process.
+    #[must_use]
+    pub const fn as_peer_of(self, node: NodeId) -> NodeId {
+        let mut hash = node.0;
+        let mut at = 0;
+        let bytes = [0, self.0];
+        while at < bytes.len() {
+            hash = (hash ^ bytes[at] as u32).wrapping_mul(0x0100_0193);
+            at += 1;
+        }
+        NodeId(hash)
+    }
+}
+
 /// An order from the node's `MeshCore` to a shard. Commands arrive in order and never fail: what they break
 /// comes back as a fact.
 #[derive(Clone, Debug)]
 pub enum ShardCommand {
-    /// A conference begins on this node; first command of every room.
+    /// A conference begins on this shard; first command of every room.
     OpenRoom {
         /// Which.
         room: RoomName,
@@ -23,7 +39,7 @@ pub enum ShardCommand {
         /// Seals what this node originates in it.
         seal_key: SealKey,
     },
-    /// The conference has ended on this node; every session in it is already closed.
+    /// The conference has ended on this shard; every session in it is already closed, and all it knows of others goes.
     CloseRoom {
         /// Which.
         room: RoomName,
@@ -102,8 +118,8 @@ pub enum ShardCommand {
         /// The bytes.
         payload: bytes::Bytes,
     },
-    /// Another node hosts the room too; its media of `epoch` opens with `seal_key`. Replaces an older epoch, whose
-    /// tracks are gone.
+    /// Another node hosts the room too (or this one: on its other shards); its media of `epoch` opens with `seal_key`.
+    /// Replaces an older epoch, whose tracks are gone.
     JoinOrigin {
         /// The room.
         room: RoomName,
@@ -141,9 +157,9 @@ pub enum ShardCommand {
         /// Which.
         track: TrackAlias,
     },
-    /// What a peer wants of one of this node's tracks; an empty set withdraws.
+    /// What a peer wants of one of this shard's tracks; an empty set withdraws.
     SetPeerDemand {
-        /// The node that wants it.
+        /// The node that wants it, or the sibling by [`ShardId::as_peer_of`].
         peer: NodeId,
         /// A local track.
         track: TrackAlias,

@@ -1,4 +1,4 @@
-//! A `ShardCore` with its clients, behind a simulated node.
+//! The `ShardCore`s of a simulated node, with their clients and what stands for the queues between them.
 
 use crate::mesh::testing::ShardPort;
 use crate::rtc::{RtcConfig, RtcLimits};
@@ -6,8 +6,9 @@ use crate::shard::io::{ShardCommand, ShardFact, ShardId};
 use crate::shard::limits::ShardLimits;
 use crate::shard::testing::SimClient;
 use crate::shard::{ShardConfig, ShardCore};
-use relay_proto::id::{NodeId, SessionId};
-use std::collections::BTreeMap;
+use relay_proto::datagram::Header;
+use relay_proto::id::{NodeId, SessionId, TrackAlias};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,30 +19,46 @@ const MEDIA_INTERVAL: Duration = Duration::from_millis(200);
 /// One client and what it sends.
 pub(super) struct Attached {
     pub(super) client: SimClient,
+    /// Where its session lives, once it is opened.
+    shard: ShardId,
     pub(super) connected: bool,
     /// (cid, track id as payload); the track id is what viewers look for.
     pub(super) sends: Vec<(String, String)>,
 }
 
 pub(super) struct RealShards {
-    pub(super) core: ShardCore,
+    node: NodeId,
+    cores: Vec<ShardCore>,
     pub(super) clients: BTreeMap<SessionId, Attached>,
     addresses: BTreeMap<SocketAddr, SessionId>,
+    /// The shard of each local track.
+    published: BTreeMap<TrackAlias, ShardId>,
+    /// Datagrams for links.
+    outbound: VecDeque<(NodeId, Vec<u8>)>,
     next_media: Instant,
     buffer: Vec<u8>,
 }
 
 impl RealShards {
-    pub(super) fn new(node: NodeId, rtc: RtcConfig, seed: u8, now: Instant) -> Self {
-        let config = ShardConfig {
-            node,
-            rtc: Arc::new(rtc),
-            limits: ShardLimits::default(),
+    pub(super) fn new(node: NodeId, shards: u8, rtc: &RtcConfig, seed: u8, now: Instant) -> Self {
+        let core = |shard| {
+            let config = ShardConfig {
+                node,
+                rtc: Arc::new(RtcConfig {
+                    shard: ShardId(shard),
+                    ..rtc.clone()
+                }),
+                limits: ShardLimits::default(),
+            };
+            ShardCore::new(config, [seed ^ shard; 32])
         };
         Self {
-            core: ShardCore::new(config, [seed; 32]),
+            node,
+            cores: (0..shards).map(core).collect(),
             clients: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            published: BTreeMap::new(),
+            outbound: VecDeque::new(),
             next_media: now,
             buffer: Vec::new(),
         }
@@ -53,6 +70,7 @@ impl RealShards {
             client.session,
             Attached {
                 client,
+                shard: ShardId(0),
                 connected: false,
                 sends,
             },
@@ -70,7 +88,8 @@ impl RealShards {
         if let Some(attached) = self.clients.get_mut(&session)
             && !attached.connected
         {
-            attached.connected = self.core.install_keys(now, &attached.client);
+            let core = &mut self.cores[usize::from(attached.shard.0)];
+            attached.connected = core.install_keys(now, &attached.client);
         }
     }
 
@@ -78,47 +97,93 @@ impl RealShards {
         for attached in self.clients.values_mut().filter(|attached| attached.connected) {
             for (cid, track) in &attached.sends {
                 if let Some(mut packet) = attached.client.packet(cid, 0, true, track.as_bytes()) {
-                    self.core
-                        .handle_datagram(now, attached.client.address, &mut packet);
+                    let core = &mut self.cores[usize::from(attached.shard.0)];
+                    core.handle_datagram(now, attached.client.address, &mut packet);
                 }
             }
         }
         self.deliver(now);
     }
 
-    /// What the shard sends reaches its clients at once.
+    /// What the shards send reaches their clients and each other at once.
     fn deliver(&mut self, now: Instant) {
-        while let Some(transmit) = self.core.poll_transmit(now, &mut self.buffer) {
-            let session = self.addresses.get(&transmit.to);
-            if let Some(attached) = session.and_then(|session| self.clients.get_mut(session)) {
-                let segment = transmit.segment_bytes.unwrap_or(self.buffer.len());
-                for datagram in self.buffer.chunks_mut(segment) {
-                    attached.client.receive(now, datagram);
+        loop {
+            for core in &mut self.cores {
+                while let Some(transmit) = core.poll_transmit(now, &mut self.buffer) {
+                    let session = self.addresses.get(&transmit.to);
+                    if let Some(attached) = session.and_then(|session| self.clients.get_mut(session)) {
+                        let segment = transmit.segment_bytes.unwrap_or(self.buffer.len());
+                        for datagram in self.buffer.chunks_mut(segment) {
+                            attached.client.receive(now, datagram);
+                        }
+                    }
+                }
+            }
+            if !self.relay(now) {
+                return;
+            }
+        }
+    }
+
+    /// Passes on what the shards have for each other and for links; false where there was nothing.
+    fn relay(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for from in (0..self.cores.len() as u8).map(ShardId) {
+            while let Some(transmit) = self.cores[usize::from(from.0)].poll_relay() {
+                any = true;
+                let mut bytes = transmit.bytes.to_vec();
+                match self.sibling(transmit.via, &bytes) {
+                    Some(to) => self.cores[usize::from(to.0)].handle_relay(
+                        now,
+                        from.as_peer_of(self.node),
+                        &mut bytes,
+                    ),
+                    None => self.outbound.push_back((transmit.via, bytes)),
                 }
             }
         }
+        any
+    }
+
+    fn sibling(&self, via: NodeId, datagram: &[u8]) -> Option<ShardId> {
+        if via == self.node {
+            let (header, _) = Header::decode(datagram).ok()?;
+            return self.published.get(&header.track).copied();
+        }
+        let mut shards = (0..self.cores.len() as u8).map(ShardId);
+        shards.find(|shard| shard.as_peer_of(self.node) == via)
     }
 }
 
 impl ShardPort for RealShards {
-    fn handle_command(&mut self, now: Instant, _: ShardId, command: ShardCommand) {
-        self.core.handle_command(now, command);
+    fn handle_command(&mut self, now: Instant, shard: ShardId, command: ShardCommand) {
+        match &command {
+            ShardCommand::OpenSession { session, .. } => {
+                if let Some(attached) = self.clients.get_mut(session) {
+                    attached.shard = shard;
+                }
+            }
+            ShardCommand::AnnounceTrack { track, .. } => {
+                self.published.insert(track.record.alias, shard);
+            }
+            _ => {}
+        }
+        self.cores[usize::from(shard.0)].handle_command(now, command);
         self.deliver(now);
     }
 
     fn poll_fact(&mut self) -> Option<(ShardId, ShardFact)> {
-        self.core.poll_fact().map(|fact| (ShardId(0), fact))
+        let mut cores = (0..).map(ShardId).zip(&mut self.cores);
+        cores.find_map(|(shard, core)| Some((shard, core.poll_fact()?)))
     }
 
-    fn handle_datagram(&mut self, now: Instant, _: ShardId, from: NodeId, mut bytes: Vec<u8>) {
-        self.core.handle_relay(now, from, &mut bytes);
+    fn handle_datagram(&mut self, now: Instant, shard: ShardId, from: NodeId, mut bytes: Vec<u8>) {
+        self.cores[usize::from(shard.0)].handle_relay(now, from, &mut bytes);
         self.deliver(now);
     }
 
     fn poll_datagram(&mut self) -> Option<(NodeId, Vec<u8>)> {
-        self.core
-            .poll_relay()
-            .map(|transmit| (transmit.via, transmit.bytes.to_vec()))
+        self.outbound.pop_front()
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -126,13 +191,16 @@ impl ShardPort for RealShards {
             self.next_media = now + MEDIA_INTERVAL;
             self.send_media(now);
         }
-        self.core.handle_timeout(now);
+        for core in &mut self.cores {
+            core.handle_timeout(now);
+        }
         self.deliver(now);
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
         let media = (!self.clients.is_empty()).then_some(self.next_media);
-        self.core.poll_timeout().into_iter().chain(media).min()
+        let cores = self.cores.iter().filter_map(ShardCore::poll_timeout);
+        cores.chain(media).min()
     }
 }
 

@@ -12,6 +12,7 @@ use relay_proto::room::{LeaveCause, MediaKind};
 use relay_proto::session::{SessionCommand, SessionFact};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
 const ROOM: &str = "meeting";
@@ -21,6 +22,19 @@ const SIGNALLING_STEP: Duration = Duration::from_millis(50);
 const SETTLE: Duration = Duration::from_secs(8);
 /// How long is looked at who receives whom.
 const WINDOW: Duration = Duration::from_secs(2);
+
+/// One node with one shard, one with two, one with three, which spread the meeting as soon as they can.
+fn config(name: &str) -> MeshConfig {
+    let mut config = MeshConfig::named(name);
+    let shards = match name {
+        "fra" => 1,
+        "sin" => 2,
+        _ => 3,
+    };
+    config.shards = NonZeroU8::new(shards).expect("invariant: one, two or three");
+    config.limits.max_room_sessions_per_shard = 2;
+    config
+}
 
 pub(super) struct World {
     seed: u64,
@@ -37,7 +51,7 @@ impl World {
     pub(super) fn new(seed: u64, names: &[&'static str]) -> Self {
         let began = crate::rtc::testing::instant();
         let certificate = crate::rtc::testing::certificate();
-        let configs = names.iter().map(|name| MeshConfig::named(name)).collect();
+        let configs = names.iter().map(|name| config(name)).collect();
         let path = Path {
             jitter: Duration::from_millis(3),
             loss: 0.005,
@@ -45,7 +59,13 @@ impl World {
         };
         let net = MeshNet::new(seed, began, configs, path, |config| {
             let node = NodeId::of(config.name.as_str());
-            RealShards::new(node, rtc_config(certificate.clone()), seed as u8, began)
+            RealShards::new(
+                node,
+                config.shards.get(),
+                &rtc_config(certificate.clone()),
+                seed as u8,
+                began,
+            )
         });
         let mut world = Self {
             seed,
@@ -142,7 +162,8 @@ impl World {
     pub(super) fn kill(&mut self, node: usize) {
         let fresh = RealShards::new(
             self.net.id(node),
-            rtc_config(self.certificate.clone()),
+            config(self.names[node]).shards.get(),
+            &rtc_config(self.certificate.clone()),
             self.seed as u8 ^ self.serial as u8,
             self.net.now(),
         );

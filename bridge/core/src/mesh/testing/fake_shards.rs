@@ -10,7 +10,6 @@ use std::time::Instant;
 
 #[derive(Debug)]
 struct FakeRoom {
-    shard: ShardId,
     sessions: BTreeSet<SessionId>,
     origins: BTreeMap<NodeId, Epoch>,
     remote: BTreeMap<(NodeId, TrackAlias), TrackRecord>,
@@ -20,8 +19,8 @@ struct FakeRoom {
 /// All shards of one node. Sessions connect and tracks bind at once; every remote track is wanted in its lowest layer.
 #[derive(Debug, Default)]
 pub struct FakeShards {
-    rooms: BTreeMap<RoomName, FakeRoom>,
-    sessions: BTreeMap<SessionId, RoomName>,
+    rooms: BTreeMap<(RoomName, ShardId), FakeRoom>,
+    sessions: BTreeMap<SessionId, (RoomName, ShardId)>,
     local: BTreeMap<TrackSid, (SessionId, TrackAlias)>,
     facts: VecDeque<(ShardId, ShardFact)>,
     /// What peers want of local tracks.
@@ -36,25 +35,49 @@ pub struct FakeShards {
 const WANTED: LayerSet = LayerSet(1);
 
 impl FakeShards {
-    /// The remote tracks of a room.
+    /// The shards that have a part of a room.
+    #[must_use]
+    pub fn shards_of(&self, room: &RoomName) -> Vec<ShardId> {
+        let parts = self.rooms.keys().filter(|(name, _)| name == room);
+        parts.map(|(_, shard)| *shard).collect()
+    }
+
+    fn on_any<'a>(&'a self, room: &RoomName) -> impl Iterator<Item = &'a FakeRoom> {
+        self.shards_of(room)
+            .into_iter()
+            .filter_map(|shard| self.rooms.get(&(room.clone(), shard)))
+    }
+
+    /// The tracks a shard was told of, published elsewhere.
+    #[must_use]
+    pub fn tracks_told(&self, room: &RoomName, shard: ShardId) -> BTreeSet<(NodeId, TrackAlias)> {
+        self.rooms
+            .get(&(room.clone(), shard))
+            .map(|part| part.remote.keys().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// The remote tracks of a room, on any shard.
     #[must_use]
     pub fn remote_tracks(&self, room: &RoomName) -> BTreeSet<(NodeId, TrackAlias)> {
-        self.rooms
-            .get(room)
-            .map(|room| room.remote.keys().copied().collect())
-            .unwrap_or_default()
+        self.on_any(room)
+            .flat_map(|part| part.remote.keys().copied())
+            .collect()
     }
 
     /// The record of a remote track.
     #[must_use]
     pub fn remote_track(&self, room: &RoomName, origin: NodeId, track: TrackAlias) -> Option<&TrackRecord> {
-        self.rooms.get(room)?.remote.get(&(origin, track))
+        self.on_any(room)
+            .find_map(|part| part.remote.get(&(origin, track)))
     }
 
-    /// The shard of a room.
+    /// The shard a local track is published on.
     #[must_use]
-    pub fn shard_of(&self, room: &RoomName) -> Option<ShardId> {
-        self.rooms.get(room).map(|room| room.shard)
+    pub fn shard_publishing(&self, alias: TrackAlias) -> Option<ShardId> {
+        let mut local = self.local.values();
+        let (session, _) = local.find(|(_, known)| *known == alias)?;
+        Some(self.sessions.get(session)?.1)
     }
 
     /// The alias of a local track.
@@ -69,7 +92,7 @@ impl FakeShards {
             return;
         };
         self.demands.retain(|(_, wanted), _| *wanted != alias);
-        let shard = self.rooms[&self.sessions[&session]].shard;
+        let shard = self.sessions[&session].1;
         self.facts.push_back((
             shard,
             ShardFact::TrackUnbound {
@@ -81,7 +104,7 @@ impl FakeShards {
 
     /// Lets a shard end a session by itself; it minds a later command to close it.
     pub fn end_session(&mut self, session: SessionId, cause: EndCause) {
-        let Some(shard) = self.sessions.get(&session).map(|room| self.rooms[room].shard) else {
+        let Some(shard) = self.sessions.get(&session).map(|(_, shard)| *shard) else {
             return;
         };
         self.close_session(shard, session);
@@ -90,12 +113,9 @@ impl FakeShards {
     }
 
     fn room(&mut self, shard: ShardId, name: &RoomName) -> &mut FakeRoom {
-        let room = self
-            .rooms
-            .get_mut(name)
-            .expect("a command names a room that is not open");
-        assert_eq!(room.shard, shard, "a room's command goes to another shard");
-        room
+        self.rooms
+            .get_mut(&(name.clone(), shard))
+            .expect("a command names a room that is not open on that shard")
     }
 
     fn open_session(&mut self, shard: ShardId, session: SessionId, room: &RoomName) {
@@ -103,16 +123,17 @@ impl FakeShards {
             self.room(shard, room).sessions.insert(session),
             "session opened twice"
         );
-        self.sessions.insert(session, room.clone());
+        self.sessions.insert(session, (room.clone(), shard));
         self.facts
             .push_back((shard, ShardFact::TransportConnected { session }));
     }
 
     fn close_session(&mut self, shard: ShardId, session: SessionId) {
-        let room = self
+        let (room, home) = self
             .sessions
             .remove(&session)
             .expect("an unknown session is closed");
+        assert_eq!(home, shard, "a session is closed on another shard");
         self.room(shard, &room).sessions.remove(&session);
         let gone: BTreeSet<TrackAlias> = self
             .local
@@ -174,22 +195,26 @@ impl FakeShards {
     /// Who may receive whom in a room, as its shard was told; whoever is not in it is received by everybody.
     #[must_use]
     pub fn audiences(&self, room: &RoomName) -> BTreeMap<ParticipantSid, Audience> {
-        self.rooms
-            .get(room)
-            .map(|room| room.audiences.clone())
-            .unwrap_or_default()
+        let mut parts = self.on_any(room).map(|part| &part.audiences);
+        let first = parts.next().cloned().unwrap_or_default();
+        assert!(
+            parts.all(|other| *other == first),
+            "shards of a room know different audiences"
+        );
+        first
     }
 
     /// Lets a shard judge a connection.
     pub fn judge(&mut self, session: SessionId, quality: ConnectionQuality) {
-        let shard = self.rooms[&self.sessions[&session]].shard;
+        let shard = self.sessions[&session].1;
         self.facts
             .push_back((shard, ShardFact::QualityChanged { session, quality }));
     }
 
-    fn set_demand(&mut self, peer: NodeId, track: TrackAlias, layers: LayerSet) {
-        assert!(
-            self.local.values().any(|(_, alias)| *alias == track),
+    fn set_demand(&mut self, shard: ShardId, peer: NodeId, track: TrackAlias, layers: LayerSet) {
+        assert_eq!(
+            self.shard_publishing(track),
+            Some(shard),
             "demand for a track that is not local"
         );
         if layers.is_empty() {
@@ -205,18 +230,20 @@ impl ShardPort for FakeShards {
         match command {
             ShardCommand::OpenRoom { room, .. } => {
                 let open = FakeRoom {
-                    shard,
                     sessions: BTreeSet::new(),
                     origins: BTreeMap::new(),
                     remote: BTreeMap::new(),
                     audiences: BTreeMap::new(),
                 };
-                assert!(self.rooms.insert(room, open).is_none(), "room opened twice");
+                let old = self.rooms.insert((room, shard), open);
+                assert!(old.is_none(), "room opened twice on one shard");
             }
             ShardCommand::CloseRoom { room } => {
-                let closed = self.rooms.remove(&room).expect("an unknown room is closed");
+                let closed = self
+                    .rooms
+                    .remove(&(room, shard))
+                    .expect("an unknown room is closed");
                 assert!(closed.sessions.is_empty(), "a room is closed with sessions in it");
-                assert!(closed.origins.is_empty(), "a room is closed with origins in it");
             }
             ShardCommand::OpenSession { session, room, .. } => self.open_session(shard, session, &room),
             ShardCommand::CloseSession { session } => self.close_session(shard, session),
@@ -252,7 +279,9 @@ impl ShardPort for FakeShards {
                 let gone = self.room(shard, &room).remote.remove(&(origin, track));
                 assert!(gone.is_some(), "an unknown remote track is removed");
             }
-            ShardCommand::SetPeerDemand { peer, track, layers } => self.set_demand(peer, track, layers),
+            ShardCommand::SetPeerDemand { peer, track, layers } => {
+                self.set_demand(shard, peer, track, layers)
+            }
             ShardCommand::SetRoute {
                 node,
                 via,

@@ -47,7 +47,7 @@ pub(super) struct Node<S> {
     pub(super) clients: ClientsView,
     pub(super) dials: Vec<NodeIndex>,
     pub(super) selected: BTreeMap<NodeId, LinkId>,
-    pub(super) tracks: BTreeMap<(NodeId, TrackAlias), ShardId>,
+    pub(super) tracks: BTreeMap<(NodeId, TrackAlias), Vec<ShardId>>,
     pub(super) next_link: u64,
     pub(super) links: BTreeMap<LinkId, (usize, usize)>,
     pub(super) closed: Vec<CloseCause>,
@@ -154,9 +154,10 @@ impl<S: ShardPort> MeshNet<S> {
         NodeId::of(self.nodes[node].config.name.as_str())
     }
 
-    /// Which shard a node hands datagrams of a track to.
-    pub fn routed(&self, node: NodeIndex, origin: NodeId, track: TrackAlias) -> Option<ShardId> {
-        self.nodes[node].tracks.get(&(origin, track)).copied()
+    /// Which shards a node hands datagrams of a track to.
+    pub fn routed(&self, node: NodeIndex, origin: NodeId, track: TrackAlias) -> Vec<ShardId> {
+        let shards = self.nodes[node].tracks.get(&(origin, track));
+        shards.cloned().unwrap_or_default()
     }
 
     /// Every route of tracks at a node.

@@ -166,10 +166,12 @@ impl<S: ShardPort> MeshNet<S> {
             return;
         };
         let from = self.id(from);
-        if let Some(shard) = self.routed(node, header.origin, header.track) {
-            self.nodes[node].shards.handle_datagram(now, shard, from, bytes);
-            self.drain(node);
+        for shard in self.routed(node, header.origin, header.track) {
+            self.nodes[node]
+                .shards
+                .handle_datagram(now, shard, from, bytes.clone());
         }
+        self.drain(node);
     }
 
     pub(super) fn drain(&mut self, index: NodeIndex) {
@@ -216,12 +218,17 @@ impl<S: ShardPort> MeshNet<S> {
             MeshOutput::ToShard { shard, command } => {
                 self.nodes[index].shards.handle_command(self.now, shard, command);
             }
-            MeshOutput::RouteTrack { origin, track, shard } => {
+            MeshOutput::RouteTrack {
+                origin,
+                track,
+                shards,
+            } => {
                 let tracks = &mut self.nodes[index].tracks;
-                match shard {
-                    Some(shard) => tracks.insert((origin, track), shard),
-                    None => tracks.remove(&(origin, track)),
-                };
+                if shards.is_empty() {
+                    tracks.remove(&(origin, track));
+                } else {
+                    tracks.insert((origin, track), shards);
+                }
             }
             MeshOutput::ToSignaling(fact) => {
                 self.nodes[index].clients.note(&fact);

@@ -12,10 +12,12 @@ mod rooms;
 mod roster;
 mod route;
 mod rows;
+mod spread;
 
 use super::config::MeshConfig;
-use super::testing::{FakeShards, MeshNet, NodeIndex, Path, join_command};
+use super::testing::{FakeShards, MeshNet, NodeIndex, Path, announce, join_command};
 use relay_proto::id::SessionId;
+use relay_proto::room::MediaKind;
 use relay_proto::session::{SessionCommand, SessionFact};
 use std::time::{Duration, Instant};
 
@@ -41,6 +43,11 @@ fn net_of(seed: u64, names: &[&str]) -> Net {
 
 fn unlinked_net(seed: u64, names: &[&str], path: Path) -> Net {
     let configs = names.iter().map(|name| MeshConfig::named(name)).collect();
+    unlinked_net_of(seed, configs, path)
+}
+
+/// As [`unlinked_net`], of nodes with those configurations.
+fn unlinked_net_of(seed: u64, configs: Vec<MeshConfig>, path: Path) -> Net {
     MeshNet::new(seed, beginning(), configs, path, |_| FakeShards::default())
 }
 
@@ -54,6 +61,11 @@ fn join(net: &mut Net, node: NodeIndex, serial: u32, room: &str, identity: &str)
 fn leave(net: &mut Net, node: NodeIndex, session: SessionId) {
     let cause = relay_proto::room::LeaveCause::ClientLeft;
     net.command(node, SessionCommand::CloseSession { session, cause });
+}
+
+/// Announces a voice.
+fn publish(net: &mut Net, node: NodeIndex, session: SessionId, sid: &str) {
+    net.command(node, announce(session, sid, MediaKind::Audio));
 }
 
 /// Whom the clients of a node in a room see.

@@ -2,17 +2,33 @@
 //!
 //! Replay one seed: `MESH_SEED=<seed> cargo test -p bridge-core random_events`.
 
+use super::super::config::MeshConfig;
 use super::super::testing::{Chance, FakeShards, Path, announce};
-use super::{Net, join, leave, ms, unlinked_net};
+use super::{Net, join, leave, ms, unlinked_net_of};
 use relay_proto::id::SessionId;
 use relay_proto::room::MediaKind;
 use relay_proto::session::SessionCommand;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU8;
 
 const NAMES: [&str; 4] = ["fra", "sin", "syd", "nyc"];
 const ROOMS: [&str; 2] = ["north", "south"];
 const SEEDS: u64 = 60;
 const EVENTS: u64 = 40;
+
+/// Every other node has three shards, and spreads every room over them as soon as it can.
+fn config(name: &str) -> MeshConfig {
+    let mut config = MeshConfig::named(name);
+    if NAMES
+        .iter()
+        .position(|other| *other == name)
+        .is_some_and(|at| at % 2 == 1)
+    {
+        config.shards = NonZeroU8::new(3).unwrap();
+        config.limits.max_room_sessions_per_shard = 1;
+    }
+    config
+}
 
 /// Somebody in a room.
 #[derive(Clone)]
@@ -126,7 +142,7 @@ impl Run {
             loss: 0.01,
             ..Path::of_ms(20)
         };
-        let mut net = unlinked_net(seed, &NAMES, path);
+        let mut net = unlinked_net_of(seed, NAMES.map(config).into(), path);
         for a in 0..NAMES.len() {
             for b in a + 1..NAMES.len() {
                 let delay = ms(5 + chance.below(160));
@@ -364,22 +380,30 @@ impl Run {
         Ok(())
     }
 
-    /// The shard's remote tracks are those of the listed people of other nodes.
+    /// Every shard of a room knows the tracks of all listed people but those it publishes itself.
     fn check_tracks(&mut self, node: usize, room: &'static str) -> Result<(), String> {
         let us = self.net.id(node);
         let people = self.net.clients(node).people(&room.into());
         let listed: BTreeSet<_> = people
             .into_iter()
             .flat_map(|people| people.values())
-            .filter(|record| record.home != us)
             .flat_map(|record| record.tracks.iter().map(|track| (record.home, track.alias)))
             .collect();
-        let held = self.net.shards(node).remote_tracks(&room.into());
-        if held != listed {
-            return Err(format!(
-                "the shard of {} holds {held:?} in {room}, not {listed:?}",
-                NAMES[node]
-            ));
+        let shards = self.net.shards(node);
+        for shard in shards.shards_of(&room.into()) {
+            let own = |alias| shards.shard_publishing(alias) == Some(shard);
+            let expected: BTreeSet<_> = listed
+                .iter()
+                .filter(|(home, alias)| *home != us || !own(*alias))
+                .copied()
+                .collect();
+            let told = shards.tracks_told(&room.into(), shard);
+            if told != expected {
+                return Err(format!(
+                    "shard {} of {} holds {told:?} in {room}, not {expected:?}",
+                    shard.0, NAMES[node]
+                ));
+            }
         }
         let routed = self.net.routed_tracks(node);
         match listed.iter().find(|track| !routed.contains(track)) {
@@ -388,7 +412,8 @@ impl Run {
         }
     }
 
-    /// Peers want the tracks of those rooms that they host too and have a link for; nothing else is wanted or routed.
+    /// Peers want the tracks of those rooms that they host too and have a link for, siblings those of rooms they have a part
+    /// of; nothing else is wanted or routed.
     fn check_demand(&mut self, node: usize) -> Result<(), String> {
         let mut expected = BTreeSet::new();
         let mut local = BTreeSet::new();
@@ -404,6 +429,12 @@ impl Run {
                     expected.insert((self.net.id(peer), alias));
                 }
             }
+            let us = self.net.id(node);
+            let shards = self.net.shards(node);
+            let publishing = shards.shard_publishing(alias);
+            let siblings = shards.shards_of(&person.room.into());
+            let siblings = siblings.into_iter().filter(|shard| Some(*shard) != publishing);
+            expected.extend(siblings.map(|shard| (shard.as_peer_of(us), alias)));
         }
         let wanted: BTreeSet<_> = self.net.shards(node).demands.keys().copied().collect();
         if wanted != expected {

@@ -1,11 +1,9 @@
 use super::super::config::{MeshConfig, MeshLimits};
-use super::super::testing::{FakeShards, MeshNet, Path, announce, join_command};
-use super::{Net, beginning, end_of, join, leave, ms, net_of, seen};
+use super::super::testing::{FakeShards, MeshNet, Path, join_command};
+use super::{Net, beginning, end_of, join, leave, ms, net_of, publish, seen};
 use crate::shard::io::{ShardFact, ShardId};
 use relay_proto::id::{SessionId, TrackSid};
-use relay_proto::room::{
-    DataMessage, LeaveCause, MediaKind, ParticipantRecord, ParticipantState, TrackSource,
-};
+use relay_proto::room::{DataMessage, LeaveCause, ParticipantRecord, ParticipantState, TrackSource};
 use relay_proto::session::{EndCause, OpenSession, RoomChange, SessionCommand, SessionFact};
 use std::num::NonZeroU8;
 
@@ -28,10 +26,6 @@ fn join_as(
 
 fn record(net: &Net, node: usize, identity: &str) -> ParticipantRecord {
     net.clients(node).people(&"r".into()).expect("the room is open")[&identity.into()].clone()
-}
-
-fn publish(net: &mut Net, node: usize, session: SessionId, sid: &str) {
-    net.command(node, announce(session, sid, MediaKind::Audio));
 }
 
 fn refusal(facts: &[SessionFact]) -> Option<&str> {
@@ -109,8 +103,8 @@ fn a_track_is_told_to_others_only_once_its_media_is_bound() {
     assert!(track.codec.is_some());
     let origin = net.id(0);
     assert_eq!(net.shards(1).remote_tracks(&"r".into()), [(origin, alias)].into());
-    assert_eq!(net.routed(1, origin, alias), Some(ShardId(0)));
-    assert_eq!(net.routed(0, origin, alias), Some(ShardId(0)));
+    assert_eq!(net.routed(1, origin, alias), [ShardId(0)]);
+    assert_eq!(net.routed(0, origin, alias), [ShardId(0)]);
 }
 
 #[test]
@@ -371,10 +365,10 @@ fn a_room_goes_to_the_least_loaded_shard_and_stays_there() {
     join(&mut net, 0, 2, "b", "p2");
     join(&mut net, 0, 3, "a", "p3");
     join(&mut net, 0, 4, "c", "p4");
-    let shard = |net: &mut Net, room: &str| net.shards(0).shard_of(&room.into());
-    assert_eq!(shard(&mut net, "a"), Some(ShardId(0)));
-    assert_eq!(shard(&mut net, "b"), Some(ShardId(1)));
-    assert_eq!(shard(&mut net, "c"), Some(ShardId(1)));
+    let shards = |net: &mut Net, room: &str| net.shards(0).shards_of(&room.into());
+    assert_eq!(shards(&mut net, "a"), [ShardId(0)]);
+    assert_eq!(shards(&mut net, "b"), [ShardId(1)]);
+    assert_eq!(shards(&mut net, "c"), [ShardId(1)]);
     let now = net.now();
     net.with_core(0, |core| core.handle_shard_lost(now, ShardId(1)));
     let facts = net.take_facts(0);
