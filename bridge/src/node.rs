@@ -112,10 +112,9 @@ impl Node {
         let (signaling, facts_task) = Signaling::new(settings, places.slot(), commands, mesh_views);
         let (facts, fact_queue) = mpsc::channel(QUEUE);
         let (stop_control, stop_orders) = mpsc::channel(1);
-        let reports = threads.iter().map(ShardThread::report).collect();
         let sources = Sources {
             signaling: signaling.counters(),
-            shards: reports,
+            shards: threads.iter().map(ShardThread::report).collect(),
             tracks: tracks.clone(),
             feed: feeds.clone(),
         };
