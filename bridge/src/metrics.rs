@@ -70,6 +70,9 @@ const SHARD_FIGURES: &[ShardFigure] = &[
     ("shard_legs", "tracks times viewers now", true, |r| {
         r.counters.legs
     }),
+    ("shard_cpu_us", "processor time, in microseconds", false, |r| {
+        u64::try_from(r.cpu.as_micros()).unwrap_or(u64::MAX)
+    }),
     ("shard_datagrams_in", "datagrams from clients", false, |r| {
         r.counters.datagrams_in
     }),

@@ -7,6 +7,7 @@ use super::socket::{BATCH, MediaSocket, SendFailures};
 use bridge_core::shard::ShardCore;
 use bridge_core::shard::counters::ShardCounters;
 use bridge_core::shard::io::{ShardFact, ShardId};
+use nix::time::{ClockId, clock_gettime};
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
@@ -42,6 +43,8 @@ pub struct ShardReport {
     pub failures: SendFailures,
     /// Datagrams for nodes without a link.
     pub unlinked: u64,
+    /// Processor time of the thread.
+    pub cpu: Duration,
 }
 
 /// A running media thread. It ends when told to, or when every sender of its inbox is gone.
@@ -247,10 +250,18 @@ impl Running {
             counters: self.core.counters(),
             failures: self.socket.failures(),
             unlinked: self.unlinked,
+            cpu: thread_cpu().unwrap_or_default(),
         };
         *self
             .report
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = report;
     }
+}
+
+/// Processor time of the calling thread; none where the system does not tell.
+fn thread_cpu() -> Option<Duration> {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .ok()
+        .map(Duration::from)
 }

@@ -51,7 +51,7 @@ pub struct Figure {
 }
 
 /// Which scenario gives which figures. Those of a longer run come last.
-const TABLE: [(&str, &[&str]); 7] = [
+const TABLE: [(&str, &[&str]); 8] = [
     (
         "instrument",
         &[
@@ -64,6 +64,7 @@ const TABLE: [(&str, &[&str]); 7] = [
     ("s5", &["join_first_frame"]),
     ("s4", &["viewer_memory"]),
     ("s3", &["forward_cpu_30x30"]),
+    ("s11", &["shard_speedup"]),
     ("s2", &["path_delay", "relay_bytes"]),
     ("s6", &["kill_audio_gap_p50"]),
     ("s6-cut", &["cut_audio_gap_p95"]),
@@ -108,8 +109,11 @@ pub fn measure(
         let mut rounds: Vec<Vec<Figure>> = Vec::new();
         for round in 0..settings.rounds.max(1) {
             tell(format!("{scenario}, round {}", round + 1));
-            let report = run_once(scenario, settings)?;
-            let figures = figures_of(scenario, &report)?;
+            let report = run_once(scenario, 1, settings)?;
+            let mut figures = figures_of(scenario, &report)?;
+            if scenario == "s11" {
+                figures.extend(speedup(&report, &run_once(scenario, 2, settings)?));
+            }
             for figure in &figures {
                 let floor = figure
                     .floor
@@ -148,12 +152,12 @@ fn metric_of(name: &str, rounds: &[Vec<Figure>]) -> Option<Metric> {
     }
 }
 
-fn run_once(scenario: &str, settings: &Settings) -> Result<Report, BenchError> {
+fn run_once(scenario: &str, shards: u16, settings: &Settings) -> Result<Report, BenchError> {
     let options = Options {
         scenario: named(scenario)?.scenario()?,
         targets: vec![TargetChoice::Mesh {
             program: settings.program.clone(),
-            shards: Some(1),
+            shards: Some(shards),
             settings: Vec::new(),
             ground: Ground::Loopback,
         }],
@@ -256,6 +260,22 @@ fn instrument(report: &Report, target: &Target) -> Result<Vec<Figure>, BenchErro
 
 fn memory_kib(target: &Target) -> Option<f64> {
     Some(target.nodes.first()?.rss_per_participant_bytes? / 1_024.0)
+}
+
+/// How much more two media threads carry than one: the processor time one thread took per packet, over what the busier of
+/// two took in the same meeting. Its ceiling is 2; by processor time, because the generator needs the same cores.
+fn speedup(one: &Report, two: &Report) -> Option<Figure> {
+    let busiest_per_packet = |report: &Report| {
+        let node = report.targets.first()?.nodes.first()?;
+        let busiest = node.shard_cpu_us.iter().copied().fold(0.0, f64::max);
+        (busiest > 0.0 && node.packets_out > 0).then(|| busiest / node.packets_out as f64)
+    };
+    Some(Figure {
+        name: "shard_speedup",
+        unit: "times one",
+        value: busiest_per_packet(one)? / busiest_per_packet(two)?,
+        floor: Some(2.0),
+    })
 }
 
 /// Thirty who send and see each other, beside a bare forwarder of as many packets in bursts as long.

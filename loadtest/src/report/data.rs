@@ -125,6 +125,9 @@ pub struct Node {
     pub packets_in: u64,
     /// Selected counters of `/metrics`, as their change over the measurement.
     pub counters: Vec<(String, f64)>,
+    /// Processor time of each media thread over the measurement, in microseconds; empty where the server does not tell.
+    #[serde(default)]
+    pub shard_cpu_us: Vec<f64>,
 }
 
 /// A directed link of the emulator.

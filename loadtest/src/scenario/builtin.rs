@@ -38,6 +38,7 @@ const ALL: &[Builtin] = builtin![
     "s8",
     "s9",
     "s10",
+    "s11",
 ];
 
 /// All of them, in the order of the documentation.

@@ -10,6 +10,8 @@ const MOST_NAMES: usize = 2_048;
 pub struct Counters {
     /// Sums.
     pub values: BTreeMap<String, f64>,
+    /// Those with a label `shard`, by name and shard.
+    pub by_shard: BTreeMap<(String, u16), f64>,
     /// Lines that could not be read.
     pub unread: u64,
 }
@@ -23,7 +25,7 @@ impl Counters {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let Some((name, value)) = read_line(line) else {
+            let Some((name, labels, value)) = read_line(line) else {
                 counters.unread += 1;
                 continue;
             };
@@ -32,6 +34,11 @@ impl Counters {
                 continue;
             }
             let name = name.strip_suffix("_total").unwrap_or(name);
+            if let Some(shard) = shard_of(labels)
+                && counters.by_shard.len() < MOST_NAMES
+            {
+                counters.by_shard.insert((name.to_owned(), shard), value);
+            }
             if let Some(sum) = counters.values.get_mut(name) {
                 *sum += value;
             } else if counters.values.len() < MOST_NAMES {
@@ -52,17 +59,38 @@ impl Counters {
             .map(|(name, value)| (name.clone(), value - before(name)))
             .collect()
     }
+
+    /// What has been counted under one name since `earlier`, shard by shard.
+    #[must_use]
+    pub fn of_shards_since(&self, earlier: &Self, name: &str) -> Vec<f64> {
+        self.by_shard
+            .iter()
+            .filter(|((known, _), _)| known == name)
+            .map(|(key, value)| value - earlier.by_shard.get(key).copied().unwrap_or(0.0))
+            .collect()
+    }
 }
 
 /// `name{labels} value [time]`.
-fn read_line(line: &str) -> Option<(&str, f64)> {
-    let (name, rest) = match line.split_once('{') {
+fn read_line(line: &str) -> Option<(&str, &str, f64)> {
+    let (name, labels, rest) = match line.split_once('{') {
         // A label's text may hold anything, also braces and blanks; the value stands behind the last brace.
-        Some((name, rest)) => (name, rest.rsplit_once('}')?.1),
-        None => line.split_once(char::is_whitespace)?,
+        Some((name, rest)) => {
+            let (labels, rest) = rest.rsplit_once('}')?;
+            (name, labels, rest)
+        }
+        None => {
+            let (name, rest) = line.split_once(char::is_whitespace)?;
+            (name, "", rest)
+        }
     };
     let value = rest.split_whitespace().next()?.parse().ok()?;
-    (!name.is_empty()).then_some((name, value))
+    (!name.is_empty()).then_some((name, labels, value))
+}
+
+/// The shard, where that is the only label.
+fn shard_of(labels: &str) -> Option<u16> {
+    labels.strip_prefix("shard=\"")?.strip_suffix('"')?.parse().ok()
 }
 
 #[cfg(test)]
@@ -79,6 +107,8 @@ mod tests {
         assert_eq!(counters.values["x"], 7.0);
         assert_eq!(counters.values["y"], 1.5);
         assert_eq!(counters.unread, 1);
+        let shards = Counters::parse("x_total{shard=\"0\"} 5\nx_total{shard=\"1\"} 7\n");
+        assert_eq!(shards.of_shards_since(&counters, "x"), [2.0, 7.0]);
         let later = Counters::parse("x_total 10\nz 2\n");
         assert_eq!(
             later.since(&counters),

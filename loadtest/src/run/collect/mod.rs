@@ -126,6 +126,10 @@ fn nodes(scenario: &Scenario, outcome: &OutcomeOfRun, receivers: &Receivers<'_>)
                     .collect(),
                 _ => Vec::new(),
             },
+            shard_cpu_us: match counters {
+                Some((Some(from), Some(until))) => until.of_shards_since(from, "causeway_shard_cpu_us"),
+                _ => Vec::new(),
+            },
         });
     }
     nodes
