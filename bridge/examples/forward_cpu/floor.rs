@@ -1,7 +1,7 @@
 //! The floor: receive, rewrite, seal, send in segments. Nothing else.
 
 use crate::AnyError;
-use crate::load::{self, Cost, Viewers};
+use crate::load::{self, Cost, Shape, Viewers};
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use bridge::shard::MediaSocket;
 use bridge::shard::socket::{BATCH, open};
@@ -24,10 +24,10 @@ struct Viewer {
 
 const WARM_UP: Duration = Duration::from_millis(300);
 
-pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
+pub(crate) fn measure(shape: Shape, time: Duration) -> Result<Cost, AnyError> {
     let socket = open(([127, 0, 0, 1], 0).into())?;
     let to = socket.local_addr()?;
-    let viewers = Viewers::start(to)?;
+    let viewers = Viewers::start(shape.viewers, to)?;
     let bell = EventFd::new()?;
     let stop = Arc::new(AtomicBool::new(false));
     let legs = viewers
@@ -50,9 +50,8 @@ pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
         .spawn(move || forward(MediaSocket::new(socket), &bell, legs, &end))?;
     let publisher = UdpSocket::bind("127.0.0.1:0")?;
     let packet = vec![7; HEADER_BYTES + load::PAYLOAD_BYTES + TAG_BYTES];
-    let cost = load::measure(&viewers, &publisher, to, "floor", (WARM_UP, time), || {
-        packet.clone()
-    });
+    let pace = (shape.packets_per_second, WARM_UP, time);
+    let cost = load::measure(&viewers, &publisher, to, "floor", pace, || packet.clone());
     stop.store(true, Ordering::Relaxed);
     if thread.join().is_err() {
         return Err("the floor's thread has panicked".into());

@@ -1,4 +1,4 @@
-//! What both paths are offered and how their cost is read: paced bursts in, fifty sockets out, thread CPU time.
+//! What both paths are offered and how their cost is read: paced bursts in, the viewers' sockets out, thread CPU time.
 
 use crate::AnyError;
 use bridge::shard::MediaSocket;
@@ -10,14 +10,41 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Viewers of the one publisher.
-pub(crate) const VIEWERS: usize = 50;
 /// Packets of a burst: about what a video frame has.
 pub(crate) const BURST: usize = 10;
-/// Packets offered per second.
-pub(crate) const PACKETS_PER_SECOND: usize = 500;
+/// Packets that go out per second at most, to all viewers together: what the thread that empties their sockets keeps up
+/// with on the other core.
+const MOST_OUT_PER_SECOND: usize = 200_000;
+/// Packets offered per second at most: a camera of 4.4 Mbit/s. Much less, and what viewers report costs as much as what
+/// they get.
+const MOST_IN_PER_SECOND: usize = 500;
 /// RTP payload of each packet.
 pub(crate) const PAYLOAD_BYTES: usize = 1_100;
+
+/// The size of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Viewers of the one publisher.
+    pub(crate) viewers: usize,
+    /// Packets offered per second.
+    pub(crate) packets_per_second: usize,
+}
+
+impl Shape {
+    /// That of so many viewers.
+    ///
+    /// # Errors
+    /// Where there are more than 900: each has a socket, and a process may have about a thousand.
+    pub(crate) fn of(viewers: usize) -> Result<Self, AnyError> {
+        if !(1..=900).contains(&viewers) {
+            return Err("1 to 900 viewers are possible".into());
+        }
+        Ok(Self {
+            viewers,
+            packets_per_second: (MOST_OUT_PER_SECOND / viewers).clamp(BURST, MOST_IN_PER_SECOND),
+        })
+    }
+}
 
 /// What a run cost.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +74,8 @@ pub(crate) struct Viewers {
 
 impl Viewers {
     /// Starts the thread; reports go to `node` once there are reporters.
-    pub(crate) fn start(node: SocketAddr) -> Result<Self, AnyError> {
-        let sockets = (0..VIEWERS)
+    pub(crate) fn start(viewers: usize, node: SocketAddr) -> Result<Self, AnyError> {
+        let sockets = (0..viewers)
             .map(|_| open(([127, 0, 0, 1], 0).into()))
             .collect::<Result<Vec<_>, _>>()?;
         let addresses = sockets
@@ -124,11 +151,11 @@ pub(crate) fn measure(
     publisher: &UdpSocket,
     to: SocketAddr,
     forwarder: &str,
-    (warm_up, time): (Duration, Duration),
+    (packets_per_second, warm_up, time): (usize, Duration, Duration),
     mut next_packet: impl FnMut() -> Vec<u8>,
 ) -> Result<Cost, AnyError> {
     let mut offer = |time: Duration| -> Result<u64, AnyError> {
-        let interval = Duration::from_secs_f64(BURST as f64 / PACKETS_PER_SECOND as f64);
+        let interval = Duration::from_secs_f64(BURST as f64 / packets_per_second as f64);
         let (start, mut offered) = (Instant::now(), 0);
         let mut next = start;
         while next < start + time {
@@ -148,7 +175,7 @@ pub(crate) fn measure(
     let offered = offer(time)?;
     let cpu = thread_cpu(forwarder)?.saturating_sub(cpu_before);
     let packets = viewers.received() - received_before;
-    let expected = offered * VIEWERS as u64;
+    let expected = offered * viewers.addresses.len() as u64;
     if packets * 100 < expected * 95 {
         return Err(format!("{forwarder}: only {packets} of {expected} packets reached the viewers").into());
     }

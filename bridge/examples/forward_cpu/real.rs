@@ -1,7 +1,7 @@
-//! The real path: a shard's thread as a node runs it, with fifty-one connected clients.
+//! The real path: a shard's thread as a node runs it, with all its connected clients.
 
 use crate::AnyError;
-use crate::load::{self, Cost, Viewers};
+use crate::load::{self, Cost, Shape, Viewers};
 use bridge::shard::inbox::inbox;
 use bridge::shard::socket::open;
 use bridge::shard::{LinkTable, ShardThread, Siblings, TrackRoutes};
@@ -22,10 +22,10 @@ const CID: &str = "camera";
 /// Until the paths of all viewers have been found wide enough.
 const WARM_UP: Duration = Duration::from_secs(4);
 
-pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
+pub(crate) fn measure(shape: Shape, time: Duration) -> Result<Cost, AnyError> {
     let socket = open(([127, 0, 0, 1], 0).into())?;
     let to = socket.local_addr()?;
-    let viewers = Viewers::start(to)?;
+    let viewers = Viewers::start(shape.viewers, to)?;
     let publisher = UdpSocket::bind("127.0.0.1:0")?;
     let (core, mut client, watching) = prepare(to, publisher.local_addr()?, viewers.addresses())?;
     viewers.report(watching);
@@ -38,8 +38,9 @@ pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
     let payload = vec![7; load::PAYLOAD_BYTES];
     let mut sent = 0_usize;
     // A keyframe a second: viewers begin at one, each when its path has been found wide enough.
-    let cost = load::measure(&viewers, &publisher, to, "shard-0", (WARM_UP, time), || {
-        let keyframe = sent.is_multiple_of(load::PACKETS_PER_SECOND);
+    let pace = (shape.packets_per_second, WARM_UP, time);
+    let cost = load::measure(&viewers, &publisher, to, "shard-0", pace, || {
+        let keyframe = sent.is_multiple_of(shape.packets_per_second);
         sent += 1;
         client.packet(CID, 0, keyframe, &payload).unwrap_or_default()
     });
