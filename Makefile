@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 12
 # Where cargo builds, also when the environment moves it.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo dev test check bench control lines fuzz \
+.PHONY: help demo dev test check bench control lines joins fuzz \
 	test-rust test-web test-browser test-sdk \
 	check-format check-lint check-docs check-house check-web check-fuzz check-deny check-unit check-config
 
@@ -82,6 +82,12 @@ lines: ## viewers behind bad lines (needs root), beside the same without estimat
 	$$run --out $$out || held=$$?; \
 	$$run --node media.estimate_paths=false --out $$out-baseline || echo "the baseline does not hold, or did not run (see above)"; \
 	$(TARGET_DIR)/release/loadtest compare $$out/report.json $$out-baseline/report.json; exit $$held
+
+joins: ## ninety joins in ten seconds; joins over a line of 100 ms round trip (needs root), beside the round trips a handshake takes
+	@$(NEED) build web wan
+	$(CARGO) build --release --package bridge --package loadtest
+	$(TARGET_DIR)/release/loadtest run s5 --causeway $(TARGET_DIR)/release/causeway
+	$(TARGET_DIR)/release/loadtest run s12 --namespaces --causeway $(TARGET_DIR)/release/causeway
 
 # One figure of a whole scenario: make bench-join_first_frame
 bench-%:

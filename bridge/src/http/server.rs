@@ -86,6 +86,7 @@ pub async fn serve(
         // A dropped sender means the node is gone: also an end.
         let _ = stop.wait_for(|stop| *stop).await;
     };
+    let listener = Prompt(listener);
     match tls {
         None => {
             let listener = Guarded {
@@ -135,6 +136,27 @@ pub fn tls_acceptor(files: &HttpTls) -> Result<TlsAcceptor, ServerError> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// Connections whose small messages leave at once. A join is answered in two messages a moment apart: with Nagle's
+/// algorithm (RFC 896) the second, the answer to the offer, waits a round trip for the acknowledgement of the first.
+struct Prompt(TcpListener);
+
+impl Listener for Prompt {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, from) = Listener::accept(&mut self.0).await;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%from, %error, "small messages on this connection may be late");
+        }
+        (stream, from)
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
 /// Shakes hands in tasks of its own, so that a slow client holds nobody up.
 struct TlsListener {
     address: SocketAddr,
@@ -142,7 +164,7 @@ struct TlsListener {
 }
 
 impl TlsListener {
-    fn start(listener: TcpListener, acceptor: TlsAcceptor) -> io::Result<Self> {
+    fn start(listener: Prompt, acceptor: TlsAcceptor) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (sender, ready) = mpsc::channel(MAX_HANDSHAKES);
         tokio::spawn(accept_all(listener, acceptor, sender));
@@ -151,7 +173,7 @@ impl TlsListener {
 }
 
 async fn accept_all(
-    mut listener: TcpListener,
+    mut listener: Prompt,
     acceptor: TlsAcceptor,
     ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
 ) {
@@ -159,7 +181,7 @@ async fn accept_all(
         let Ok(place) = ready.clone().reserve_owned().await else {
             return;
         };
-        let (stream, from) = Listener::accept(&mut listener).await;
+        let (stream, from) = listener.accept().await;
         let acceptor = acceptor.clone();
         tokio::spawn(async move {
             match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
@@ -299,6 +321,16 @@ fn service(router: Router) -> IntoMakeServiceWithConnectInfo<Router, Client> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn small_messages_do_not_wait_for_acknowledgements() {
+        let listener = listen("http.listen", ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let mut listener = Prompt(listener);
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, from) = listener.accept().await;
+        assert_eq!(from, client.local_addr().unwrap());
+        assert!(accepted.nodelay().unwrap());
+    }
 
     #[tokio::test]
     async fn a_first_request_that_never_ends_is_dropped_and_an_answered_one_is_not() {

@@ -37,6 +37,15 @@ fn summarise_target(out: &mut impl Write, target: &Target) -> io::Result<()> {
     for (reason, count) in &joins.failures {
         writeln!(out, "  {count} x {reason}")?;
     }
+    for (what, first) in [("frame", &joins.first_frame), ("picture", &joins.first_picture)] {
+        if let Some(first) = first {
+            let (p50, p99) = (first.p50_ms, first.p99_ms);
+            writeln!(
+                out,
+                "  first {what}: p50 {p50:.0} ms, p99 {p99:.0} ms after dialling"
+            )?;
+        }
+    }
     for media in &target.media {
         summarise_media(out, media)?;
     }

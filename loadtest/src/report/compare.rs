@@ -94,6 +94,10 @@ pub(crate) fn figures(report: &Report) -> Vec<(String, f64)> {
             "first frame p99, ms".to_owned(),
             target.joins.first_frame.as_ref().map(|first| first.p99_ms),
         );
+        put(
+            "first picture p50, ms".to_owned(),
+            target.joins.first_picture.as_ref().map(|first| first.p50_ms),
+        );
         for media in &target.media {
             let name = format!("{} to {} {} ({})", media.from, media.to, media.kind, media.client);
             put(

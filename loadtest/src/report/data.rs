@@ -177,8 +177,11 @@ pub struct Joins {
     pub joined: Option<Distribution>,
     /// Until media could flow.
     pub connected: Option<Distribution>,
-    /// Until the first frame of somebody was whole.
+    /// Until the first frame of somebody, sound or picture, was whole.
     pub first_frame: Option<Distribution>,
+    /// Until the first picture of somebody was whole.
+    #[serde(default)]
+    pub first_picture: Option<Distribution>,
 }
 
 /// Media of one kind from one region to another.

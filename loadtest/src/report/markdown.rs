@@ -24,11 +24,11 @@ pub fn table(report: &Report) -> String {
             format!("{}: joined", target.name),
             format!("{} of {}", joins.succeeded, joins.planned),
         );
-        if let Some(first) = &joins.first_frame {
-            row(
-                "first frame, p50 / p99".to_owned(),
-                format!("{:.0} / {:.0} ms", first.p50_ms, first.p99_ms),
-            );
+        for (what, first) in [("frame", &joins.first_frame), ("picture", &joins.first_picture)] {
+            if let Some(first) = first {
+                let times = format!("{:.0} / {:.0} ms", first.p50_ms, first.p99_ms);
+                row(format!("first {what}, p50 / p99"), times);
+            }
         }
         for media in &target.media {
             if let Some(delay) = &media.delay {

@@ -56,6 +56,7 @@ fn sample_target(delay: Option<Distribution>) -> Target {
             succeeded: 4,
             failures: vec![("the server closed <the> connection".to_owned(), 2)],
             first_frame: delay.clone(),
+            first_picture: delay.clone(),
             ..Joins::default()
         },
         media: vec![Media {

@@ -43,6 +43,7 @@ pub(super) struct People {
     pub(super) joined_ms: Vec<f64>,
     pub(super) connected_ms: Vec<f64>,
     pub(super) first_frame_ms: Vec<f64>,
+    pub(super) first_picture_ms: Vec<f64>,
 }
 
 fn ms(duration: Duration) -> f64 {
@@ -107,6 +108,7 @@ impl People {
                 }
             }
             Fact::FirstFrame { after, .. } => self.first_frame_ms.push(ms(*after)),
+            Fact::FirstPicture { after, .. } => self.first_picture_ms.push(ms(*after)),
             Fact::Ended { id, outcome } => self.lose(*id, outcome, now),
         }
     }

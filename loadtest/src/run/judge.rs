@@ -31,6 +31,12 @@ fn value_of(metric: Metric, report: &Report) -> Option<f64> {
         Metric::FirstFrameP99 => {
             largest(targets().filter_map(|target| Some(target.joins.first_frame.as_ref()?.p99_ms)))
         }
+        Metric::FirstFrameP50 => {
+            largest(targets().filter_map(|target| Some(target.joins.first_frame.as_ref()?.p50_ms)))
+        }
+        Metric::FirstPictureP50 => {
+            largest(targets().filter_map(|target| Some(target.joins.first_picture.as_ref()?.p50_ms)))
+        }
         Metric::ExtraDelayP50 => extra(report, |media| Some(media.delay.as_ref()?.p50_ms)),
         Metric::ExtraDelayP99 => extra(report, |media| Some(media.delay.as_ref()?.p99_ms)),
         Metric::LossAfterRepair => {

@@ -39,6 +39,7 @@ const ALL: &[Builtin] = builtin![
     "s9",
     "s10",
     "s11",
+    "s12",
 ];
 
 /// All of them, in the order of the documentation.

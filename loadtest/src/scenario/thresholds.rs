@@ -13,6 +13,10 @@ pub enum Metric {
     JoinP99,
     /// 99th percentile of the time until the first frame.
     FirstFrameP99,
+    /// Time to the first frame, median.
+    FirstFrameP50,
+    /// Time to the first picture, median.
+    FirstPictureP50,
     /// Median one-way delay of frames, worst pair of regions, beyond the emulated path.
     ExtraDelayP50,
     /// 99th percentile of the same.
@@ -30,10 +34,12 @@ pub enum Metric {
 }
 
 /// All of them, with their names in files, their units, and whether the value must not be below the limit.
-const ALL: [(Metric, &str, &str, bool); 10] = [
+const ALL: [(Metric, &str, &str, bool); 12] = [
     (Metric::Joined, "joined", "%", true),
     (Metric::JoinP99, "join_p99", "ms", false),
+    (Metric::FirstFrameP50, "first_frame_p50", "ms", false),
     (Metric::FirstFrameP99, "first_frame_p99", "ms", false),
+    (Metric::FirstPictureP50, "first_picture_p50", "ms", false),
     (Metric::ExtraDelayP50, "extra_delay_p50", "ms", false),
     (Metric::ExtraDelayP99, "extra_delay_p99", "ms", false),
     (Metric::LossAfterRepair, "loss_after_repair", "%", false),

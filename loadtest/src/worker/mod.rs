@@ -78,6 +78,13 @@ pub enum Fact {
         /// Since it dialled.
         after: Duration,
     },
+    /// It has seen the first whole picture of somebody.
+    FirstPicture {
+        /// Who.
+        id: u32,
+        /// Since it dialled.
+        after: Duration,
+    },
     /// It is gone.
     Ended {
         /// Who.

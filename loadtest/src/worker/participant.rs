@@ -73,6 +73,7 @@ pub(super) struct Participant {
     dialled_at: Instant,
     connected: bool,
     first_frame: bool,
+    first_picture: bool,
     tracks: BTreeMap<String, Known>,
     pub(super) over: bool,
 }
@@ -126,6 +127,7 @@ impl Participant {
             dialled_at: now.at,
             connected: false,
             first_frame: false,
+            first_picture: false,
             tracks: BTreeMap::new(),
             over: false,
         })
@@ -213,6 +215,14 @@ impl Participant {
         if !self.first_frame && into.len() > before {
             self.first_frame = true;
             facts.push(Fact::FirstFrame {
+                id: self.id(),
+                after: self.dialled_at.elapsed(),
+            });
+        }
+        let is_picture = |shown: &Shown| shown.key.source != Source::Audio.number();
+        if !self.first_picture && into[before..].iter().any(is_picture) {
+            self.first_picture = true;
+            facts.push(Fact::FirstPicture {
                 id: self.id(),
                 after: self.dialled_at.elapsed(),
             });

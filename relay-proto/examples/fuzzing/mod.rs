@@ -152,6 +152,10 @@ impl Arguments {
 /// Remembers the input that is about to be thrown.
 pub(crate) fn throwing(input: &[u8]) {
     let mut last = LAST_INPUT.lock().unwrap_or_else(PoisonError::into_inner);
+    if input.is_empty() {
+        // Its room would count as left behind.
+        *last = Vec::new();
+    }
     last.clear();
     last.extend_from_slice(input);
 }

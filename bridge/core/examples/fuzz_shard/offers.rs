@@ -8,6 +8,8 @@ use relay_proto::id::TrackSid;
 use relay_proto::room::MediaKind;
 
 const INPUTS: u64 = 250;
+/// Bytes of a section many times over: four times what any description may have.
+const MOST_REPEATED_BYTES: usize = 1 << 20;
 
 /// Lines that are valid somewhere, or nearly.
 const LINES: [&str; 24] = [
@@ -131,7 +133,9 @@ fn damage_lines(random: &mut Random, lines: &mut Vec<String>) {
             let begins = lines.iter().position(|line| line.starts_with("m=")).unwrap_or(0);
             let mut section = lines[begins..lines.len().min(begins + 12)].to_vec();
             section.retain(|line| line.len() < 1_000);
-            for _ in 0..random.below(700).min(9_000 / section.len().max(1)) {
+            let bytes: usize = section.iter().map(String::len).sum();
+            let most = (MOST_REPEATED_BYTES / bytes.max(1)).min(9_000 / section.len().max(1));
+            for _ in 0..random.below(700).min(most) {
                 lines.extend_from_slice(&section);
             }
         }

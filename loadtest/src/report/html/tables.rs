@@ -140,6 +140,7 @@ pub(super) fn joins(target: &Target) -> String {
         distribution_row("let in", joins.joined.as_ref()),
         distribution_row("media can flow", joins.connected.as_ref()),
         distribution_row("first frame", joins.first_frame.as_ref()),
+        distribution_row("first picture", joins.first_picture.as_ref()),
     ]
     .into_iter()
     .flatten()

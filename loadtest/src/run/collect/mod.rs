@@ -213,6 +213,7 @@ fn joins(people: &People) -> Joins {
         joined: Distribution::of_ms(people.joined_ms.iter().copied()),
         connected: Distribution::of_ms(people.connected_ms.iter().copied()),
         first_frame: Distribution::of_ms(people.first_frame_ms.iter().copied()),
+        first_picture: Distribution::of_ms(people.first_picture_ms.iter().copied()),
     }
 }
 
