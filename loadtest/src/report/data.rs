@@ -115,7 +115,7 @@ pub struct Node {
     pub rss_bytes: Option<u64>,
     /// The most it had, in bytes.
     pub peak_rss_bytes: Option<u64>,
-    /// Memory per participant, beyond what it had before the first, in bytes.
+    /// Memory per participant, beyond what it had before the first and without the program's code, in bytes.
     pub rss_per_participant_bytes: Option<f64>,
     /// Participants here at the end.
     pub participants: u64,

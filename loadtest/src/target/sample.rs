@@ -15,6 +15,8 @@ pub struct Sample {
     pub cpu: Duration,
     /// Memory in use, in bytes.
     pub rss_bytes: u64,
+    /// The part of it that no file backs, in bytes: without the program's own code, which comes in as it is first used.
+    pub anonymous_bytes: u64,
     /// The most it has ever had in use, in bytes.
     pub peak_rss_bytes: u64,
 }
@@ -41,6 +43,7 @@ impl Sample {
             at: Instant::now(),
             cpu: cpu_of(pid)?,
             rss_bytes: kib("VmRSS:")? * 1024,
+            anonymous_bytes: kib("RssAnon:")? * 1024,
             peak_rss_bytes: kib("VmHWM:")? * 1024,
         })
     }
@@ -79,6 +82,7 @@ mod tests {
         std::hint::black_box(sum);
         let after = Sample::of(pid).unwrap();
         assert!(after.rss_bytes > 100_000 && after.peak_rss_bytes >= before.rss_bytes);
+        assert!((1..after.rss_bytes).contains(&after.anonymous_bytes));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use relay_proto::id::TrackSid;
 use relay_proto::room::MediaKind;
 
 const INPUTS: u64 = 250;
-/// Bytes of a section many times over: four times what any description may have.
+/// Bytes of a section many times over: twice what any description may have.
 const MOST_REPEATED_BYTES: usize = 1 << 20;
 
 /// Lines that are valid somewhere, or nearly.

@@ -113,7 +113,9 @@ fn nodes(scenario: &Scenario, outcome: &OutcomeOfRun, receivers: &Receivers<'_>)
             rss_bytes: until.map(|sample| sample.rss_bytes),
             peak_rss_bytes: until.map(|sample| sample.peak_rss_bytes),
             rss_per_participant_bytes: before.zip(until).filter(|_| !here.is_empty()).map(
-                |(before, until)| (until.rss_bytes as f64 - before.rss_bytes as f64) / here.len() as f64,
+                |(before, until)| {
+                    (until.anonymous_bytes as f64 - before.anonymous_bytes as f64) / here.len() as f64
+                },
             ),
             participants: here.len() as u64,
             packets_out,
