@@ -8,8 +8,8 @@ use relay_proto::id::TrackSid;
 use relay_proto::room::MediaKind;
 
 const INPUTS: u64 = 250;
-/// Bytes of a section many times over: twice what any description may have.
-const MOST_REPEATED_BYTES: usize = 1 << 20;
+/// Bytes of a section many times over: a little more than any description may have.
+const MOST_REPEATED_BYTES: usize = 600 << 10;
 
 /// Lines that are valid somewhere, or nearly.
 const LINES: [&str; 24] = [
