@@ -54,7 +54,8 @@
     return out.stream.getAudioTracks()[0];
   }
 
-  const room = new Room();
+  /** With `?dual` the SDK speaks version 0 of the protocol: two peer connections. */
+  const room = new Room(location.search === "?dual" ? { singlePeerConnection: false } : {});
   const facts = [];
   const tell = (fact, details) => facts.push({ fact, ...details });
 
@@ -105,6 +106,11 @@
     /** As the SDK knows it: it does not say so where it heard of it before it was connected itself. */
     ownQuality: () => room.localParticipant.connectionQuality,
     sid: () => room.localParticipant.sid,
+    /** Which of its connections the SDK takes for the main one, and the sections the node has offered. */
+    connections: () => ({
+      mode: room.engine.pcManager.mode,
+      offered: room.engine.pcManager.subscriber?.pc.remoteDescription?.sdp.match(/^m=\w+/gm) ?? [],
+    }),
     text: (text, topic) => room.localParticipant.sendText(text, { topic }),
     leave: () => room.disconnect(),
   };

@@ -144,6 +144,21 @@ pub enum SessionCommand {
         /// The last message it has had of each sender.
         after: Vec<(ParticipantSid, u32)>,
     },
+    /// Gives a session that was just opened a second connection: the bridge offers on it all the client shall receive,
+    /// each time with [`SessionFact::OfferMade`]; the client's own offers only publish from then on.
+    OfferToClient {
+        /// Whose.
+        session: SessionId,
+    },
+    /// The client's answer to an offer of the bridge. One that cannot be used ends the session.
+    ApplyAnswer {
+        /// Whose.
+        session: SessionId,
+        /// Number of the offer; 0 from clients that do not say.
+        offer_id: u32,
+        /// The client's SDP.
+        sdp: String,
+    },
 }
 
 /// Why a session ended or could not be opened.
@@ -313,6 +328,17 @@ pub enum SessionFact {
         /// Its track.
         track: TrackSid,
     },
+    /// The bridge offers; the next offer comes after the answer to this one.
+    OfferMade {
+        /// To whom.
+        session: SessionId,
+        /// Number of the offer.
+        offer_id: u32,
+        /// The offer; all candidates are in it.
+        sdp: String,
+        /// Every section that carries a track to the client: (mid, track). Always complete.
+        sections: Vec<(String, TrackSid)>,
+    },
 }
 
 /// Whether a viewer gets a picture.
@@ -343,7 +369,9 @@ impl SessionCommand {
             | Self::CloseSession { session, .. }
             | Self::SetAudience { session, .. }
             | Self::SendReliable { session, .. }
-            | Self::ReplayData { session, .. } => *session,
+            | Self::ReplayData { session, .. }
+            | Self::OfferToClient { session }
+            | Self::ApplyAnswer { session, .. } => *session,
         }
     }
 }

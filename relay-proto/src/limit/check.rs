@@ -295,7 +295,8 @@ impl Bounded for SessionCommand {
             }
             Self::SendData { message, .. } | Self::SendReliable { message, .. } => message.check(),
             Self::ReplayData { after, .. } => list("senders of a replay", after, MAX_RECIPIENTS),
-            Self::CloseSession { .. } => Ok(()),
+            Self::CloseSession { .. } | Self::OfferToClient { .. } => Ok(()),
+            Self::ApplyAnswer { sdp, .. } => size("answer", sdp.len(), MAX_SDP_BYTES),
             Self::SetAudience { audience, .. } => audience.check(),
         }
     }
@@ -364,6 +365,10 @@ impl Bounded for SessionFact {
             Self::SessionEnded { cause, .. } => cause.check(),
             Self::OfferAnswered { sdp, sections, .. } => {
                 size("answer", sdp.len(), MAX_SDP_BYTES)?;
+                list("sections", sections, MAX_TRACK_REFERENCES)
+            }
+            Self::OfferMade { sdp, sections, .. } => {
+                size("offer", sdp.len(), MAX_SDP_BYTES)?;
                 list("sections", sections, MAX_TRACK_REFERENCES)
             }
             Self::OfferRejected { reason, .. } => label("reason", reason),

@@ -23,11 +23,13 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     dead_code,
     reason = "the fuzz runner shares this module and has no coverage test"
 )]
-pub(crate) const NAMES: [&str; 57] = [
+pub(crate) const NAMES: [&str; 60] = [
     "command-add-candidate",
     "command-announce-track",
+    "command-apply-answer",
     "command-apply-offer",
     "command-close-session",
+    "command-offer-to-client",
     "command-open-session",
     "command-replay-data",
     "command-send-data",
@@ -41,6 +43,7 @@ pub(crate) const NAMES: [&str; 57] = [
     "digest",
     "fact-data-received",
     "fact-offer-answered",
+    "fact-offer-made",
     "fact-layers-wanted",
     "fact-offer-rejected",
     "fact-pictures-paused",
@@ -147,6 +150,8 @@ fn name_of_command(command: &SessionCommand) -> &'static str {
         SessionCommand::SetAudience { .. } => "command-set-audience",
         SessionCommand::SendReliable { .. } => "command-send-reliable",
         SessionCommand::ReplayData { .. } => "command-replay-data",
+        SessionCommand::OfferToClient { .. } => "command-offer-to-client",
+        SessionCommand::ApplyAnswer { .. } => "command-apply-answer",
     }
 }
 
@@ -155,6 +160,7 @@ fn name_of_fact(fact: &SessionFact) -> &'static str {
         SessionFact::SessionOpened { .. } => "fact-session-opened",
         SessionFact::SessionEnded { cause, .. } => name_of_end(cause),
         SessionFact::OfferAnswered { .. } => "fact-offer-answered",
+        SessionFact::OfferMade { .. } => "fact-offer-made",
         SessionFact::OfferRejected { .. } => "fact-offer-rejected",
         SessionFact::SectionsRequired { .. } => "fact-sections-required",
         SessionFact::TransportConnected { .. } => "fact-transport-connected",

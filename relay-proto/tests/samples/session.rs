@@ -98,7 +98,7 @@ pub(crate) fn commands() -> Vec<ControlMessage> {
 }
 
 /// Those that came later than the first version.
-fn later_commands() -> [SessionCommand; 3] {
+fn later_commands() -> [SessionCommand; 5] {
     let session = session();
     [
         SessionCommand::SetAudience {
@@ -113,6 +113,12 @@ fn later_commands() -> [SessionCommand; 3] {
         SessionCommand::ReplayData {
             session,
             after: vec![(ParticipantSid::from("PA_annaannaanna"), 300)],
+        },
+        SessionCommand::OfferToClient { session },
+        SessionCommand::ApplyAnswer {
+            session,
+            offer_id: 4,
+            sdp: SDP.to_owned(),
         },
     ]
 }
@@ -131,6 +137,12 @@ pub(crate) fn facts() -> Vec<ControlMessage> {
             offer_id: 2,
             sdp: SDP.to_owned(),
             sections: vec![("0".to_owned(), track())],
+        },
+        SessionFact::OfferMade {
+            session,
+            offer_id: 4,
+            sdp: SDP.to_owned(),
+            sections: vec![("1".to_owned(), track())],
         },
         SessionFact::OfferRejected {
             session,

@@ -104,13 +104,14 @@ impl Signaling {
         Arc::clone(&self.0.counters)
     }
 
-    /// `/rtc/v1` and below, a readable 404 for every other path below `/rtc`, and `/api/join`. Must be served with
+    /// `/rtc/v1`, `/rtc` and their `validate`, a readable 404 for every other path below `/rtc`, and `/api/join`. Must be served with
     /// `ConnectInfo<SocketAddr>`.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/rtc/v1", get(rtc::upgrade))
             .route("/rtc/v1/validate", get(rtc::validate))
-            .route("/rtc", any(rtc::unknown))
+            .route("/rtc", get(rtc::upgrade_dual))
+            .route("/rtc/validate", get(rtc::validate_dual))
             .route("/rtc/{*path}", any(rtc::unknown))
             .route("/api/join", post(join_api::join).options(preflight))
             .layer(DefaultBodyLimit::max(self.0.config.limits.join_body_bytes))

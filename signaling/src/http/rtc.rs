@@ -1,8 +1,10 @@
-//! `/rtc/v1`: from an HTTP request to an open connection, or to a reason.
+//! `/rtc/v1` and `/rtc`: from an HTTP request to an open connection, or to a reason.
+//!
+//! Version 0, at `/rtc`, says in single parameters what a join request says, and has two peer connections.
 
 use super::{Peer, Signaling};
 use crate::limits::Crowded;
-use crate::protocol::{JoinError, decode_join};
+use crate::protocol::{ClientFacts, Join, JoinError, decode_join};
 use crate::session::Newcomer;
 use crate::task::{Input, clock};
 use crate::token::{self, TokenError};
@@ -32,6 +34,38 @@ pub(super) struct RtcQuery {
     join_request: Option<String>,
     reconnect: Option<String>,
     sid: Option<String>,
+    auto_subscribe: Option<String>,
+    #[serde(default)]
+    sdk: String,
+    #[serde(default)]
+    version: String,
+    #[serde(default)]
+    protocol: String,
+    #[serde(default)]
+    client_protocol: String,
+}
+
+impl RtcQuery {
+    /// What a client of version 0 says of itself.
+    fn flat_join(&self) -> Join {
+        Join {
+            client: ClientFacts::named(&self.sdk, &self.version, &self.protocol, &self.client_protocol),
+            auto_subscribe: !self
+                .auto_subscribe
+                .as_deref()
+                .is_some_and(|value| value == "0" || value == "false"),
+            ..Join::default()
+        }
+    }
+}
+
+/// Which version of the protocol a path stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    /// Two peer connections; the server offers on the one to receive on.
+    Dual,
+    /// One peer connection; the client offers.
+    Single,
 }
 
 /// Why a client is not let in.
@@ -41,7 +75,7 @@ enum Refused {
     Token(#[from] TokenError),
     #[error("{0}")]
     Join(#[from] JoinError),
-    #[error("join_request is missing; this server speaks version 1 of the protocol")]
+    #[error("join_request is missing; version 1 of the protocol begins with one")]
     NoJoinRequest,
     #[error("the query cannot be read")]
     Query,
@@ -71,7 +105,30 @@ pub(super) async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let newcomer = match checked(&signaling, query, &headers) {
+    let newcomer = checked(&signaling, query, &headers, Version::Single);
+    upgraded(signaling, newcomer, peer, &headers, upgrade)
+}
+
+/// Opens a connection of version 0.
+pub(super) async fn upgrade_dual(
+    State(signaling): State<Signaling>,
+    query: Result<Query<RtcQuery>, QueryRejection>,
+    peer: Peer,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let newcomer = checked(&signaling, query, &headers, Version::Dual);
+    upgraded(signaling, newcomer, peer, &headers, upgrade)
+}
+
+fn upgraded(
+    signaling: Signaling,
+    newcomer: Result<Newcomer, Refused>,
+    peer: Peer,
+    headers: &HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let newcomer = match newcomer {
         Ok(newcomer) => newcomer,
         Err(refused) => return refused.into_response(),
     };
@@ -79,7 +136,7 @@ pub(super) async fn upgrade(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let address = signaling.shared().client_address(&headers, peer);
+    let address = signaling.shared().client_address(headers, peer);
     let place = match Place::taken(&signaling, address) {
         Ok(place) => place,
         Err(crowded) => return Refused::from(crowded).into_response(),
@@ -98,7 +155,20 @@ pub(super) async fn validate(
     query: Result<Query<RtcQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    match checked(&signaling, query, &headers) {
+    verdict(checked(&signaling, query, &headers, Version::Single))
+}
+
+/// The same for [`upgrade_dual`].
+pub(super) async fn validate_dual(
+    State(signaling): State<Signaling>,
+    query: Result<Query<RtcQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    verdict(checked(&signaling, query, &headers, Version::Dual))
+}
+
+fn verdict(newcomer: Result<Newcomer, Refused>) -> Response {
+    match newcomer {
         Ok(_) => (StatusCode::OK, "success").into_response(),
         Err(refused) => refused.into_response(),
     }
@@ -108,7 +178,7 @@ pub(super) async fn validate(
 pub(super) async fn unknown() -> Response {
     (
         StatusCode::NOT_FOUND,
-        "this server speaks version 1 of the protocol, at /rtc/v1",
+        "this server speaks version 1 of the protocol, at /rtc/v1, and version 0, at /rtc",
     )
         .into_response()
 }
@@ -118,8 +188,9 @@ fn checked(
     signaling: &Signaling,
     query: Result<Query<RtcQuery>, QueryRejection>,
     headers: &HeaderMap,
+    version: Version,
 ) -> Result<Newcomer, Refused> {
-    let result = examined(signaling, query, headers);
+    let result = examined(signaling, query, headers, version);
     if let Err(refused) = &result {
         let counters = &signaling.shared().counters;
         match refused {
@@ -135,6 +206,7 @@ fn examined(
     signaling: &Signaling,
     query: Result<Query<RtcQuery>, QueryRejection>,
     headers: &HeaderMap,
+    version: Version,
 ) -> Result<Newcomer, Refused> {
     let Query(query) = query.map_err(|_| Refused::Query)?;
     let config = &signaling.shared().config;
@@ -144,8 +216,12 @@ fn examined(
         .and_then(|value| value.strip_prefix("Bearer "));
     let token = bearer.map_or(query.access_token.as_str(), str::trim);
     let claims = token::admit(token, &config.keys, clock().wall.0 / 1_000)?;
-    let parameter = query.join_request.as_deref().ok_or(Refused::NoJoinRequest)?;
-    let mut join = decode_join(parameter, config.limits.join_request_bytes)?;
+    let mut join = match (query.join_request.as_deref(), version) {
+        (Some(parameter), _) => decode_join(parameter, config.limits.join_request_bytes)?,
+        (None, Version::Dual) => query.flat_join(),
+        (None, Version::Single) => return Err(Refused::NoJoinRequest),
+    };
+    join.dual = version == Version::Dual;
     join.reconnect |= query
         .reconnect
         .is_some_and(|value| value == "1" || value == "true");

@@ -144,6 +144,7 @@ impl Hub {
     }
 
     /// Takes in a fact of the bridge.
+    #[expect(clippy::too_many_lines, reason = "a dispatcher: one call per arm")]
     pub fn happened(&mut self, fact: SessionFact, now: Now, out: &mut Vec<Effect>) {
         match fact {
             SessionFact::SessionOpened {
@@ -166,6 +167,19 @@ impl Hub {
                     sections,
                 };
                 self.with(session, |it, _| it.offer_answered(answer, out));
+            }
+            SessionFact::OfferMade {
+                session,
+                offer_id,
+                sdp,
+                sections,
+            } => {
+                let offer = Reply::Offer(Answer {
+                    offer_id,
+                    sdp,
+                    sections,
+                });
+                self.with(session, |it, _| it.tell_live(offer, out));
             }
             SessionFact::OfferRejected {
                 session,

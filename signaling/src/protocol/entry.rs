@@ -27,6 +27,8 @@ pub struct JoinReply {
     pub node: String,
     /// The software, for people.
     pub software: String,
+    /// It has two peer connections and is offered what it receives.
+    pub dual: bool,
 }
 
 pub(super) fn join_response(join: &JoinReply) -> proto::JoinResponse {
@@ -55,7 +57,7 @@ pub(super) fn join_response(join: &JoinReply) -> proto::JoinResponse {
             .collect(),
         server_version: SERVER_VERSION.to_owned(),
         server_region: join.region.clone(),
-        subscriber_primary: false,
+        subscriber_primary: join.dual,
         ping_interval: i32::from(PING_INTERVAL_S),
         ping_timeout: i32::from(PING_TIMEOUT_S),
         server_info: Some(server_info(&join.node, &join.region, &join.software)),

@@ -34,6 +34,8 @@ pub struct Join {
     pub tracks: Vec<TrackRequest>,
     /// Its first offer; some browsers send it later.
     pub offer: Option<Offer>,
+    /// Whether it has two peer connections and is offered what it receives; the path says so, not the request.
+    pub dual: bool,
     /// Whether it wants to go on with an earlier session.
     pub reconnect: bool,
     /// Whose session that is.
@@ -55,6 +57,21 @@ pub struct ClientFacts {
     pub client_protocol: i32,
     /// Capability numbers, for other clients.
     pub capabilities: Vec<i32>,
+}
+
+impl ClientFacts {
+    /// What a client says of itself in single parameters; what is not a number is 0.
+    #[must_use]
+    pub fn named(sdk: &str, version: &str, protocol: &str, client_protocol: &str) -> Self {
+        let sdk = proto::client_info::Sdk::from_str_name(&sdk.to_ascii_uppercase());
+        Self {
+            sdk: sdk.map_or(0, Into::into),
+            version: version.to_owned(),
+            protocol: protocol.parse().unwrap_or_default(),
+            client_protocol: client_protocol.parse().unwrap_or_default(),
+            capabilities: Vec::new(),
+        }
+    }
 }
 
 /// Why a join request cannot be read.
@@ -135,6 +152,7 @@ fn join_of(request: proto::JoinRequest) -> Join {
             .map(track_request_of)
             .collect(),
         offer: request.publisher_offer.map(offer_of),
+        dual: false,
         reconnect: request.reconnect,
         participant: Some(request.participant_sid)
             .filter(|sid| !sid.is_empty())

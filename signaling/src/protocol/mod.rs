@@ -3,8 +3,8 @@
 //! Bytes become [`Join`] and [`Request`], [`Reply`] becomes bytes, and data messages are stamped without being decoded.
 //! Unknown variants and fields are newer clients' business and are ignored. No rule of a session lives here.
 //!
-//! Source: the open LiveKit signalling protocol (protobuf package `livekit`), version 1: one peer connection, the client
-//! offers.
+//! Source: the open LiveKit signalling protocol (protobuf package `livekit`), version 1 (one peer connection, the client
+//! offers) and version 0 (two, and on the one the client receives on the server offers).
 
 mod audience;
 mod data;

@@ -14,7 +14,7 @@ use relay_proto::room::{Codec, ConnectionQuality, LeaveCause, ParticipantRecord,
 use relay_proto::session::PictureState;
 use relay_proto::unit::UnixMillis;
 
-/// An answer to an offer.
+/// An answer to an offer, or an offer of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Number of the offer.
@@ -88,6 +88,8 @@ pub enum Reply {
     Reconnect(Box<ReconnectReply>),
     /// Answer to its offer.
     Answer(Answer),
+    /// What it shall receive; it is to answer with the same number.
+    Offer(Answer),
     /// Somebody is new or changed.
     Update(Vec<ParticipantRecord>),
     /// Somebody is gone.
@@ -167,7 +169,8 @@ pub fn encode(reply: &Reply) -> Bytes {
     let message = match reply {
         Reply::Join(join) => Message::Join(join_response(join)),
         Reply::Reconnect(reply) => Message::Reconnect(reconnect_response(reply)),
-        Reply::Answer(answer) => Message::Answer(session_description(answer)),
+        Reply::Answer(answer) => Message::Answer(session_description("answer", answer)),
+        Reply::Offer(offer) => Message::Offer(session_description("offer", offer)),
         Reply::Update(records) => update(
             records
                 .iter()
@@ -244,9 +247,9 @@ const fn update(participants: Vec<proto::ParticipantInfo>) -> Message {
     Message::Update(proto::ParticipantUpdate { participants })
 }
 
-fn session_description(answer: &Answer) -> proto::SessionDescription {
+fn session_description(kind: &str, answer: &Answer) -> proto::SessionDescription {
     proto::SessionDescription {
-        r#type: "answer".to_owned(),
+        r#type: kind.to_owned(),
         sdp: answer.sdp.clone(),
         id: answer.offer_id,
         mid_to_track_id: answer

@@ -92,6 +92,8 @@ pub struct Unsupported {
 pub enum Request {
     /// A new description of its sections.
     Offer(Offer),
+    /// Its answer to an offer of ours.
+    Answer(Offer),
     /// One of its addresses.
     Candidate(String),
     /// A track it wants to publish.
@@ -159,6 +161,7 @@ pub fn decode_request(frame: &[u8]) -> Result<Request, MalformedFrame> {
 fn request_of(message: Message) -> Request {
     match message {
         Message::Offer(offer) => Request::Offer(offer_of(offer)),
+        Message::Answer(answer) => Request::Answer(offer_of(answer)),
         Message::Trickle(trickle) => candidate_of(&trickle),
         Message::AddTrack(track) => Request::AddTrack(Box::new(track_request_of(track))),
         Message::Mute(mute) => Request::Mute {

@@ -126,6 +126,8 @@ pub struct Session {
     identity: Identity,
     permission: Permission,
     phase: Phase,
+    /// The client has two connections and is offered what it receives.
+    dual: bool,
     heard_at: Instant,
     sections: Option<PendingSections>,
     /// Whether an offer waits for its answer.

@@ -41,6 +41,7 @@ impl Session {
             sid: participant.sid.clone(),
             identity: participant.identity.clone(),
             permission: participant.permission.clone(),
+            dual: join.dual,
             heard_at: now.monotonic,
             sections: None,
             offer_open: false,
@@ -110,9 +111,13 @@ impl Session {
                 region: site.region.clone(),
                 node: site.node.clone(),
                 software: site.software.clone(),
+                dual: self.dual,
             })),
             out,
         );
+        if self.dual {
+            self.command(SessionCommand::OfferToClient { session: self.id }, out);
+        }
         self.tell_of_room(room, out);
         for track in join.tracks {
             self.add_track(track, site, random, out);

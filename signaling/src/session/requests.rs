@@ -29,6 +29,7 @@ impl Session {
             // Nothing but leaving makes sense before the client knows that it is in.
             _ if !self.is_live() => refused(site),
             Request::Offer(offer) => self.offer(offer, site, out),
+            Request::Answer(answer) => self.answer(answer, site, out),
             Request::Candidate(candidate) => self.candidate(candidate, site, out),
             Request::AddTrack(track) => self.add_track(*track, site, random, out),
             Request::Mute { track, muted } => self.mute(track, muted, site, out),
@@ -93,6 +94,23 @@ impl Session {
             },
             out,
         );
+    }
+
+    fn answer(&mut self, answer: Offer, site: &Site, out: &mut Vec<Effect>) {
+        if !self.dual {
+            refused(site);
+        } else if answer.sdp.len() > site.limits.sdp_bytes {
+            self.abused("an answer that is too large", site, out);
+        } else {
+            self.command(
+                SessionCommand::ApplyAnswer {
+                    session: self.id,
+                    offer_id: answer.id,
+                    sdp: answer.sdp,
+                },
+                out,
+            );
+        }
     }
 
     fn candidate(&self, candidate: String, site: &Site, out: &mut Vec<Effect>) {

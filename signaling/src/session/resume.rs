@@ -14,7 +14,8 @@ impl Session {
         if self.is_over() || self.is_waiting() {
             return;
         }
-        if self.is_live() && may_wait && !site.limits.resume_grace.is_zero() {
+        // What a client with two connections could go on with would have to be offered anew: it joins anew instead.
+        if self.is_live() && may_wait && !self.dual && !site.limits.resume_grace.is_zero() {
             self.waits_until = Some(now.monotonic + site.limits.resume_grace);
             tracing::info!(session = %self.id, room = %self.room, participant = %self.sid, "connection lost: waiting for another");
             out.push(Effect::Keep(self.id));
@@ -53,6 +54,7 @@ impl Session {
     #[must_use]
     pub fn is_of(&self, newcomer: &Newcomer) -> bool {
         self.is_live()
+            && !self.dual
             && newcomer.join.participant.as_ref() == Some(&self.sid)
             && self.identity == newcomer.claims.identity()
     }

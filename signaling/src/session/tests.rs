@@ -11,6 +11,7 @@ use relay_proto::room::{MediaKind, ParticipantRecord, TrackSource};
 use relay_proto::session::{EndCause, OpenSession, SessionFact};
 use std::time::Duration;
 
+mod dual;
 mod media;
 mod own;
 mod resume;

@@ -29,6 +29,19 @@ impl MeshCore {
                     sections,
                 });
             }
+            ShardFact::OfferMade {
+                session,
+                offer_id,
+                sdp,
+                sections,
+            } => {
+                self.out.fact(SessionFact::OfferMade {
+                    session,
+                    offer_id,
+                    sdp,
+                    sections,
+                });
+            }
             ShardFact::OfferRejected {
                 session,
                 offer_id,
@@ -110,6 +123,7 @@ impl MeshCore {
         let session = match fact {
             ShardFact::OfferAnswered { session, .. }
             | ShardFact::OfferRejected { session, .. }
+            | ShardFact::OfferMade { session, .. }
             | ShardFact::SectionsRequired { session, .. }
             | ShardFact::DataReceived { session, .. }
             | ShardFact::PicturesPaused { session, .. }

@@ -21,6 +21,7 @@ mod audience;
 pub mod config;
 mod data;
 mod demand;
+mod description;
 mod detector;
 mod epoch;
 mod fact;

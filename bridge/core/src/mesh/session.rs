@@ -51,16 +51,15 @@ impl MeshCore {
                 session,
                 offer_id,
                 sdp,
-            } => {
-                self.pass_to_shard(
-                    session,
-                    ShardCommand::ApplyOffer {
-                        session,
-                        offer_id,
-                        sdp,
-                    },
-                );
+            } => self.on_apply_offer(session, offer_id, sdp),
+            SessionCommand::OfferToClient { session } => {
+                self.pass_to_shard(session, ShardCommand::OfferToClient { session });
             }
+            SessionCommand::ApplyAnswer {
+                session,
+                offer_id,
+                sdp,
+            } => self.on_apply_answer(session, offer_id, sdp),
             // The bridge is ICE-lite: it learns the client's addresses from its checks alone (RFC 8445 section 2.5).
             SessionCommand::AddCandidate { .. } => {}
             SessionCommand::SetSubscription {
@@ -139,6 +138,8 @@ impl MeshCore {
             | SessionCommand::SetAudience { .. }
             | SessionCommand::SendReliable { .. }
             | SessionCommand::ReplayData { .. }
+            | SessionCommand::OfferToClient { .. }
+            | SessionCommand::ApplyAnswer { .. }
             | SessionCommand::CloseSession { .. } => {}
         }
     }

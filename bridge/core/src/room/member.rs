@@ -50,6 +50,8 @@ pub struct Member {
     pub identity: Identity,
     /// What it may do.
     pub rights: Rights,
+    /// We offer on this transport: it is a client's second one, which only receives.
+    pub answers: bool,
     /// Its transport.
     pub rtc: Session,
     /// Tracks it has announced, bound or not.
@@ -60,7 +62,7 @@ pub struct Member {
     pub downlinks: Vec<Downlink>,
     /// Receiving sections without a track: (audio, video).
     pub free_sections: (u32, u32),
-    /// Has offered at least once.
+    /// Has offered, or answered an offer of ours, at least once.
     pub has_offered: bool,
     /// Its address has changed since the last tick.
     pub has_moved: bool,
@@ -85,6 +87,8 @@ pub struct Member {
     /// Tracks that ended while a section still carried them. Until that section has been answered without them, a
     /// track of the same id gets none: its packets would use numbers of the old stream again.
     ended: BTreeSet<TrackSid>,
+    /// Of those: the ones that our offer, which waits for its answer, no longer carries.
+    leaving: BTreeSet<TrackSid>,
     subscriptions: BTreeMap<TrackSid, bool>,
     wishes: BTreeMap<TrackSid, TrackWish>,
     asking: Asking,
@@ -106,6 +110,7 @@ impl Member {
             participant,
             identity,
             rights,
+            answers: false,
             rtc,
             announced: Vec::new(),
             uplinks: Vec::new(),
@@ -123,6 +128,7 @@ impl Member {
             cramped: false,
             paused: BTreeSet::new(),
             ended: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             subscriptions: BTreeMap::new(),
             wishes: BTreeMap::new(),
             asking: Asking::Settled,
@@ -134,6 +140,7 @@ impl Member {
     pub fn wants(&self, track: &TrackSid) -> bool {
         self.rights.subscribe
             && !self.ended.contains(track)
+            && !self.leaving.contains(track)
             && self
                 .subscriptions
                 .get(track)
@@ -197,6 +204,20 @@ impl Member {
             self.ended.clear();
             self.tracks_changed(now);
         }
+    }
+
+    /// An offer of ours is on its way.
+    pub fn offered(&mut self, now: Instant) {
+        self.asking = Asking::Asked(now);
+        self.leaving = std::mem::take(&mut self.ended);
+    }
+
+    /// The client has answered our offer: what has changed since that was made is looked at next.
+    pub fn accepted(&mut self, now: Instant) {
+        self.has_offered = true;
+        self.leaving.clear();
+        self.asking = Asking::Settled;
+        self.tracks_changed(now);
     }
 
     /// The client has just been asked for an offer.

@@ -49,6 +49,26 @@ pub struct Negotiated {
     pub free_videos: u32,
 }
 
+/// An offer of this side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// Its number.
+    pub offer_id: u32,
+    /// The offer, complete: candidates are in it.
+    pub sdp: String,
+    /// Every section that carries a track to the client: (mid, track).
+    pub sections: Vec<(String, TrackSid)>,
+}
+
+/// The outcome of a client's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Every section that carries a track to the client after this answer: what it refused is not among them.
+    pub downlinks: Vec<Downlink>,
+    /// A section was emptied: it may carry a new track at the next offer.
+    pub offer_again: bool,
+}
+
 /// A section the client sends a track on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uplink {

@@ -33,7 +33,8 @@ pub use config::{RtcConfig, RtcLimits};
 pub use counters::RtcCounters;
 pub use dtls::{Certificate, CertificateError, Fingerprint};
 pub use io::{
-    Announced, DataError, Downlink, Negotiated, Received, RtcEvent, RtcpIn, RtcpOut, RtpIn, Uplink, Wanted,
+    Accepted, Announced, DataError, Downlink, Negotiated, Offered, Received, RtcEvent, RtcpIn, RtcpOut,
+    RtpIn, Uplink, Wanted,
 };
 pub use mux::Mux;
 pub use session::{NegotiationError, Outgoing, Session};

@@ -6,7 +6,7 @@
 use super::demux::UplinkSection;
 use super::io::{Announced, Downlink, Uplink, Wanted};
 use super::random::SeededRandom;
-use super::sdp::{AnswerSection, Matched, Offer, Role, Section, SectionKind};
+use super::sdp::{AnswerSection, Matched, Role, Section, SectionKind};
 use relay_proto::id::{Layer, TrackSid};
 use relay_proto::room::MediaKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ enum Carried {
 }
 
 /// The memory of the answerer: one entry per mid of the latest offer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Assignments {
     sections: BTreeMap<String, Carried>,
 }
@@ -70,12 +70,12 @@ impl Assignments {
     /// section keeps it.
     pub(crate) fn apply<'o>(
         &mut self,
-        offer: &'o Offer,
+        sections: &'o [Section],
         announced: &[Announced<'_>],
         wanted: &[Wanted<'_>],
         random: &mut SeededRandom,
     ) -> Assigned<'o> {
-        let mut drafts: Vec<Draft<'o>> = offer.sections.iter().map(|section| self.draft(section)).collect();
+        let mut drafts: Vec<Draft<'o>> = sections.iter().map(|section| self.draft(section)).collect();
         keep_one_data_section(&mut drafts);
         assign_uplinks(&mut drafts, announced);
         keep_downlinks(&mut drafts, wanted);

@@ -1,6 +1,6 @@
 //! Data channels: SCTP and DCEP over DTLS, passive side.
 //!
-//! The client opens the association and the channels; only `_reliable` and `_lossy` mean anything, others are left
+//! The client opens the association, and the channels unless we are told to; only `_reliable` and `_lossy` mean anything, others are left
 //! alone. Tags and sequence numbers of SCTP come from the library's own randomness. Two traps of the library are
 //! closed here: a repeated INIT makes another association (so several may exist until one is up), and data must not
 //! be read before the association is up, but then also without another event.
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use rtc_datachannel::data_channel::DataChannel;
 use rtc_datachannel::message::Message;
 use rtc_datachannel::message::message_channel_ack::DataChannelAck;
-use rtc_datachannel::message::message_channel_open::DataChannelOpen;
+use rtc_datachannel::message::message_channel_open::{CHANNEL_PRIORITY_NORMAL, ChannelType, DataChannelOpen};
 use rtc_sctp::{
     Association, AssociationHandle, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
     PayloadProtocolIdentifier, ServerConfig, StreamEvent, StreamId, TransportConfig,
@@ -29,6 +29,8 @@ use std::time::Instant;
 
 /// Associations that may be in their handshake at once: repeated INITs under loss make several.
 const MAX_HANDSHAKES: usize = 8;
+/// Streams of the channels we open: odd, as the DTLS server's are (RFC 8832 section 6).
+const OUR_STREAMS: [(StreamId, Channel); 2] = [(1, Channel::Reliable), (3, Channel::Lossy)];
 /// Streams a client may open; real clients use three.
 const MAX_STREAMS: usize = 64;
 /// Addresses mean nothing above DTLS; the library wants one.
@@ -55,6 +57,8 @@ pub(crate) struct DataChannels {
     guard: TsnGuard,
     handshakes: BTreeMap<usize, Association>,
     established: Option<Association>,
+    /// We open the channels, too.
+    opens: bool,
     streams: BTreeMap<StreamId, Option<Channel>>,
     /// Messages sent before their channel is open.
     waiting: VecDeque<(bool, Bytes)>,
@@ -80,6 +84,7 @@ impl DataChannels {
             guard: TsnGuard::default(),
             handshakes: BTreeMap::new(),
             established: None,
+            opens: false,
             streams: BTreeMap::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -88,6 +93,11 @@ impl DataChannels {
             max_sent_bytes: limits.max_data_message_bytes,
             max_queued_bytes: limits.max_queued_data_bytes,
         }
+    }
+
+    /// Opens both channels from this side as soon as the association is up.
+    pub(crate) const fn open_channels(&mut self) {
+        self.opens = true;
     }
 
     /// The largest message the client takes, from its offer.
@@ -197,7 +207,11 @@ impl DataChannels {
 
     /// Everything that may have become possible after input.
     fn advance(&mut self, now: Instant, counters: &mut RtcCounters) {
-        self.adopt_established();
+        if self.adopt_established() && self.opens {
+            for (id, channel) in OUR_STREAMS {
+                self.open(now, id, channel, counters);
+            }
+        }
         let Some(association) = &mut self.established else {
             return;
         };
@@ -222,20 +236,53 @@ impl DataChannels {
         self.flush(now, counters);
     }
 
-    /// The first association that is up is the one; the others are forgotten.
-    fn adopt_established(&mut self) {
+    /// The first association that is up is the one; the others are forgotten. True when that is so just now.
+    fn adopt_established(&mut self) -> bool {
         let up = self
             .handshakes
             .iter()
             .find(|(_, association)| !association.is_handshaking())
             .map(|(at, _)| *at);
-        if let Some(association) = up.and_then(|at| self.handshakes.remove(&at)) {
-            self.established = Some(association);
-            for at in std::mem::take(&mut self.handshakes).into_keys() {
-                self.endpoint
-                    .handle_event(AssociationHandle(at), rtc_sctp::EndpointEvent::drained());
+        let Some(association) = up.and_then(|at| self.handshakes.remove(&at)) else {
+            return false;
+        };
+        self.established = Some(association);
+        for at in std::mem::take(&mut self.handshakes).into_keys() {
+            self.endpoint
+                .handle_event(AssociationHandle(at), rtc_sctp::EndpointEvent::drained());
+        }
+        self.endpoint.reject_new_associations();
+        true
+    }
+
+    /// Opens a channel; it may be written to at once (RFC 8832 section 6).
+    fn open(&mut self, now: Instant, id: StreamId, channel: Channel, counters: &mut RtcCounters) {
+        let Some(association) = &mut self.established else {
+            return;
+        };
+        let (label, channel_type) = match channel {
+            Channel::Lossy => ("_lossy", ChannelType::PartialReliableRexmitUnordered),
+            Channel::Reliable | Channel::Other => ("_reliable", ChannelType::Reliable),
+        };
+        let (unordered, reliability) = DataChannel::get_reliability_params(channel_type);
+        let open = Message::DataChannelOpen(DataChannelOpen {
+            channel_type,
+            priority: CHANNEL_PRIORITY_NORMAL,
+            reliability_parameter: 0,
+            label: label.into(),
+            protocol: Vec::new(),
+        });
+        let opened = association
+            .open_stream(id, PayloadProtocolIdentifier::Binary)
+            .and_then(|mut stream| {
+                stream.write_sctp(now, &open.marshal()?.freeze(), PayloadProtocolIdentifier::Dcep)?;
+                stream.set_reliability_params(unordered, reliability, 0)
+            });
+        match opened {
+            Ok(()) => {
+                self.streams.insert(id, Some(channel));
             }
-            self.endpoint.reject_new_associations();
+            Err(_) => counters.data_dropped += 1,
         }
     }
 

@@ -1,6 +1,7 @@
 //! One client: puts the parts together and owns nothing but their order.
 
 mod incoming;
+mod offering;
 mod outgoing;
 
 use super::config::RtcConfig;
@@ -112,6 +113,8 @@ pub struct Session {
     /// Whether silence ends the session: not where simulations install keys.
     consent_needed: bool,
     assignments: Assignments,
+    /// Where this side offers: its sections and the offer that waits for its answer.
+    own_offer: offering::OwnOffer,
     extension_ids: ExtensionIds,
     demux: Demux,
     downlink_ssrcs: BTreeSet<u32>,
@@ -146,6 +149,7 @@ impl Session {
             deadline: None,
             consent_needed: true,
             assignments: Assignments::default(),
+            own_offer: offering::OwnOffer::default(),
             extension_ids: ExtensionIds::default(),
             demux: Demux::new(limits.max_ssrcs_per_session),
             downlink_ssrcs: BTreeSet::new(),
@@ -201,7 +205,7 @@ impl Session {
         }
         let assigned = self
             .assignments
-            .apply(&offer, announced, wanted, &mut self.random);
+            .apply(&offer.sections, announced, wanted, &mut self.random);
         self.version += 1;
         let head = AnswerHead {
             session_id: self.session_id,
@@ -211,6 +215,7 @@ impl Session {
             candidates: &self.config.candidates,
             allow_mixed: offer.allow_mixed,
             max_message_bytes: self.config.limits.max_data_message_bytes,
+            offers: false,
         };
         let answer = write_answer(&head, &assigned.answer);
         let Assigned {

@@ -30,7 +30,10 @@ impl ShardCore {
         };
         // Nobody should be in it any more; whoever still is may not outlive it.
         for member in self.rooms[slot as usize].members.clone() {
-            let session = self.members[member as usize].session;
+            // Its other connection may have taken it along.
+            let Some(session) = self.members.get(member as usize).map(|member| member.session) else {
+                continue;
+            };
             tracing::error!(%session, %room, "session in a room that closes");
             self.close_session(now, session);
             self.end(session, EndCause::Left(LeaveCause::Removed));
@@ -69,7 +72,7 @@ impl ShardCore {
     }
 
     /// A seed no other session of this shard has: the shard's seed, hashed with the number of the session.
-    fn session_seed(&self) -> [u8; 32] {
+    pub(super) fn session_seed(&self) -> [u8; 32] {
         let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         context.update(&self.seed);
         context.update(&self.sessions_opened.to_be_bytes());
@@ -85,9 +88,16 @@ impl ShardCore {
     }
 
     pub(super) fn close_session(&mut self, now: Instant, session: SessionId) {
-        let Some(slot) = self.session_slots.remove(&session) else {
-            return;
-        };
+        let slots = [
+            self.session_slots.remove(&session),
+            self.second_slots.remove(&session),
+        ];
+        for slot in slots.into_iter().flatten() {
+            self.remove_member(now, slot);
+        }
+    }
+
+    fn remove_member(&mut self, now: Instant, slot: u32) {
         self.mux.remove(slot);
         let member = self.members.remove(slot as usize);
         self.counters.refused += *member.rtc.counters();
@@ -151,7 +161,10 @@ impl ShardCore {
         wanted: bool,
     ) {
         let max = self.config.limits.max_wishes_per_viewer;
-        let Some(member) = self.member_mut(session) else {
+        let Some(member) = self
+            .viewer_slot(session)
+            .and_then(|slot| self.members.get_mut(slot as usize))
+        else {
             return;
         };
         for track in tracks {
@@ -171,7 +184,7 @@ impl ShardCore {
         wish: TrackWish,
     ) {
         let max = self.config.limits.max_wishes_per_viewer;
-        let Some(&slot) = self.session_slots.get(&session) else {
+        let Some(slot) = self.viewer_slot(session) else {
             return;
         };
         self.members[slot as usize].cramped = true;
@@ -194,7 +207,7 @@ impl ShardCore {
     }
 
     pub(super) fn send_data(&mut self, now: Instant, session: SessionId, reliable: bool, payload: Bytes) {
-        let Some(&slot) = self.session_slots.get(&session) else {
+        let Some(slot) = self.viewer_slot(session) else {
             return;
         };
         if let Err(error) = self.members[slot as usize].rtc.send_data(now, reliable, payload) {

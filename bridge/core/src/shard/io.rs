@@ -75,6 +75,20 @@ pub enum ShardCommand {
         /// SDP.
         sdp: String,
     },
+    /// A session that was just opened gets a second connection, on which the shard offers all it shall receive.
+    OfferToClient {
+        /// Whose.
+        session: SessionId,
+    },
+    /// A client's answer to an offer of the shard.
+    ApplyAnswer {
+        /// Whose.
+        session: SessionId,
+        /// Which offer; 0 from clients that do not say.
+        offer_id: u32,
+        /// SDP.
+        sdp: String,
+    },
     /// A local track is announced; its media binds when an offer names its cid.
     AnnounceTrack {
         /// Publisher.
@@ -193,6 +207,17 @@ pub enum ShardFact {
     /// An offer is answered.
     OfferAnswered {
         /// Whose.
+        session: SessionId,
+        /// Which offer.
+        offer_id: u32,
+        /// SDP with all candidates.
+        sdp: String,
+        /// Every section that carries a track to the client.
+        sections: Vec<(String, TrackSid)>,
+    },
+    /// The shard offers. The next offer comes after the answer to this one.
+    OfferMade {
+        /// To whom.
         session: SessionId,
         /// Which offer.
         offer_id: u32,

@@ -13,6 +13,7 @@ pub mod limits;
 mod negotiate;
 mod pictures;
 mod relayed;
+mod second;
 #[cfg(any(test, feature = "sim"))]
 pub mod testing;
 #[cfg(test)]
@@ -66,6 +67,8 @@ pub struct ShardCore {
     rooms: Slab<Room>,
     tracks: Slab<Track>,
     session_slots: BTreeMap<SessionId, u32>,
+    /// Where a client receives on a connection of its own: that one.
+    second_slots: BTreeMap<SessionId, u32>,
     room_slots: BTreeMap<RoomName, u32>,
     track_slots: HashMap<TrackSid, u32>,
     alias_slots: HashMap<(NodeId, TrackAlias), u32>,
@@ -114,6 +117,7 @@ impl ShardCore {
             rooms: Slab::new(),
             tracks: Slab::new(),
             session_slots: BTreeMap::new(),
+            second_slots: BTreeMap::new(),
             room_slots: BTreeMap::new(),
             track_slots: HashMap::new(),
             alias_slots: HashMap::new(),
@@ -167,6 +171,12 @@ impl ShardCore {
                 offer_id,
                 sdp,
             } => self.apply_offer(now, session, offer_id, &sdp),
+            ShardCommand::OfferToClient { session } => self.offer_to_client(now, session),
+            ShardCommand::ApplyAnswer {
+                session,
+                offer_id,
+                sdp,
+            } => self.apply_answer(now, session, offer_id, &sdp),
             ShardCommand::AnnounceTrack { session, track } => self.announce_track(session, *track),
             ShardCommand::SetTrackMuted {
                 session,

@@ -52,7 +52,7 @@ impl ShardCore {
     }
 
     /// Track slots a client should receive, oldest first.
-    fn wanted_by(&self, slot: u32) -> Vec<u32> {
+    pub(super) fn wanted_by(&self, slot: u32) -> Vec<u32> {
         let member = &self.members[slot as usize];
         let room = &self.rooms[member.room as usize];
         room.tracks
@@ -163,7 +163,7 @@ impl ShardCore {
         Some(track)
     }
 
-    fn bind_downlinks(&mut self, now: Instant, slot: u32, downlinks: Vec<Downlink>) {
+    pub(super) fn bind_downlinks(&mut self, now: Instant, slot: u32, downlinks: Vec<Downlink>) {
         let before = std::mem::take(&mut self.members[slot as usize].downlinks);
         let same = |old: &Downlink, new: &Downlink| old.track == new.track && old.ssrc == new.ssrc;
         for gone in &before {
@@ -193,6 +193,9 @@ impl ShardCore {
         if wanted_sids == held {
             self.members[slot as usize].settle();
             return;
+        }
+        if member.answers {
+            return self.make_offer(now, slot);
         }
         let missing = |kind| {
             wanted

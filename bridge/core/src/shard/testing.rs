@@ -47,10 +47,23 @@ impl ShardCore {
         let Some(&slot) = self.session_slots.get(&client.session) else {
             return false;
         };
+        self.install_keys_at(now, slot, client);
+        true
+    }
+
+    /// The same for the connection a client with two receives on.
+    pub fn install_second_keys(&mut self, now: Instant, client: &SimClient) -> bool {
+        let Some(&slot) = self.second_slots.get(&client.session) else {
+            return false;
+        };
+        self.install_keys_at(now, slot, client);
+        true
+    }
+
+    fn install_keys_at(&mut self, now: Instant, slot: u32, client: &SimClient) {
         let rtc = &mut self.members[slot as usize].rtc;
         rtc.install_keys(now, client.address, PROFILE, &client.keying);
         self.events_of(now, slot);
-        true
     }
 }
 

@@ -58,7 +58,10 @@ impl ShardCore {
     }
 
     fn tick_member(&mut self, now: Instant, slot: u32) {
-        let member = &mut self.members[slot as usize];
+        // The end of a client's other connection, in this same tick, has taken this one along.
+        let Some(member) = self.members.get_mut(slot as usize) else {
+            return;
+        };
         member.repairs_left = self.config.limits.max_repairs_per_tick;
         member.packets_left = self.config.limits.max_packets_per_tick;
         if member.rtc.poll_timeout().is_some_and(|at| at <= now) {
@@ -81,14 +84,15 @@ impl ShardCore {
 
     /// Looks how good a client's connection is, once a second.
     fn judge_connection(&mut self, now: Instant, slot: u32) {
-        let Some(member) = self.members.get_mut(slot as usize) else {
+        let Some(uplink) = self.uplink_totals(slot) else {
             return;
         };
+        let member = &mut self.members[slot as usize];
         if !member.rtc.is_connected() || !member.quality.is_due(now) {
             return;
         }
         let seen = Seen {
-            uplink: member.rtc.received_totals(),
+            uplink,
             estimate: member.path.estimate(),
             wanted: member.wanted,
             paused: !member.paused.is_empty(),

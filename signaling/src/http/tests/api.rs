@@ -90,9 +90,21 @@ async fn expired_forged_and_roomless_tokens_are_told_apart() {
 }
 
 #[tokio::test]
+async fn version_0_needs_no_join_request() {
+    let (signaling, _task, _orders, _mesh) = parts(config());
+    for (token, status) in [(token_of("ada"), 200), ("forged".to_owned(), 401)] {
+        let uri = format!("/rtc/validate?access_token={token}&auto_subscribe=1&sdk=go&protocol=16");
+        assert_eq!(
+            answered(&signaling, request("GET", &uri, "")).await.0.as_u16(),
+            status
+        );
+    }
+}
+
+#[tokio::test]
 async fn other_versions_of_the_protocol_are_a_readable_404() {
     let (signaling, _task, _orders, _mesh) = parts(config());
-    for path in ["/rtc", "/rtc/validate", "/rtc/v2", "/rtc/v1/other"] {
+    for path in ["/rtc/v2", "/rtc/v2/validate", "/rtc/v1/other"] {
         let (status, body) = answered(&signaling, request("GET", path, "")).await;
         assert_eq!(status, StatusCode::NOT_FOUND);
         assert!(!body.contains("requested room does not exist"));

@@ -436,3 +436,29 @@ async fn only_sessions_that_are_still_opening_count_as_pending() {
     let (_ada, _) = Client::joined(&node, "ada").await;
     let (_bob, _) = Client::joined(&node, "bob").await;
 }
+
+#[tokio::test]
+async fn a_client_of_version_0_is_offered_what_it_receives() {
+    let node = node_with(Limits::default()).await;
+    let token = token_of("ada");
+    let query = "auto_subscribe=0&sdk=swift&version=2.0&protocol=16&client_protocol=1";
+    let url = format!("ws://{}/rtc?access_token={token}&{query}", node.address);
+    let mut client = Client(connect_async(url).await.unwrap().0);
+    let Told::Join(join) = client.next().await else {
+        panic!("the first frame is join")
+    };
+    assert!(join.subscriber_primary);
+    let Told::Offer(offer) = client.until(|message| matches!(message, Told::Offer(_))).await else {
+        panic!()
+    };
+    assert_eq!((offer.r#type.as_str(), offer.id), ("offer", 1));
+    let answer = |r#type: &str| proto::SessionDescription {
+        r#type: r#type.to_owned(),
+        sdp: "v=0 offer".to_owned(),
+        id: 1,
+        ..proto::SessionDescription::default()
+    };
+    client.send(Asked::Answer(answer("answer"))).await;
+    client.send(Asked::Offer(answer("offer"))).await;
+    client.until_answer().await;
+}

@@ -24,6 +24,7 @@ impl FakeBridge {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a dispatcher: one arm per command")]
     fn obey(&mut self, command: SessionCommand) -> Vec<SessionFact> {
         match command {
             SessionCommand::OpenSession(open) => {
@@ -94,7 +95,14 @@ impl FakeBridge {
                 }]
             }
             SessionCommand::CloseSession { session, cause } => self.closed(session, cause),
+            SessionCommand::OfferToClient { session } => vec![SessionFact::OfferMade {
+                session,
+                offer_id: 1,
+                sdp: "an offer".to_owned(),
+                sections: Vec::new(),
+            }],
             SessionCommand::AddCandidate { .. }
+            | SessionCommand::ApplyAnswer { .. }
             | SessionCommand::SetSubscription { .. }
             | SessionCommand::SetTrackWish { .. }
             | SessionCommand::SetAudience { .. }

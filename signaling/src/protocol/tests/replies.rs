@@ -5,6 +5,7 @@ use relay_proto::session::PictureState;
 #[test]
 fn a_join_reply_holds_everything_clients_rely_on() {
     let reply = Reply::Join(Box::new(JoinReply {
+        dual: false,
         room_sid: "RM_x".to_owned(),
         room_name: "standup".to_owned(),
         room_since: UnixMillis(5_000),

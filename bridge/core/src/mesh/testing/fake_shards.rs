@@ -293,6 +293,8 @@ impl ShardPort for FakeShards {
                 };
             }
             ShardCommand::ApplyOffer { .. }
+            | ShardCommand::OfferToClient { .. }
+            | ShardCommand::ApplyAnswer { .. }
             | ShardCommand::SetTrackMuted { .. }
             | ShardCommand::SetSubscription { .. }
             | ShardCommand::SetTrackWish { .. } => {}

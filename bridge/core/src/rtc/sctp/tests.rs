@@ -262,3 +262,37 @@ fn mutilated_packets_of_a_real_client_never_panic() {
         }
     }
 }
+
+#[test]
+fn channels_we_open_carry_messages_at_once_and_in_order() {
+    let mut bench = Bench::new();
+    bench.ours.open_channels();
+    for payload in [b"first".as_slice(), b"second"] {
+        bench
+            .ours
+            .send(bench.now, true, Bytes::from(payload), &mut bench.counters)
+            .unwrap();
+    }
+    bench.exchange();
+    let mut read = Vec::new();
+    for (id, label) in [(1, "_reliable"), (3, "_lossy")] {
+        let mut stream = bench.theirs.stream(id).unwrap();
+        let open = stream.read_sctp().unwrap().unwrap();
+        let mut message = open.to_payload(1_000).unwrap().freeze();
+        let Ok(Message::DataChannelOpen(open)) = Message::unmarshal(&mut message) else {
+            panic!("a channel begins with its opening")
+        };
+        let unreliable = open.channel_type == ChannelType::PartialReliableRexmitUnordered;
+        assert_eq!((open.label.as_slice(), unreliable), (label.as_bytes(), id == 3));
+        while let Ok(Some(chunks)) = stream.read_sctp() {
+            read.push((id, chunks.to_payload(1_000).unwrap().to_vec()));
+        }
+    }
+    assert_eq!(read, [(1, b"first".to_vec()), (1, b"second".to_vec())]);
+    bench.write(1, b"back", PayloadProtocolIdentifier::Binary);
+    bench.exchange();
+    assert_eq!(
+        bench.ours.poll_received().map(|message| message.payload),
+        Some(b"back".to_vec())
+    );
+}

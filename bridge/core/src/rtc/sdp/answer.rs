@@ -1,4 +1,4 @@
-//! Writing an answer: ICE-lite, DTLS passive, one bundle, candidates inline.
+//! Writing an answer, or an offer of ours: ICE-lite, DTLS passive (offered as either), one bundle, candidates inline.
 //!
 //! The order of sections is the offer's. Native clients abort on SDP they cannot parse, so nothing unusual is written.
 
@@ -23,6 +23,8 @@ pub(crate) struct AnswerHead<'a> {
     pub(crate) candidates: &'a [SocketAddr],
     pub(crate) allow_mixed: bool,
     pub(crate) max_message_bytes: usize,
+    /// It is an offer of ours: the client takes a part of what it says.
+    pub(crate) offers: bool,
 }
 
 /// What a section is used for.
@@ -104,7 +106,12 @@ fn write_all(out: &mut String, head: &AnswerHead<'_>, sections: &[AnswerSection<
                 ssrc,
                 rtx_ssrc,
             } => {
-                write_media(out, section, std::slice::from_ref(matched), Direction::Sends)?;
+                let direction = if head.offers {
+                    Direction::OffersToSend
+                } else {
+                    Direction::Sends
+                };
+                write_media(out, section, std::slice::from_ref(matched), direction)?;
                 write!(out, "a=msid:{stream_id} {track_id}\r\n")?;
                 if let Some(rtx_ssrc) = rtx_ssrc {
                     write!(out, "a=ssrc-group:FID {ssrc} {rtx_ssrc}\r\n")?;
@@ -160,8 +167,11 @@ fn write_transport(out: &mut String, head: &AnswerHead<'_>, section: &Section, f
     write!(out, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n")?;
     write!(
         out,
-        "a=fingerprint:sha-256 {}\r\na=setup:passive\r\na=mid:{}\r\n",
-        head.fingerprint, section.mid
+        "a=fingerprint:sha-256 {}\r\na=setup:{}\r\na=mid:{}\r\n",
+        head.fingerprint,
+        // RFC 8842 section 5.2: an offer takes either role; the client must choose the active one.
+        if head.offers { "actpass" } else { "passive" },
+        section.mid
     )
 }
 
@@ -169,13 +179,15 @@ fn write_transport(out: &mut String, head: &AnswerHead<'_>, section: &Section, f
 enum Direction {
     Receives,
     Sends,
+    /// As `Sends`, with all feedback that may be answered.
+    OffersToSend,
     Inactive,
 }
 
 fn write_media(out: &mut String, section: &Section, codecs: &[Matched], direction: Direction) -> fmt::Result {
     let word = match direction {
         Direction::Receives => "recvonly",
-        Direction::Sends => "sendonly",
+        Direction::Sends | Direction::OffersToSend => "sendonly",
         Direction::Inactive => "inactive",
     };
     write!(out, "a={word}\r\na=rtcp-mux\r\n")?;

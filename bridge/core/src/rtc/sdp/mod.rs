@@ -6,10 +6,12 @@
 mod answer;
 mod codecs;
 mod offer;
+mod ours;
 
 pub(crate) use answer::{AnswerHead, AnswerSection, Role, write_answer};
 pub(crate) use codecs::Matched;
 pub(crate) use offer::{Offer, Section, SectionKind};
+pub(crate) use ours::our_section;
 
 /// Header extensions we know, with the ids one offer gives them; equal in all sections of a bundle (RFC 8843).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

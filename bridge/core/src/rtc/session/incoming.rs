@@ -47,7 +47,8 @@ impl Session {
     }
 
     fn receive_dtls(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
-        if !self.ice.is_validated(from) {
+        // Where this side offers, the handshake may overtake the answer with the client's fingerprint: it is repeated.
+        if self.remote.is_none() || !self.ice.is_validated(from) {
             self.counters.dtls_unvalidated += 1;
             return;
         }

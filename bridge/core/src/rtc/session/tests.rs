@@ -3,6 +3,7 @@
 mod handshake;
 mod hostile;
 mod media;
+mod offering;
 mod peer;
 
 use super::*;

@@ -1,11 +1,13 @@
 //! The client's side, for simulations, benchmarks and tests: offers, SRTP, packets.
 //!
-//! Nothing here is part of a node. A simulated client is a [`OfferBuilder`] for signalling, a [`PeerSrtp`] made from the
+//! Nothing here is part of a node. A simulated client is a [`OfferBuilder`] for signalling (and an [`answer`] to offers of the node), a [`PeerSrtp`] made from the
 //! same keying material as `Session::install_keys`, and [`rtp_packet`] for media.
 
+mod answer;
 mod offer;
 mod srtp;
 
+pub use answer::{AnswererSide, answer};
 pub use offer::{OfferBuilder, extension, payload_type};
 pub use srtp::{PeerRtcp, PeerRtp, PeerSrtp};
 

@@ -7,6 +7,7 @@ mod order;
 mod pictures;
 mod random;
 mod repairs;
+mod second;
 mod siblings;
 mod sound;
 mod world;

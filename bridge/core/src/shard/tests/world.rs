@@ -409,6 +409,12 @@ impl World {
                     client.answered(sdp, sections);
                 }
             }
+            ShardFact::OfferMade {
+                session,
+                offer_id,
+                sdp,
+                sections,
+            } => self.answer(at, *session, *offer_id, sdp, sections),
             ShardFact::SectionsRequired {
                 session,
                 audios,

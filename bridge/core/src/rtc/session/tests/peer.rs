@@ -37,6 +37,7 @@ pub(super) struct Received {
 pub(super) struct Peer {
     pub(super) now: Instant,
     pub(super) addr: SocketAddr,
+    pub(super) fingerprint: String,
     pub(super) offer: OfferBuilder,
     pub(super) outbox: VecDeque<Vec<u8>>,
     pub(super) srtp: Option<PeerSrtp>,
@@ -56,6 +57,8 @@ pub(super) struct Peer {
     remote_password: String,
     sctp: Endpoint,
     association: Option<Association>,
+    /// The node opens the channels, not the client.
+    pub(super) is_offered: bool,
     opened: bool,
     to_send: VecDeque<(u16, Vec<u8>)>,
 }
@@ -65,7 +68,8 @@ impl Peer {
         let now = testing::instant();
         let certificate = dimpl::certificate::generate_self_signed_certificate().unwrap();
         let mut offer = OfferBuilder::first_join();
-        offer.fingerprint(&certificate.fingerprint_str());
+        let fingerprint = certificate.fingerprint_str();
+        offer.fingerprint(&fingerprint);
         let mtu = if matches!(flavour, Flavour::Fragmented) {
             150
         } else {
@@ -88,6 +92,7 @@ impl Peer {
         Self {
             now,
             addr: "198.51.100.1:5000".parse().unwrap(),
+            fingerprint,
             offer,
             outbox: VecDeque::new(),
             srtp: None,
@@ -112,6 +117,7 @@ impl Peer {
                 None,
             ),
             association: None,
+            is_offered: false,
             opened: false,
             to_send: VecDeque::new(),
         }
@@ -255,7 +261,7 @@ impl Peer {
         }
         while association.poll().is_some() {}
         if !association.is_handshaking() {
-            if !self.opened {
+            if !self.opened && !self.is_offered {
                 self.opened = true;
                 open_channel(association, now, 0, "_reliable", ChannelType::Reliable);
                 open_channel(
@@ -273,8 +279,9 @@ impl Peer {
                     .write_with_ppi(now, &data, Ppi::Binary)
                     .unwrap();
             }
-            for id in [0, 2] {
-                while let Ok(Some(chunks)) = association.stream(id).unwrap().read_sctp() {
+            for id in [0, 2, 1, 3] {
+                while let Ok(Some(chunks)) = association.stream(id).and_then(|mut stream| stream.read_sctp())
+                {
                     if chunks.ppi == Ppi::Binary {
                         self.messages.push(chunks.to_payload(1 << 20).unwrap().to_vec());
                     }
