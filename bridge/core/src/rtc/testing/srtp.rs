@@ -115,6 +115,20 @@ impl PeerSrtp {
         packet
     }
 
+    /// A full intra request with an entry for each of those streams (RFC 5104 section 4.3.1), not yet sealed.
+    #[must_use]
+    pub fn fir(ssrcs: &[u32], number: u8) -> Vec<u8> {
+        let words = 2 + 2 * ssrcs.len() as u16;
+        let mut packet = vec![0x84, 206];
+        packet.extend(words.to_be_bytes());
+        packet.extend([0, 0, 0, 1, 0, 0, 0, 0]);
+        for ssrc in ssrcs {
+            packet.extend(ssrc.to_be_bytes());
+            packet.extend([number, 0, 0, 0]);
+        }
+        packet
+    }
+
     /// A NACK about one of the node's streams, not yet sealed.
     #[must_use]
     pub fn nack(ssrc: u32, seqs: &[u16]) -> Vec<u8> {

@@ -159,9 +159,13 @@ fn a_flood_of_picture_requests_costs_a_keyframe_each_half_second() {
     let mut room = Room::new();
     let streams = room.streams();
     let before = room.world.shards[0].counters().keyframe_requests;
+    let many: Vec<u32> = streams.iter().copied().cycle().take(150).collect();
+    let mut number = 0_u8;
     room.rounds(500, |room| {
-        for &ssrc in streams.iter().cycle().take(100) {
+        number = number.wrapping_add(1);
+        for &ssrc in &many[..50] {
             room.report(PeerSrtp::pli(ssrc));
+            room.report(PeerSrtp::fir(&many, number));
         }
     });
     room.assert_nobody_noticed();
