@@ -15,6 +15,10 @@ pub struct Announced<'a> {
     pub track: &'a TrackSid,
     /// Sound or pictures.
     pub kind: MediaKind,
+    /// The client said that it sends two channels (`AddTrackRequest`).
+    pub stereo: bool,
+    /// The client said that it sends silence too (`AddTrackRequest`).
+    pub dtx_disabled: bool,
 }
 
 /// A track the client shall receive.

@@ -139,7 +139,11 @@ fn assign_uplinks(drafts: &mut [Draft<'_>], announced: &[Announced<'_>]) {
         if let Some(track) = named.or_else(carried) {
             bound.insert(track.track.clone());
             draft.after = Carried::FromClient(track.track.clone());
-            draft.role = Role::Uplink(draft.matched[0].clone());
+            draft.role = Role::Uplink(
+                draft.matched[0]
+                    .clone()
+                    .announced(track.stereo, track.dtx_disabled),
+            );
         }
     }
 }

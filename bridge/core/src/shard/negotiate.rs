@@ -35,6 +35,8 @@ impl ShardCore {
                 cid: &track.cid,
                 track: &track.record.sid,
                 kind: track.record.kind,
+                stereo: track.record.client.stereo,
+                dtx_disabled: track.record.client.dtx_disabled,
             })
             .collect();
         match member.rtc.negotiate(now, sdp, &announced, &wanted) {

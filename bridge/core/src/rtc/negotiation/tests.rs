@@ -48,6 +48,8 @@ impl Bench {
                 cid,
                 track,
                 kind: *kind,
+                stereo: false,
+                dtx_disabled: false,
             })
             .collect();
         let sids: Vec<TrackSid> = wanted.iter().map(|(track, _)| TrackSid::from(*track)).collect();

@@ -129,6 +129,22 @@ impl Section {
     }
 }
 
+impl Matched {
+    /// What the client said of its sound when it announced the track goes into the answer, which is what its encoder
+    /// obeys (RFC 7587, 6.1). Stereo suppresses no silence, as in [`answer_format`]; pictures are left as they are.
+    pub(crate) fn announced(mut self, stereo: bool, dtx_disabled: bool) -> Self {
+        if self.codec == Codec::Opus {
+            if stereo || dtx_disabled {
+                self.format = self.format.replace(";usedtx=1", "");
+            }
+            if stereo && !self.format.contains(";stereo=1") {
+                self.format.push_str(";stereo=1");
+            }
+        }
+        self
+    }
+}
+
 fn known_codec(kind: SectionKind, offered: &OfferedCodec) -> Option<Codec> {
     let codec = match (kind, offered.name.as_str()) {
         (SectionKind::Audio, "opus") => Codec::Opus,

@@ -63,6 +63,21 @@ fn codecs_are_matched_in_the_clients_order_with_their_rtx() {
 }
 
 #[test]
+fn what_a_client_announced_of_its_sound_is_answered() {
+    let mut builder = OfferBuilder::new();
+    let offer = parse(&builder.send_audio("a").send_video("b", &[]).build()).unwrap();
+    let format = |section: usize, stereo, dtx_disabled| {
+        let matched = offer.sections[section].matched()[0].clone();
+        matched.announced(stereo, dtx_disabled).format
+    };
+    assert_eq!(format(0, false, false), "minptime=10;useinbandfec=1;usedtx=1");
+    assert_eq!(format(0, false, true), "minptime=10;useinbandfec=1");
+    assert_eq!(format(0, true, false), "minptime=10;useinbandfec=1;stereo=1");
+    assert_eq!(format(0, true, true), "minptime=10;useinbandfec=1;stereo=1");
+    assert_eq!(format(1, true, true), format(1, false, false));
+}
+
+#[test]
 fn stereo_is_copied_and_keeps_silence_unsuppressed() {
     let mut builder = OfferBuilder::new();
     let text = builder.send_audio("a").build();

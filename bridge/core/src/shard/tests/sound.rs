@@ -1,10 +1,12 @@
 //! Sound over lines that lose packets in bursts: repaired on the way up, on the way down, and to another node.
 
-use super::world::World;
+use super::world::{World, record};
 use crate::rtc::testing::PeerSrtp;
+use crate::shard::io::{ShardCommand, ShardFact};
 use crate::shard::testing::SimClient;
 use relay_proto::id::TrackSid;
 use relay_proto::room::MediaKind;
+use relay_proto::session::AnnouncedTrack;
 use std::time::Duration;
 
 /// Loss in bursts of three packets in the mean (Gilbert), the same for the same seed.
@@ -141,4 +143,28 @@ fn a_repair_of_sound_is_the_same_datagram_again() {
     let mut again = Vec::new();
     world.shards[0].poll_transmit(world.now, &mut again).unwrap();
     assert_eq!(first, again);
+}
+
+#[test]
+fn what_a_client_says_of_its_sound_is_what_it_is_answered() {
+    let mut world = World::new();
+    let speaker = world.join(0);
+    let sid = TrackSid("TR_music".into());
+    let client = &mut world.clients[speaker].1;
+    client.publish_audio("music");
+    let session = client.session;
+    let mut music = record(&sid, speaker, MediaKind::Audio);
+    music.client.stereo = true;
+    let track = Box::new(AnnouncedTrack {
+        cid: "music".into(),
+        record: music,
+    });
+    world.command(0, ShardCommand::AnnounceTrack { session, track });
+    world.offer(speaker);
+    let answers = world.facts.iter().rev().filter_map(|(_, fact)| match fact {
+        ShardFact::OfferAnswered { sdp, .. } => Some(sdp),
+        _ => None,
+    });
+    let answer = answers.into_iter().next().unwrap();
+    assert!(answer.contains("useinbandfec=1;stereo=1\r\n"), "{answer}");
 }

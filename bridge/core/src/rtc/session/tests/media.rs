@@ -9,6 +9,8 @@ fn video(track: &TrackSid) -> Announced<'_> {
         cid: "camera-cid",
         track,
         kind: MediaKind::Video,
+        stereo: false,
+        dtx_disabled: false,
     }
 }
 
@@ -244,6 +246,8 @@ fn installed_keys_stand_in_for_the_handshake_and_need_no_consent() {
             cid: "mic",
             track: &track,
             kind: MediaKind::Audio,
+            stereo: false,
+            dtx_disabled: false,
         }];
         session.negotiate(now, &offer.build(), &announced, &[]).unwrap();
         let remote: SocketAddr = "10.0.0.1:1".parse().unwrap();
