@@ -190,19 +190,25 @@ const SHARD_FIGURES: &[ShardFigure] = &[
     ("shard_keyframe_requests", "keyframes asked for", false, |r| {
         r.counters.keyframe_requests
     }),
-    ("shard_relay_in", "datagrams from links", false, |r| {
-        r.counters.relay_in
-    }),
+    (
+        "shard_relay_in",
+        "datagrams from links and other media threads",
+        false,
+        |r| r.counters.relay_in,
+    ),
     (
         "shard_relay_refused",
         "datagrams from links refused",
         false,
         |r| r.counters.relay_refused,
     ),
-    ("shard_relay_out", "datagrams to links", false, |r| {
-        r.counters.relay_out
-    }),
-    ("shard_relay_dropped", "datagrams to links dropped", false, |r| {
+    (
+        "shard_relay_out",
+        "datagrams to links and other media threads",
+        false,
+        |r| r.counters.relay_out,
+    ),
+    ("shard_relay_dropped", "of those, dropped", false, |r| {
         r.counters.relay_dropped
     }),
     (
