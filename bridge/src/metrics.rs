@@ -82,6 +82,12 @@ const SHARD_FIGURES: &[ShardFigure] = &[
     ("shard_packets_in", "media packets from clients", false, |r| {
         r.counters.packets_in
     }),
+    (
+        "shard_sounds_recovered",
+        "lost packets of sound that a later one repeated",
+        false,
+        |r| r.counters.sounds_recovered,
+    ),
     ("shard_packets_refused", "media packets refused", false, |r| {
         r.counters.packets_refused
     }),

@@ -19,6 +19,7 @@ pub mod allocation;
 pub mod bandwidth;
 pub mod forward;
 pub mod mesh;
+pub mod red;
 pub mod relay;
 pub mod room;
 pub mod rtc;

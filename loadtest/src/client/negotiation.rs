@@ -38,6 +38,10 @@ pub(super) fn downward(sections: &[AnswerSection]) -> (Mapping, Vec<Announced>) 
                 mapping.codecs.insert(*payload_type, codec);
             }
             mapping.rtx.extend(known.rtx);
+            if let (Some(red), Some(codec)) = (known.red, known.codec) {
+                mapping.codecs.insert(red, codec);
+                mapping.redundant.insert(red);
+            }
         }
         mapping.transport_cc = mapping
             .transport_cc

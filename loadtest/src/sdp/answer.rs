@@ -39,6 +39,8 @@ pub struct KnownCodec {
     pub codec: Option<Codec>,
     /// Payload type of its retransmissions.
     pub rtx: Option<u8>,
+    /// Payload type of packets that repeat it (RFC 2198).
+    pub red: Option<u8>,
 }
 
 /// One m-line of an answer.
@@ -160,7 +162,7 @@ fn read_section(media: &MediaDescription) -> AnswerSection {
 
 fn read_codecs(attributes: &[Attribute]) -> BTreeMap<u8, KnownCodec> {
     let mut codecs: BTreeMap<u8, KnownCodec> = BTreeMap::new();
-    let mut rtx = Vec::new();
+    let (mut rtx, mut red) = (Vec::new(), Vec::new());
     for line in attributes
         .iter()
         .filter_map(|attribute| value_of(attribute, "rtpmap"))
@@ -177,12 +179,23 @@ fn read_codecs(attributes: &[Attribute]) -> BTreeMap<u8, KnownCodec> {
                 rtx.push(payload_type);
                 continue;
             }
+            "red" => {
+                red.push(payload_type);
+                continue;
+            }
             "opus" => Some(Codec::Opus),
             "vp8" => Some(Codec::Vp8),
             "h264" => Some(Codec::H264),
             _ => None,
         };
-        codecs.insert(payload_type, KnownCodec { codec, rtx: None });
+        codecs.insert(
+            payload_type,
+            KnownCodec {
+                codec,
+                rtx: None,
+                red: None,
+            },
+        );
     }
     for line in attributes
         .iter()
@@ -197,6 +210,16 @@ fn read_codecs(attributes: &[Attribute]) -> BTreeMap<u8, KnownCodec> {
             && let Some(known) = codecs.get_mut(&repaired)
         {
             known.rtx = Some(rtx_type);
+        }
+        let repeated = line.split_once(' ').and_then(|(red_type, blocks)| {
+            let block: u8 = blocks.split('/').next()?.trim().parse().ok()?;
+            Some((red_type.parse::<u8>().ok()?, block))
+        });
+        if let Some((red_type, block)) = repeated
+            && red.contains(&red_type)
+            && let Some(known) = codecs.get_mut(&block)
+        {
+            known.red = Some(red_type);
         }
     }
     codecs

@@ -10,7 +10,7 @@ use crate::trace::Codec;
 pub(super) const MOST_SECTIONS: usize = 1_024;
 
 const OPUS: &str = "a=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 transport-cc\r\na=rtcp-fb:111 nack\r\n\
-a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1\r\n";
+a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n";
 const VP8: &str = "a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 transport-cc\r\na=rtcp-fb:96 ccm fir\r\na=rtcp-fb:96 nack\r\n\
 a=rtcp-fb:96 nack pli\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n";
 const H264: &str = "a=rtpmap:108 H264/90000\r\na=rtcp-fb:108 transport-cc\r\na=rtcp-fb:108 ccm fir\r\n\
@@ -113,7 +113,7 @@ impl Offer {
             }
         };
         out.push_str(match (video, h264_first) {
-            (false, _) => "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n",
+            (false, _) => "m=audio 9 UDP/TLS/RTP/SAVPF 111 63\r\n",
             (true, false) => "m=video 9 UDP/TLS/RTP/SAVPF 96 97 108 109\r\n",
             (true, true) => "m=video 9 UDP/TLS/RTP/SAVPF 108 109 96 97\r\n",
         });

@@ -272,7 +272,7 @@ fn write_track(track: PublishedTrack) -> proto::AddTrackRequest {
         width: largest.map_or(0, |picture| picture.width),
         height: largest.map_or(0, |picture| picture.height),
         layers: layers.iter().enumerate().map(layer).collect(),
-        disable_red: true,
+        disable_red: false,
         cid: track.cid,
         ..Default::default()
     }

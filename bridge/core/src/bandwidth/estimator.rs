@@ -103,6 +103,12 @@ impl Estimator {
         self.queue.standing().unwrap_or_default()
     }
 
+    /// What sound takes of the path.
+    #[must_use]
+    pub fn sound(&self) -> Bitrate {
+        Bitrate(self.sound.rate() as u64)
+    }
+
     /// Bytes of padding to send now: towards `wanted`, what the viewer would get of pictures if there were room. Call
     /// every tick.
     pub fn poll_padding(&mut self, now: Instant, wanted: Bitrate, sent: SentBytes) -> Option<usize> {

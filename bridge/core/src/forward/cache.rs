@@ -23,6 +23,8 @@ pub struct PacketMeta {
 #[derive(Debug)]
 struct Slot {
     meta: PacketMeta,
+    /// How many packets right before it were held when it came.
+    earlier: u8,
     payload: Vec<u8>,
 }
 
@@ -31,6 +33,8 @@ struct Slot {
 pub struct PacketCache {
     slots: Vec<Option<Slot>>,
     newest: Option<MediaSeq>,
+    /// How many packets before each are looked for.
+    looks_back: u8,
 }
 
 impl PacketCache {
@@ -39,7 +43,19 @@ impl PacketCache {
     pub fn new(capacity: usize) -> Self {
         let mut slots = Vec::new();
         slots.resize_with(capacity.next_power_of_two(), || None);
-        Self { slots, newest: None }
+        Self {
+            slots,
+            newest: None,
+            looks_back: 0,
+        }
+    }
+
+    /// Counts for each packet that comes how many of the `looks_back` right before it are held: what comes later does
+    /// not change that any more, so that a packet which repeats them can be made again, byte for byte.
+    #[must_use]
+    pub const fn counting_earlier(mut self, looks_back: u8) -> Self {
+        self.looks_back = looks_back;
+        self
     }
 
     /// Stores a packet; false where it is a duplicate or older than the window. Hot path.
@@ -50,17 +66,19 @@ impl PacketCache {
         {
             return false;
         }
-        let at = self.index(meta.seq);
+        let (at, earlier) = (self.index(meta.seq), self.held_before(meta.seq));
         match &mut self.slots[at] {
             Some(slot) if slot.meta.seq == meta.seq => return false,
             Some(slot) => {
                 slot.meta = meta;
+                slot.earlier = earlier;
                 slot.payload.clear();
                 slot.payload.extend_from_slice(payload);
             }
             empty => {
                 *empty = Some(Slot {
                     meta,
+                    earlier,
                     payload: payload.to_vec(),
                 })
             }
@@ -74,6 +92,22 @@ impl PacketCache {
     pub fn packet(&self, seq: MediaSeq) -> Option<(&PacketMeta, &[u8])> {
         let slot = self.slots[self.index(seq)].as_ref()?;
         (slot.meta.seq == seq).then_some((&slot.meta, slot.payload.as_slice()))
+    }
+
+    /// How many packets right before this one were held when it came.
+    #[must_use]
+    pub fn earlier(&self, seq: MediaSeq) -> u8 {
+        let slot = self.slots[self.index(seq)].as_ref();
+        slot.filter(|slot| slot.meta.seq == seq)
+            .map_or(0, |slot| slot.earlier)
+    }
+
+    fn held_before(&self, seq: MediaSeq) -> u8 {
+        let held = |back: &u8| {
+            let before = seq.0.checked_sub(u32::from(*back)).map(MediaSeq);
+            before.is_some_and(|before| self.packet(before).is_some())
+        };
+        (1..=self.looks_back).take_while(held).count() as u8
     }
 
     /// The newest number ever stored.
@@ -110,6 +144,18 @@ mod tests {
         assert!(cache.insert(meta(11), b"late"));
         assert_eq!(cache.packet(MediaSeq(10)).unwrap().1, b"ten");
         assert_eq!(cache.newest(), Some(MediaSeq(12)));
+    }
+
+    #[test]
+    fn what_comes_late_does_not_count_as_held_before() {
+        let mut cache = PacketCache::new(8).counting_earlier(2);
+        for seq in [10, 11, 12, 14, 13, 15] {
+            assert!(cache.insert(meta(seq), b"x"));
+        }
+        let earlier = |seq| cache.earlier(MediaSeq(seq));
+        assert_eq!([10, 11, 12].map(earlier), [0, 1, 2]);
+        assert_eq!([13, 14, 15].map(earlier), [2, 0, 2], "13 came after 14");
+        assert_eq!(earlier(9), 0);
     }
 
     #[test]

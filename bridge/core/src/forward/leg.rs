@@ -7,11 +7,14 @@
 use super::cache::PacketMeta;
 use super::layer::{Admission, LayerChoice};
 use super::packet::{Draft, Fields, MAX_PADDING_BYTES, SealRtp, header_bytes};
-use super::rewrite::{Vp8Offsets, Vp8Rewriter};
+use super::redundancy::{self, Body, Depth};
+use super::rewrite::Vp8Rewriter;
 use super::track::{Clock, LayerState};
+use crate::red::{self, Earlier};
 use relay_proto::id::{Layer, TrackSid};
 use relay_proto::room::Codec;
 use relay_proto::unit::{MediaSeq, RtpTime};
+use run::Run;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -34,16 +37,8 @@ pub struct LegParameters {
     pub ssrc: u32,
     /// Payload type and SSRC of its retransmissions (RFC 4588), where negotiated.
     pub rtx: Option<(u8, u32)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    layer: Layer,
-    first: MediaSeq,
-    last: MediaSeq,
-    first_index: u64,
-    time_offset: u32,
-    vp8: Vp8Offsets,
+    /// Payload type of redundant sound (RFC 2198), where negotiated and allowed.
+    pub red: Option<u8>,
 }
 
 /// Counters of a leg, for sender reports.
@@ -72,6 +67,8 @@ pub struct Leg {
     highest: Option<u64>,
     /// Older packets went out under other parameters and are not sent again.
     repairable_from: u64,
+    /// How many frames before its own a packet repeats.
+    depth: Depth,
     last_time: RtpTime,
     last_at: Option<Instant>,
     vp8: Vp8Rewriter,
@@ -99,6 +96,7 @@ impl Leg {
             runs: VecDeque::with_capacity(MAX_RUNS),
             highest: None,
             repairable_from: 0,
+            depth: Depth::default(),
             last_time: RtpTime(0),
             last_at: None,
             vp8: Vp8Rewriter::default(),
@@ -123,10 +121,25 @@ impl Leg {
         self.repairable_from = self.highest.map_or(0, |highest| highest + 1);
     }
 
+    /// From the next packet on, every packet repeats the `depth` frames before its own (at most
+    /// [`red::MAX_EARLIER`]), where the viewer has negotiated that.
+    pub fn repeat_earlier(&mut self, depth: usize) {
+        let next = self.highest.map_or(0, |highest| highest + 1);
+        let known_from = self.depth.change(depth.min(red::MAX_EARLIER) as u8, next);
+        self.repairable_from = self.repairable_from.max(known_from);
+    }
+
     /// What has been sent.
     #[must_use]
     pub const fn count(&self) -> LegCount {
         self.count
+    }
+
+    /// Numbers of its stream that stand for packets which never came here.
+    #[must_use]
+    pub fn unsent(&self) -> u64 {
+        let numbers = self.highest.unwrap_or_default() as u32;
+        u64::from(numbers.wrapping_sub(self.count.packets))
     }
 
     /// Writes the next of `fresh` (from index `next` on) into `buf` as segments of one size (the last may be
@@ -146,10 +159,10 @@ impl Leg {
         let overhead = header_bytes(self.transport_cc(seal)) + seal.tag_bytes();
         let mut segment = 0;
         for count in 0..MAX_SEGMENTS {
-            let Some((layer, meta, payload)) = self.next_admitted(now, layers, fresh, next) else {
+            let Some((layer, meta, body)) = self.next_admitted(now, layers, fresh, next) else {
                 break;
             };
-            let len = overhead + payload.len();
+            let len = overhead + body.bytes();
             if count == 0 {
                 segment = self.segment_bytes(len, layers, &fresh[*next..], overhead);
             }
@@ -161,7 +174,7 @@ impl Leg {
             } else {
                 0
             };
-            self.write_packet(now, layer, meta, payload, padding, seal, buf);
+            self.write_packet(now, layer, meta, &body, padding, seal, buf);
             *next += 1;
             if len + padding < segment {
                 break;
@@ -177,20 +190,37 @@ impl Leg {
         layers: &'a [LayerState],
         fresh: &[(Layer, MediaSeq)],
         next: &mut usize,
-    ) -> Option<(Layer, &'a PacketMeta, &'a [u8])> {
+    ) -> Option<(Layer, &'a PacketMeta, Body<'a>)> {
         while let Some(&(layer, seq)) = fresh.get(*next) {
             if let Some((meta, payload)) = layers[usize::from(layer.0)].packet(seq) {
                 let admission = self.choice.admit(layer, meta.keyframe);
                 if admission == Admission::Switch {
                     self.start_run(now, layers, layer, meta, payload);
                 }
-                if admission != Admission::Drop && self.run_of(layer, seq).is_some() {
-                    return Some((layer, meta, payload));
+                if admission != Admission::Drop
+                    && let Some(at) = self.run_of(layer, seq)
+                    && let Some(earlier) = self.earlier(layers, self.runs[at], meta)
+                {
+                    return Some((layer, meta, Body { earlier, payload }));
                 }
             }
             *next += 1;
         }
         None
+    }
+
+    /// The frames a packet repeats, the same at every call. None where one of them is not held any more.
+    fn earlier<'a>(&self, layers: &'a [LayerState], run: Run, meta: &PacketMeta) -> Option<Earlier<'a>> {
+        if self.parameters.red.is_none() {
+            return Some(Earlier::default());
+        }
+        let depth = self.depth.at(run.index_of(meta.seq));
+        let reach = meta.seq.0 - run.first.0;
+        redundancy::earlier(
+            &layers[usize::from(run.layer.0)],
+            meta,
+            u32::from(depth).min(reach),
+        )
     }
 
     /// Padding is for streams with their own retransmission format only: a plain retransmission must be the same
@@ -220,6 +250,9 @@ impl Leg {
         rest: &[(Layer, MediaSeq)],
         overhead: usize,
     ) -> usize {
+        if self.largest_padding() == 0 {
+            return first;
+        }
         rest.iter()
             .take(MAX_SEGMENTS)
             .filter_map(|(layer, seq)| layers[usize::from(layer.0)].packet(*seq))
@@ -238,7 +271,7 @@ impl Leg {
         now: Instant,
         layer: Layer,
         meta: &PacketMeta,
-        payload: &[u8],
+        body: &Body<'_>,
         padding: usize,
         seal: &mut impl SealRtp,
         buf: &mut Vec<u8>,
@@ -249,18 +282,18 @@ impl Leg {
         let run = &mut self.runs[at];
         run.last = run.last.max(meta.seq);
         let run = *run;
-        let index = run.first_index + u64::from(meta.seq.0 - run.first.0);
+        let index = run.index_of(meta.seq);
         let time = meta.time.0.wrapping_add(run.time_offset);
         let newest = self.highest.is_none_or(|highest| index > highest);
         let fields = Fields {
-            pt: self.parameters.pt,
+            pt: body.pt(self.parameters),
             marker: meta.marker,
             seq: index as u16,
             time,
             ssrc: self.parameters.ssrc,
         };
         let draft = Draft::begin(buf, fields, self.transport_cc(seal));
-        buf.extend_from_slice(payload);
+        body.write(buf, self.parameters);
         if self.codec == Codec::Vp8 {
             self.vp8.rewrite(&mut buf[draft.payload_at()..], run.vp8, newest);
         }
@@ -272,7 +305,7 @@ impl Leg {
             self.last_at = Some(now);
         }
         self.count.packets = self.count.packets.wrapping_add(1);
-        self.count.bytes = self.count.bytes.wrapping_add(payload.len() as u32);
+        self.count.bytes = self.count.bytes.wrapping_add(body.bytes() as u32);
     }
 
     fn start_run(
@@ -354,9 +387,13 @@ impl Leg {
         let Some((meta, payload)) = layers[usize::from(run.layer.0)].packet(source) else {
             return false;
         };
+        let Some(earlier) = self.earlier(layers, run, meta) else {
+            return false;
+        };
+        let body = Body { earlier, payload };
         let time = meta.time.0.wrapping_add(run.time_offset);
         let plain = Fields {
-            pt: self.parameters.pt,
+            pt: body.pt(self.parameters),
             marker: meta.marker,
             seq,
             time,
@@ -378,7 +415,7 @@ impl Leg {
             None => (Draft::begin(buf, plain, None), index),
         };
         let payload_at = buf.len();
-        buf.extend_from_slice(payload);
+        body.write(buf, self.parameters);
         if self.codec == Codec::Vp8 {
             self.vp8.rewrite(&mut buf[payload_at..], run.vp8, false);
         }
@@ -448,5 +485,6 @@ impl Leg {
     }
 }
 
+mod run;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ pub mod nack;
 pub mod packet;
 mod publishing;
 mod rate;
+mod redundancy;
 pub mod rewrite;
 pub mod sequence;
 pub mod track;

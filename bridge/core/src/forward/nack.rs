@@ -77,6 +77,12 @@ impl NackGenerator {
         self.missing.clear();
     }
 
+    /// The newest number since the last start.
+    #[must_use]
+    pub fn newest(&self) -> Option<MediaSeq> {
+        self.newest.map(|(seq, _)| seq)
+    }
+
     /// A packet has come. Hot path: no allocation while nothing is missing.
     pub fn received(&mut self, seq: MediaSeq, now: Instant) {
         let Some((newest, newest_at)) = self.newest else {

@@ -8,6 +8,7 @@ use super::nack::{NackGenerator, NackPolicy};
 use super::publishing::Publishing;
 use super::rate::RateMeter;
 use super::sequence::SequenceExtender;
+use crate::red;
 use relay_proto::id::{Layer, LayerSet, MAX_LAYERS, NodeId, ParticipantSid, TrackAlias, TrackSid};
 use relay_proto::room::{Codec, MediaKind, TrackRecord, TrackSource};
 use relay_proto::unit::{MediaSeq, RtpTime};
@@ -92,6 +93,19 @@ impl LayerState {
     pub fn packet(&self, seq: MediaSeq) -> Option<(&PacketMeta, &[u8])> {
         self.cache.as_ref()?.packet(seq)
     }
+
+    /// How many packets right before this one were held when it came; at most two, and only of sound.
+    #[must_use]
+    pub fn earlier(&self, seq: MediaSeq) -> u8 {
+        self.cache.as_ref().map_or(0, |cache| cache.earlier(seq))
+    }
+
+    /// Whether this packet is missing between those that have come and the one that comes now. Never before the first
+    /// packet, nor the first one after a pause.
+    #[must_use]
+    pub fn lacks(&self, seq: MediaSeq) -> bool {
+        self.nack.newest().is_some_and(|newest| newest < seq)
+    }
 }
 
 /// Where a track's media comes from.
@@ -134,6 +148,8 @@ pub struct TrackIdentity {
     pub codec: Codec,
     /// What it shows, if anything.
     pub picture: Picture,
+    /// Its frames may be repeated (RFC 2198).
+    pub redundant: bool,
 }
 
 /// What is known of a track's pictures before they come.
@@ -261,7 +277,13 @@ impl Track {
         } else {
             VIDEO_WINDOW
         };
-        let cache = layer.cache.get_or_insert_with(|| PacketCache::new(window));
+        let looks_back = if kind == MediaKind::Audio {
+            red::MAX_EARLIER as u8
+        } else {
+            0
+        };
+        let empty = || PacketCache::new(window).counting_earlier(looks_back);
+        let cache = layer.cache.get_or_insert_with(empty);
         if !cache.insert(packet.meta, packet.payload) {
             return false;
         }

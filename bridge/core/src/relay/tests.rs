@@ -20,6 +20,7 @@ fn identity() -> TrackIdentity {
         stream_id: String::new(),
         codec: Codec::Vp8,
         picture: crate::forward::track::Picture::default(),
+        redundant: false,
     }
 }
 

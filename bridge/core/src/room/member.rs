@@ -1,6 +1,7 @@
 //! One client of a room: its transport, what it publishes, and what it wants to receive.
 
 use super::quality::QualityMeter;
+use super::redundancy::Redundancy;
 use super::repaired::Repaired;
 use crate::bandwidth::Estimator;
 use crate::rtc::{Downlink, Session};
@@ -78,6 +79,8 @@ pub struct Member {
     pub path: Estimator,
     /// How good its connection is.
     pub quality: QualityMeter,
+    /// Whether its sound repeats itself.
+    pub redundancy: Redundancy,
     /// How wide its path would have to be for all it wishes.
     pub wanted: Bitrate,
     /// Its path has become narrower, or its wishes others, since its layers were chosen.
@@ -124,6 +127,7 @@ impl Member {
             repaired: Repaired::default(),
             path: Estimator::default(),
             quality: QualityMeter::default(),
+            redundancy: Redundancy::default(),
             wanted: Bitrate(0),
             cramped: false,
             paused: BTreeSet::new(),

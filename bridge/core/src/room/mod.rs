@@ -6,6 +6,7 @@
 
 pub mod member;
 pub mod quality;
+pub mod redundancy;
 pub mod repaired;
 pub mod speaker;
 

@@ -17,6 +17,8 @@ pub(crate) struct UplinkSection {
     pub(crate) codec: Codec,
     pub(crate) pt: u8,
     pub(crate) rtx_pt: Option<u8>,
+    /// Payload type of redundant sound.
+    pub(crate) red_pt: Option<u8>,
     /// Missing packets may be asked for again.
     pub(crate) repaired: bool,
     /// Empty without simulcast.
@@ -161,7 +163,7 @@ impl Demux {
         if route.rtx {
             section.rtx_pt == Some(payload_type)
         } else {
-            section.pt == payload_type
+            section.pt == payload_type || section.red_pt == Some(payload_type)
         }
     }
 
@@ -178,7 +180,8 @@ impl Demux {
             }
             (None, None) => self.declared(header.ssrc).or_else(|| {
                 let uses = |section: &UplinkSection| {
-                    section.pt == header.payload_type || section.rtx_pt == Some(header.payload_type)
+                    let pt = header.payload_type;
+                    section.pt == pt || section.rtx_pt == Some(pt) || section.red_pt == Some(pt)
                 };
                 self.within(self.only(uses)?, None, header)
             }),

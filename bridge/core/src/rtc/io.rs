@@ -1,6 +1,7 @@
 //! What goes into a session and comes out of it, besides datagrams.
 
 use crate::bandwidth::PacketReport;
+use crate::red::Earlier;
 use relay_proto::id::{Layer, TrackSid};
 use relay_proto::room::{Codec, MediaKind};
 use relay_proto::session::EndCause;
@@ -19,6 +20,8 @@ pub struct Announced<'a> {
     pub stereo: bool,
     /// The client said that it sends silence too (`AddTrackRequest`).
     pub dtx_disabled: bool,
+    /// The client said that nothing of it may be repeated (`AddTrackRequest`), or encrypts it.
+    pub red_disabled: bool,
 }
 
 /// A track the client shall receive.
@@ -103,6 +106,8 @@ pub struct Downlink {
     pub pt: u8,
     /// Payload type of retransmissions (RFC 4588).
     pub rtx_pt: Option<u8>,
+    /// Payload type of redundant sound (RFC 2198).
+    pub red_pt: Option<u8>,
     /// SSRC of the media.
     pub ssrc: u32,
     /// SSRC of retransmissions.
@@ -145,11 +150,20 @@ pub struct RtpIn<'b> {
     pub level: Option<(AudioLevel, bool)>,
     /// Payload without padding; may be empty (pure padding).
     pub payload: &'b [u8],
+    /// Frames of the packets before it, which it repeats.
+    pub earlier: Earlier<'b>,
 }
 
 /// An item of incoming RTCP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RtcpIn {
+    /// Packets of sound that were to come since the last reports, and those of them that did not.
+    Losses {
+        /// Expected.
+        expected: u32,
+        /// Lost; at most as many.
+        lost: u32,
+    },
     /// A picture is wanted (PLI or FIR).
     Pli {
         /// Our SSRC it is about.

@@ -14,6 +14,7 @@ mod demux;
 mod dtls;
 mod ice;
 mod io;
+mod losses;
 mod mux;
 mod negotiation;
 mod random;

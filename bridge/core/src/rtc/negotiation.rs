@@ -139,11 +139,11 @@ fn assign_uplinks(drafts: &mut [Draft<'_>], announced: &[Announced<'_>]) {
         if let Some(track) = named.or_else(carried) {
             bound.insert(track.track.clone());
             draft.after = Carried::FromClient(track.track.clone());
-            draft.role = Role::Uplink(
-                draft.matched[0]
-                    .clone()
-                    .announced(track.stereo, track.dtx_disabled),
-            );
+            draft.role = Role::Uplink(draft.matched[0].clone().announced(
+                track.stereo,
+                track.dtx_disabled,
+                track.red_disabled,
+            ));
         }
     }
 }
@@ -329,6 +329,7 @@ fn uplink_section(section: &Section, matched: &Matched, track: &TrackSid) -> Upl
         codec: matched.codec,
         pt: matched.pt,
         rtx_pt: matched.rtx_pt,
+        red_pt: matched.red_pt,
         repaired: matched.is_repaired(),
         rids: layers(&section.rids),
         declared: section.ssrcs.clone(),
@@ -376,6 +377,7 @@ fn downlink(
         codec: matched.codec,
         pt: matched.pt,
         rtx_pt: matched.rtx_pt,
+        red_pt: matched.red_pt,
         ssrc,
         rtx_ssrc,
         mid_ext: short(ids.mid),

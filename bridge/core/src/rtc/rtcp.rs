@@ -13,6 +13,8 @@ const FORMAT_PLI: u8 = 1;
 const FORMAT_FIR: u8 = 4;
 const FORMAT_TWCC: u8 = 15;
 
+/// Length of a report block.
+const BLOCK_BYTES: usize = 24;
 /// Most items taken from one compound packet.
 const MAX_ITEMS: usize = 64;
 
@@ -23,6 +25,8 @@ pub(crate) enum Item {
     PictureWanted { ssrc: u32 },
     /// Missing packets of a stream we send.
     Missing { ssrc: u32, seqs: Vec<u16> },
+    /// What it received of streams we send; at most 31 blocks.
+    Received { blocks: Vec<ReportBlock> },
     /// A stream's clock.
     SenderReport { ssrc: u32, ntp: u64, rtp_time: u32 },
     /// Which transport-wide numbers came, and when; still to be read.
@@ -58,7 +62,9 @@ fn read_packet(kind: u8, format: u8, packet: &[u8], max_nacked: usize, items: &m
             .map(|bytes| u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     };
     match (kind, format) {
-        (SENDER_REPORT, _) => {
+        (RECEIVER_REPORT, count) => read_blocks(packet.get(8..), count, items),
+        (SENDER_REPORT, count) => {
+            read_blocks(packet.get(28..), count, items);
             if let (Some(ssrc), Some(high), Some(low), Some(rtp_time)) =
                 (word(4), word(8), word(12), word(16))
             {
@@ -98,6 +104,15 @@ fn read_packet(kind: u8, format: u8, packet: &[u8], max_nacked: usize, items: &m
     }
 }
 
+/// The report blocks that follow a report's head.
+fn read_blocks(blocks: Option<&[u8]>, count: u8, items: &mut Vec<Item>) {
+    let blocks = blocks.unwrap_or_default().chunks_exact(BLOCK_BYTES);
+    let blocks: Vec<ReportBlock> = blocks.take(usize::from(count)).map(ReportBlock::read).collect();
+    if !blocks.is_empty() {
+        items.push(Item::Received { blocks });
+    }
+}
+
 /// Sequence numbers of pairs of packet id and following bitmask (RFC 4585 section 6.2.1).
 fn nacked(pairs: &[u8], max: usize) -> Vec<u16> {
     let mut seqs = Vec::new();
@@ -132,6 +147,26 @@ pub(crate) struct ReportBlock {
     pub(crate) last_sender_report: u32,
     /// In 1/65,536 s.
     pub(crate) delay_since: u32,
+}
+
+impl ReportBlock {
+    /// Reads a block of 24 bytes.
+    fn read(bytes: &[u8]) -> Self {
+        let mut words = bytes
+            .chunks_exact(4)
+            .map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]));
+        let mut word = || words.next().unwrap_or_default();
+        let (ssrc, lost) = (word(), word());
+        Self {
+            ssrc,
+            fraction_lost: (lost >> 24) as u8,
+            cumulative_lost: (lost << 8) as i32 >> 8,
+            highest_seq: word(),
+            jitter: word(),
+            last_sender_report: word(),
+            delay_since: word(),
+        }
+    }
 }
 
 /// Appends a receiver report of at most 31 blocks.

@@ -10,6 +10,7 @@ use super::demux::Demux;
 use super::dtls::{DimplServer, Fingerprint};
 use super::ice::IceLite;
 use super::io::{Announced, DataError, Negotiated, Received, RtcEvent, RtcpOut, Wanted};
+use super::losses::Losses;
 use super::negotiation::{Assigned, Assignments};
 use super::random::SeededRandom;
 use super::receiver_report::Receptions;
@@ -118,6 +119,9 @@ pub struct Session {
     extension_ids: ExtensionIds,
     demux: Demux,
     downlink_ssrcs: BTreeSet<u32>,
+    /// Those of sound among them, and what the client said of them last.
+    downlink_sounds: BTreeSet<u32>,
+    losses: Losses,
     receptions: Receptions,
     twcc: TwccRecorder,
     history: SendHistory,
@@ -153,6 +157,8 @@ impl Session {
             extension_ids: ExtensionIds::default(),
             demux: Demux::new(limits.max_ssrcs_per_session),
             downlink_ssrcs: BTreeSet::new(),
+            downlink_sounds: BTreeSet::new(),
+            losses: Losses::default(),
             receptions: Receptions::new(now, limits.max_ssrcs_per_session),
             twcc: TwccRecorder::new(now),
             history: SendHistory::default(),
@@ -225,7 +231,7 @@ impl Session {
             ..
         } = assigned;
         self.demux.set_sections(uplink_sections);
-        self.downlink_ssrcs = downlinks.iter().map(|downlink| downlink.ssrc).collect();
+        self.note_downlinks(&downlinks);
         Ok(Negotiated {
             answer,
             uplinks,

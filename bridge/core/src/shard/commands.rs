@@ -3,6 +3,7 @@
 use super::io::ShardFact;
 use super::{Route, ShardCore};
 use crate::forward::track::{Picture, Source, Track, TrackIdentity};
+use crate::red::may_be_repeated;
 use crate::relay::ingress::Origin;
 use crate::room::Room;
 use crate::room::member::{Member, Rights};
@@ -296,6 +297,7 @@ impl ShardCore {
             participant,
             codec,
             picture: Picture::of(record),
+            redundant: may_be_repeated(record),
         };
         self.add_track(now, Track::new(identity, Source::Remote, record.muted));
     }

@@ -23,6 +23,8 @@ pub struct ShardCounters {
     pub packets_refused: u64,
     /// Media packets dropped because their client sends too many.
     pub packets_flooded: u64,
+    /// Lost packets of sound that a later packet of the client repeated.
+    pub sounds_recovered: u64,
     /// What the transports of clients have refused, those of sessions that are over included.
     pub refused: RtcCounters,
     /// Batches of media to clients.

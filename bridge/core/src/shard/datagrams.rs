@@ -12,7 +12,7 @@ use relay_proto::datagram::encode_level;
 use relay_proto::id::Layer;
 use relay_proto::room::MediaKind;
 use relay_proto::session::EndCause;
-use relay_proto::unit::RtpTime;
+use relay_proto::unit::{AudioLevel, MediaSeq, RtpTime};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -60,11 +60,47 @@ impl ShardCore {
             meta,
             payload: packet.payload,
         };
+        if !packet.earlier.is_empty() {
+            self.recover(now, track_slot, packet, incoming.meta.seq);
+        }
+        self.take_in(now, track_slot, incoming, packet.level.map(|(level, _)| level));
+    }
+
+    /// What was lost before a packet and is repeated by it comes first.
+    fn recover(&mut self, now: Instant, track_slot: u32, packet: &RtpIn<'_>, seq: MediaSeq) {
+        for (at, block) in packet.earlier.blocks().iter().enumerate().rev() {
+            let Some(seq) = seq.0.checked_sub(at as u32 + 1).map(MediaSeq) else {
+                continue;
+            };
+            let layers = &self.tracks[track_slot as usize].layers;
+            if !layers[usize::from(packet.layer.0)].lacks(seq) {
+                continue;
+            }
+            let meta = PacketMeta {
+                seq,
+                time: RtpTime(packet.time.wrapping_sub(block.time_offset)),
+                marker: false,
+                keyframe: true,
+                level: encode_level(None),
+            };
+            let incoming = Incoming {
+                layer: packet.layer,
+                meta,
+                payload: block.payload,
+            };
+            self.counters.sounds_recovered += 1;
+            self.take_in(now, track_slot, incoming, None);
+        }
+    }
+
+    /// A packet of a local track: into its cache, and to the next-hop nodes.
+    fn take_in(&mut self, now: Instant, track_slot: u32, incoming: Incoming<'_>, level: Option<AudioLevel>) {
+        let track = &mut self.tracks[track_slot as usize];
         if !track.ingest(now, incoming) {
             self.counters.packets_refused += 1;
             return;
         }
-        if let Some((level, _)) = packet.level {
+        if let Some(level) = level {
             let room = &mut self.rooms[track.identity.room as usize];
             room.speakers.heard(&track.identity.participant, level, now);
         }
@@ -110,6 +146,9 @@ impl ShardCore {
     fn feedback_of(&mut self, now: Instant, slot: u32, item: RtcpIn) {
         match item {
             RtcpIn::Arrivals(reports) => self.arrivals_of(now, slot, &reports),
+            RtcpIn::Losses { expected, lost } => {
+                self.members[slot as usize].redundancy.count(expected, lost);
+            }
             RtcpIn::Pli { ssrc } => self.keyframe_wanted(now, slot, ssrc),
             RtcpIn::Nack { ssrc, seqs } => self.repair(now, slot, ssrc, &seqs),
             RtcpIn::SenderReport {
@@ -179,6 +218,7 @@ impl ShardCore {
             if leg.write_retransmission(&track.layers, *seq, &mut outgoing, &mut packet) {
                 member.repairs_left -= 1;
                 if !is_picture {
+                    member.redundancy.count(0, 1);
                     member.repaired.spend(packet.len() as u64);
                 }
                 self.counters.repairs_out += 1;

@@ -5,6 +5,7 @@ use super::ShardCore;
 use super::commands::stream_id;
 use super::io::ShardFact;
 use crate::forward::track::{Picture, Source, Track, TrackIdentity};
+use crate::red::may_be_repeated;
 use crate::rtc::{Downlink, Negotiated, Uplink, Wanted};
 use relay_proto::id::{SessionId, TrackSid};
 use relay_proto::room::MediaKind;
@@ -37,6 +38,7 @@ impl ShardCore {
                 kind: track.record.kind,
                 stereo: track.record.client.stereo,
                 dtx_disabled: track.record.client.dtx_disabled,
+                red_disabled: !may_be_repeated(&track.record),
             })
             .collect();
         match member.rtc.negotiate(now, sdp, &announced, &wanted) {
@@ -145,6 +147,7 @@ impl ShardCore {
                 layers: usize::from(uplink.layers),
                 ..Picture::of(record)
             },
+            redundant: may_be_repeated(record),
         };
         let mut track = Track::new(
             identity,

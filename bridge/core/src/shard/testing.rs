@@ -6,6 +6,7 @@
 mod repair;
 
 use super::ShardCore;
+use crate::red::{self, Earlier};
 use crate::rtc::SrtpProfile;
 use crate::rtc::testing::{OfferBuilder, PeerSrtp, RtpFields, extension, payload_type, rtp_packet};
 use crate::rtc::testing::{RtpHeader, TwccRecorder, write_twcc};
@@ -88,6 +89,8 @@ struct Sending {
     /// Next sequence number and time per stream; several with simulcast.
     streams: Vec<(u32, u32)>,
     rids: Vec<String>,
+    /// The frames of sound sent last, nearest first.
+    earlier: Vec<Vec<u8>>,
 }
 
 /// A client without a network.
@@ -110,6 +113,8 @@ pub struct SimClient {
     arrivals: Option<TwccRecorder>,
     /// What it repairs of sound, if it does.
     repair: Option<SoundRepair>,
+    /// Whether its packets of sound repeat the two frames before their own.
+    repeats: bool,
 }
 
 impl SimClient {
@@ -136,6 +141,7 @@ impl SimClient {
             receiving: BTreeMap::new(),
             arrivals: None,
             repair: None,
+            repeats: false,
         }
     }
 
@@ -171,6 +177,26 @@ impl SimClient {
         self
     }
 
+    /// The same that reports what sound it misses, and does not ask for it.
+    #[must_use]
+    pub fn reporting_losses(mut self) -> Self {
+        self.repair = Some(SoundRepair::only_reporting());
+        self
+    }
+
+    /// The same whose packets of sound repeat the two frames before their own.
+    #[must_use]
+    pub const fn repeating(mut self) -> Self {
+        self.repeats = true;
+        self
+    }
+
+    /// How many of the packets it got repeated others.
+    #[must_use]
+    pub fn redundant_packets(&self) -> u64 {
+        self.repair.as_ref().map_or(0, |repair| repair.redundant)
+    }
+
     /// How many numbers of sound it knows of and has not got, and how many it has got.
     #[must_use]
     pub fn missing_sound(&self) -> (u64, u64) {
@@ -185,6 +211,10 @@ impl SimClient {
         let mut out = repair.take_answers();
         for (ssrc, seqs) in repair.requests(now) {
             out.push(self.srtp.seal_rtcp(PeerSrtp::nack(ssrc, &seqs)));
+        }
+        let reports = repair.reports(now);
+        if !reports.is_empty() {
+            out.push(self.srtp.seal_rtcp(PeerSrtp::receiver_report(&reports)));
         }
         out
     }
@@ -221,6 +251,7 @@ impl SimClient {
             kind,
             streams: vec![(100, 0); rids.len().max(1)],
             rids: rids.iter().map(|rid| (*rid).to_owned()).collect(),
+            earlier: Vec::new(),
         });
         self.sections += 1;
     }
@@ -274,7 +305,9 @@ impl SimClient {
         let at = self.sending.iter().position(|sending| sending.cid == cid)?;
         let sending = &mut self.sending[at];
         let (seq, time) = sending.streams.get_mut(stream)?;
+        let repeats = self.repeats && !sending.earlier.is_empty();
         let (step, payload_type) = match sending.kind {
+            MediaKind::Audio if repeats => (960, payload_type::RED),
             MediaKind::Audio => (960, payload_type::OPUS),
             MediaKind::Video => (3_000, payload_type::VP8),
         };
@@ -304,7 +337,17 @@ impl SimClient {
             // A VP8 payload descriptor (start of a frame) and the first byte of the frame.
             body.extend_from_slice(&[0x10, u8::from(!keyframe)]);
         }
-        body.extend_from_slice(payload);
+        if sending.kind == MediaKind::Audio && repeats {
+            let mut earlier = Earlier::default();
+            for (frame, back) in sending.earlier.iter().zip(1..) {
+                earlier.push(960 * back, frame);
+            }
+            earlier.write(&mut body, payload_type::OPUS, payload);
+        } else {
+            body.extend_from_slice(payload);
+        }
+        sending.earlier.insert(0, payload.to_vec());
+        sending.earlier.truncate(red::MAX_EARLIER);
         let packet = rtp_packet(fields, &extensions, &body);
         let sealed = self.srtp.seal_rtp(packet, rollovers);
         if let Some(repair) = &mut self.repair {
@@ -351,9 +394,15 @@ impl SimClient {
         let Some(track) = self.receiving.get(&packet.ssrc) else {
             return false;
         };
-        if packet.payload_type == payload_type::OPUS
-            && let Some(repair) = &mut self.repair
-        {
+        let repeated = match packet.payload_type {
+            payload_type::RED => red::read(packet.payload, payload_type::OPUS),
+            _ => None,
+        };
+        let is_sound = matches!(packet.payload_type, payload_type::OPUS | payload_type::RED);
+        if is_sound && let Some(repair) = &mut self.repair {
+            if let Some((earlier, _)) = repeated {
+                repair.repeated(now, packet.ssrc, packet.seq, earlier.blocks().len() as u16);
+            }
             repair.received(now, packet.ssrc, packet.seq);
         }
         let prefix = if packet.payload_type == payload_type::VP8 {
@@ -361,7 +410,10 @@ impl SimClient {
         } else {
             0
         };
-        let payload = packet.payload.get(prefix..).unwrap_or_default().to_vec();
+        let payload = match repeated {
+            Some((_, own)) => own.to_vec(),
+            None => packet.payload.get(prefix..).unwrap_or_default().to_vec(),
+        };
         let heard = self.heard.entry(track.clone()).or_default();
         *heard = Heard {
             packets: heard.packets + 1,

@@ -3,14 +3,18 @@
 use super::ShardCore;
 use super::io::ShardFact;
 use crate::bandwidth::BandwidthEstimator as _;
-use crate::forward::track::Source;
+use crate::forward::leg::Leg;
+use crate::forward::track::{Source, Track};
 use crate::room::quality::Seen;
 use crate::room::speaker;
-use crate::rtc::RtcpOut;
+use crate::rtc::{Downlink, RtcpOut};
 use bytes::Bytes;
 use relay_proto::datagram::{Header, Kind, MAX_NACK_SEQS, encode_nack};
-use relay_proto::id::{Layer, MAX_LAYERS};
+use relay_proto::id::{Layer, MAX_LAYERS, TrackSid};
+use relay_proto::room::MediaKind;
 use relay_proto::unit::MediaSeq;
+use slab::Slab;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Resolution of everything that waits on a shard.
@@ -73,6 +77,7 @@ impl ShardCore {
         self.events_of(now, slot);
         self.refresh_pictures(now, slot);
         self.judge_connection(now, slot);
+        self.judge_sound(now, slot);
         if self
             .members
             .get(slot as usize)
@@ -102,6 +107,42 @@ impl ShardCore {
             let session = member.session;
             self.facts
                 .push_back(ShardFact::QualityChanged { session, quality });
+        }
+    }
+
+    /// Looks, once a second, whether a client's sound is to repeat itself from now on.
+    fn judge_sound(&mut self, now: Instant, slot: u32) {
+        let Some(member) = self.members.get_mut(slot as usize) else {
+            return;
+        };
+        if !member.redundancy.is_due(now) {
+            return;
+        }
+        if member.redundancy.has_lost() {
+            let mut unsent = 0;
+            for_sounds(
+                &member.downlinks,
+                &self.track_slots,
+                &mut self.tracks,
+                slot,
+                |leg| {
+                    unsent += leg.unsent();
+                },
+            );
+            member.redundancy.leave_out(unsent);
+        }
+        let (sound, pictures) = (member.path.sound(), member.path.estimate());
+        if member.redundancy.look(now, sound, pictures) {
+            let depth = member.redundancy.depth();
+            for_sounds(
+                &member.downlinks,
+                &self.track_slots,
+                &mut self.tracks,
+                slot,
+                |leg| {
+                    leg.repeat_earlier(depth);
+                },
+            );
         }
     }
 
@@ -146,6 +187,25 @@ impl ShardCore {
                     speakers,
                 });
             }
+        }
+    }
+}
+
+/// Does something with every leg of sound to one viewer.
+fn for_sounds(
+    downlinks: &[Downlink],
+    track_slots: &HashMap<TrackSid, u32>,
+    tracks: &mut Slab<Track>,
+    viewer: u32,
+    mut action: impl FnMut(&mut Leg),
+) {
+    let sounds = downlinks
+        .iter()
+        .filter(|downlink| downlink.codec.kind() == MediaKind::Audio);
+    for slot in sounds.filter_map(|downlink| track_slots.get(&downlink.track)) {
+        let legs = &mut tracks[*slot as usize].legs;
+        if let Some(leg) = legs.iter_mut().find(|leg| leg.session == viewer) {
+            action(leg);
         }
     }
 }

@@ -69,7 +69,8 @@ impl ShardCore {
         let wish = self.members[viewer as usize].wish(&downlink.track);
         let mut choice = LayerChoice::new(wish.max_layer);
         choice.set_wish(wish.enabled, wish.max_layer);
-        let parameters = leg_parameters(downlink);
+        let redundant = self.tracks[slot as usize].identity.redundant;
+        let parameters = leg_parameters(downlink, redundant);
         let mut leg = Leg::new(viewer, downlink.track.clone(), downlink.codec, parameters, choice);
         let is_video = downlink.codec.kind() == MediaKind::Video;
         if is_video && leg.is_numberable() && self.members[viewer as usize].rtc.reports_arrivals() {
@@ -77,6 +78,7 @@ impl ShardCore {
             leg.choice.begin_with(Allowance::nothing_yet(now));
             self.members[viewer as usize].cramped = true;
         }
+        leg.repeat_earlier(self.members[viewer as usize].redundancy.depth());
         leg.connected = self.members[viewer as usize].rtc.is_connected();
         let track = &mut self.tracks[slot as usize];
         track.legs.push(leg);
@@ -109,9 +111,10 @@ impl ShardCore {
         let Some(&slot) = self.track_slots.get(&downlink.track) else {
             return;
         };
-        let legs = &mut self.tracks[slot as usize].legs;
-        if let Some(leg) = legs.iter_mut().find(|leg| leg.session == viewer) {
-            leg.renegotiate(leg_parameters(downlink));
+        let track = &mut self.tracks[slot as usize];
+        let parameters = leg_parameters(downlink, track.identity.redundant);
+        if let Some(leg) = track.legs.iter_mut().find(|leg| leg.session == viewer) {
+            leg.renegotiate(parameters);
             if !leg.is_numberable() {
                 // From now on nobody tells what becomes of it, and nobody could give it more room again.
                 leg.choice.begin_with(Allowance::ALL);
@@ -238,10 +241,12 @@ impl ShardCore {
     }
 }
 
-fn leg_parameters(downlink: &Downlink) -> LegParameters {
+/// What was negotiated; `redundant` says whether the track may be repeated at all.
+fn leg_parameters(downlink: &Downlink, redundant: bool) -> LegParameters {
     LegParameters {
         pt: downlink.pt,
         ssrc: downlink.ssrc,
         rtx: downlink.rtx_pt.zip(downlink.rtx_ssrc),
+        red: downlink.red_pt.filter(|_| redundant),
     }
 }

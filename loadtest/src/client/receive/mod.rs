@@ -7,6 +7,7 @@
 
 mod frames;
 mod leg;
+mod red;
 mod report;
 mod stream;
 
@@ -50,6 +51,8 @@ pub(super) struct Mapping {
     pub(super) codecs: BTreeMap<u8, Codec>,
     /// Payload types of retransmissions.
     pub(super) rtx: BTreeSet<u8>,
+    /// Payload types of redundant sound (RFC 2198).
+    pub(super) redundant: BTreeSet<u8>,
     /// Id of the transport-wide number.
     pub(super) transport_cc: Option<u8>,
 }
@@ -229,7 +232,16 @@ impl Receiver {
                 incoming.stream.counters.forged += 1;
                 return;
             };
-            incoming.read_payload(&mut packet, header.payload(&opened));
+            let mut payload = header.payload(&opened);
+            if self.mapping.redundant.contains(&header.payload_type) {
+                let Some((earlier, own)) = red::read(payload) else {
+                    self.counters.malformed += 1;
+                    return;
+                };
+                incoming.recover(arrived, header, &earlier);
+                payload = own;
+            }
+            incoming.read_payload(&mut packet, payload);
         }
         incoming.reception.note(arrived.at, header, incoming.codec);
         incoming.stream.take(header.seq, packet, false);
@@ -369,6 +381,27 @@ impl Incoming {
             reception: Reception::default(),
             broken_since: None,
             next_pli: None,
+        }
+    }
+
+    /// Takes what the packets before this one had, where they have not come themselves.
+    fn recover(&mut self, arrived: Arrival, header: &Header, earlier: &[red::Block<'_>]) {
+        for (at, block) in earlier.iter().enumerate().rev() {
+            let seq = header.seq.wrapping_sub(at as u16 + 1);
+            if !self.stream.lacks(seq) {
+                continue;
+            }
+            let mut packet = Packet {
+                marker: false,
+                time: header.time.wrapping_sub(block.time_offset),
+                start: None,
+                stamp: None,
+                empty: false,
+                arrived,
+                bytes: block.payload.len() as u32,
+            };
+            self.read_payload(&mut packet, block.payload);
+            self.stream.recover(seq, packet);
         }
     }
 

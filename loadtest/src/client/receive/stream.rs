@@ -180,6 +180,31 @@ impl Stream {
         }
     }
 
+    /// Whether a packet has not come yet and would still be of use; never before the first.
+    pub(super) fn lacks(&self, seq: u16) -> bool {
+        let (Some(highest), number) = (self.highest, extend(self.highest, seq)) else {
+            return false;
+        };
+        if number > highest {
+            return number - highest <= LARGEST_JUMP;
+        }
+        let place = number.checked_sub(self.next).map(|place| place as usize);
+        let slot = place.and_then(|place| self.slots.get(place));
+        matches!(slot, Some(Slot::Missing { .. }))
+    }
+
+    /// Takes a packet that a later one repeats: it was lost, and came before it was asked for, or after.
+    pub(super) fn recover(&mut self, seq: u16, packet: Packet) {
+        let number = extend(self.highest, seq);
+        let place = number.checked_sub(self.next).map(|place| place as usize);
+        let asked = match place.and_then(|place| self.slots.get(place)) {
+            Some(Slot::Missing { asked, .. }) => *asked > 0,
+            _ => false,
+        };
+        self.counters.lost_before_repair += u64::from(!asked);
+        self.take(seq, packet, true);
+    }
+
     /// Before the window: handed on already, or given up.
     fn behind(&mut self) -> Fate {
         self.counters.duplicates += 1;
@@ -327,6 +352,25 @@ mod tests {
         let counters = stream.counters;
         assert_eq!((counters.expected, counters.received), (5, 5));
         assert_eq!((counters.lost_before_repair, counters.lost), (1, 0));
+    }
+
+    #[test]
+    fn what_a_later_packet_repeats_is_not_asked_for() {
+        let now = Instant::now();
+        let mut stream = Stream::new(PATIENCE);
+        assert!(!stream.lacks(1), "nothing has come yet");
+        stream.take(1, packet(now), false);
+        assert!(!stream.lacks(1) && stream.lacks(2) && stream.lacks(3));
+        stream.recover(2, packet(now));
+        stream.take(3, packet(now), false);
+        stream.take(5, packet(now), false);
+        assert!(stream.lacks(4), "noticed, not asked for");
+        stream.recover(4, packet(now));
+        assert_eq!(drain(&mut stream, now), (5, 0));
+        assert!(stream.poll_nacks(now + PATIENCE, None).is_empty());
+        let counters = stream.counters;
+        assert_eq!((counters.lost_before_repair, counters.lost), (2, 0));
+        assert_eq!((counters.expected, counters.received), (5, 5));
     }
 
     #[test]

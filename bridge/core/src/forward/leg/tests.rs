@@ -48,6 +48,7 @@ fn track(codec: Codec) -> Track {
         stream_id: String::new(),
         codec,
         picture: crate::forward::track::Picture::default(),
+        redundant: true,
     };
     let mut track = Track::new(
         identity,
@@ -58,6 +59,7 @@ fn track(codec: Codec) -> Track {
         false,
     );
     let parameters = LegParameters {
+        red: None,
         pt: 96,
         ssrc: 7,
         rtx: Some((97, 8)),
@@ -334,4 +336,103 @@ fn an_index_is_never_used_for_two_packets() {
         }
     }
     assert!(used.len() > 1_000);
+}
+
+/// A leg of sound whose viewer takes redundant packets (payload type 63).
+fn voice() -> Track {
+    let mut track = track(Codec::Opus);
+    let parameters = LegParameters {
+        pt: 111,
+        ssrc: 7,
+        rtx: None,
+        red: Some(63),
+    };
+    let choice = LayerChoice::new(Layer(0));
+    track.legs = vec![Leg::new(5, "TR_a".into(), Codec::Opus, parameters, choice)];
+    track
+}
+
+/// Feeds one packet and returns what the viewer is sent, sealed.
+fn say(track: &mut Track, seq: u32) -> Vec<u8> {
+    let now = crate::rtc::testing::instant();
+    feed(track, now, 0, seq, seq * 960, true, &[seq as u8; 3]);
+    let (mut next, mut buf) = (0, Vec::new());
+    let Track {
+        legs, layers, fresh, ..
+    } = track;
+    let segment = legs[0].write_batch(now, layers, fresh, &mut next, &mut PlainSeal::default(), &mut buf);
+    assert_eq!(segment, Some(buf.len()), "one packet");
+    track.fresh.clear();
+    buf
+}
+
+/// The frames of a packet, its own first; their payloads are their numbers.
+fn frames(packet: &[u8]) -> Vec<u8> {
+    let payload = &packet[12..packet.len() - 4];
+    match packet[1] & 0x7f {
+        63 => {
+            let (earlier, own) = red::read(payload, 111).expect("well-formed");
+            let repeated = earlier.blocks().iter().map(|block| block.payload[0]);
+            std::iter::once(own[0]).chain(repeated).collect()
+        }
+        111 => vec![payload[0]],
+        pt => panic!("payload type {pt}"),
+    }
+}
+
+#[test]
+fn a_packet_repeats_what_had_come_before_it() {
+    let mut track = voice();
+    assert_eq!(frames(&say(&mut track, 100)), [100]);
+    track.legs[0].repeat_earlier(9);
+    let sent = |track: &mut Track, seq| frames(&say(track, seq));
+    assert_eq!(sent(&mut track, 101), [101, 100]);
+    assert_eq!(sent(&mut track, 102), [102, 101, 100]);
+    assert_eq!(sent(&mut track, 104), [104], "103 is missing");
+    assert_eq!(sent(&mut track, 103), [103, 102, 101], "late");
+    assert_eq!(sent(&mut track, 105), [105, 104, 103]);
+    track.legs[0].repeat_earlier(0);
+    assert_eq!(sent(&mut track, 106), [106]);
+}
+
+/// A repair has the number of the original, and so its nonce: any other byte would give the key away.
+#[test]
+fn a_repair_of_redundant_sound_is_the_same_packet() {
+    let mut track = voice();
+    let mut sent = Vec::new();
+    for (at, seq) in [100, 101, 102, 104, 103, 105, 106, 107, 108, 109]
+        .into_iter()
+        .enumerate()
+    {
+        match at {
+            2 => track.legs[0].repeat_earlier(2),
+            6 => track.legs[0].repeat_earlier(0),
+            _ => {}
+        }
+        sent.push(say(&mut track, seq));
+    }
+    let again = |track: &mut Track, original: &[u8]| {
+        let Track { legs, layers, .. } = track;
+        let seq = u16::from_be_bytes([original[2], original[3]]);
+        let mut repair = Vec::new();
+        legs[0]
+            .write_retransmission(layers, seq, &mut PlainSeal::default(), &mut repair)
+            .then_some(repair)
+    };
+    for original in &sent[2..] {
+        assert_eq!(again(&mut track, original).as_ref(), Some(original));
+    }
+    assert_eq!(
+        again(&mut track, &sent[1]),
+        None,
+        "only the last depth is remembered"
+    );
+    track.legs[0].repeat_earlier(2);
+    assert_eq!(again(&mut track, &sent[2]), None);
+    assert_eq!(again(&mut track, &sent[9]).as_ref(), Some(&sent[9]));
+    // What a packet repeats must be held as long as it is itself.
+    for seq in 110..232 {
+        say(&mut track, seq);
+    }
+    assert_eq!(again(&mut track, &sent[5]), None);
 }

@@ -20,6 +20,7 @@ fn plain(mid: &str, track: &str, pt: u8, rtx_pt: Option<u8>) -> UplinkSection {
         codec: Codec::Vp8,
         pt,
         rtx_pt,
+        red_pt: None,
         repaired: true,
         rids: Vec::new(),
         declared: Vec::new(),

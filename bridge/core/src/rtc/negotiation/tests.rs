@@ -45,6 +45,7 @@ impl Bench {
             .iter()
             .zip(&tracks)
             .map(|((cid, _, kind), track)| Announced {
+                red_disabled: false,
                 cid,
                 track,
                 kind: *kind,
@@ -92,7 +93,7 @@ fn an_answer_has_the_offers_order_and_everything_a_client_needs() {
     assert!(answer.contains("\r\na=group:BUNDLE 0 1 2 3 4 5 6\r\na=ice-lite\r\n"));
     assert!(answer.ends_with("\r\n"));
     let audio = section(answer, 0);
-    assert_eq!(audio[0], "audio 9 UDP/TLS/RTP/SAVPF 111");
+    assert_eq!(audio[0], "audio 9 UDP/TLS/RTP/SAVPF 111 63");
     for line in [
         "a=candidate:1 1 udp 2130706431 192.0.2.10 7882 typ host",
         "a=candidate:2 1 udp 2130706175 2001:db8::1 7882 typ host",
@@ -104,6 +105,8 @@ fn an_answer_has_the_offers_order_and_everything_a_client_needs() {
         "a=rtcp-rsize",
         "a=rtpmap:111 opus/48000/2",
         "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1",
+        "a=rtpmap:63 red/48000/2",
+        "a=fmtp:63 111/111",
         "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level",
         "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid",
         "a=msid:PA_x|camera TR_a",

@@ -20,6 +20,13 @@ fn what_is_written_is_read() {
     assert_eq!(
         items,
         vec![
+            Item::Received {
+                blocks: vec![ReportBlock {
+                    ssrc: 9,
+                    cumulative_lost: -3,
+                    ..Default::default()
+                }]
+            },
             Item::SenderReport {
                 ssrc: 2,
                 ntp: 0x0102_0304_0506_0708,
@@ -69,5 +76,35 @@ proptest! {
         let mut packet = Vec::new();
         write_nack(&mut packet, 1, 2, &expected);
         prop_assert_eq!(parse(&packet, 100).unwrap(), vec![Item::Missing { ssrc: 2, seqs: expected }]);
+    }
+}
+
+/// A sender report carries blocks too; a count that is a lie finds no more than there is.
+#[test]
+fn blocks_of_both_kinds_of_report_are_read() {
+    let block = ReportBlock {
+        ssrc: 9,
+        fraction_lost: 12,
+        cumulative_lost: 70_000,
+        highest_seq: 0x0001_0203,
+        jitter: 4,
+        last_sender_report: 5,
+        delay_since: 6,
+    };
+    let mut report = Vec::new();
+    write_receiver_report(&mut report, 1, &[block, ReportBlock::default()]);
+    let blocks = report[8..].to_vec();
+    let mut sender = Vec::new();
+    write_sender_report(&mut sender, 2, 3, 4, 5, 6);
+    sender.extend_from_slice(&blocks);
+    sender[0] = 0x80 | 31;
+    sender[3] = (sender.len() / 4 - 1) as u8;
+    for compound in [&report, &sender] {
+        let items = parse(compound, 10).unwrap();
+        let read = items.iter().find_map(|item| match item {
+            Item::Received { blocks } => Some(blocks),
+            _ => None,
+        });
+        assert_eq!(read, Some(&vec![block, ReportBlock::default()]));
     }
 }

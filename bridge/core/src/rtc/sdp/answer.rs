@@ -141,10 +141,16 @@ fn write_media_line(out: &mut String, section: &Section, role: &Role) -> fmt::Re
         Role::Idle(matched) => matched,
         Role::Uplink(matched) | Role::Downlink { matched, .. } => std::slice::from_ref(matched),
     };
-    for Matched { pt, rtx_pt, .. } in matched {
-        write!(out, " {pt}")?;
-        if let Some(rtx_pt) = rtx_pt {
-            write!(out, " {rtx_pt}")?;
+    // A client sends what stands first: sound repeats itself on the way up wherever both sides know how.
+    let sends = matches!(role, Role::Uplink(_));
+    for Matched {
+        pt, rtx_pt, red_pt, ..
+    } in matched
+    {
+        let before = red_pt.filter(|_| sends);
+        let behind = red_pt.filter(|_| !sends);
+        for pt in before.iter().chain([pt]).chain(&behind).chain(rtx_pt) {
+            write!(out, " {pt}")?;
         }
     }
     write!(out, "\r\n")
@@ -222,6 +228,12 @@ fn write_codec(out: &mut String, matched: &Matched, receives: bool) -> fmt::Resu
     }
     for line in matched.feedback_lines(receives) {
         write!(out, "a=rtcp-fb:{pt} {line}\r\n")?;
+    }
+    if let Some(red_pt) = matched.red_pt {
+        write!(
+            out,
+            "a=rtpmap:{red_pt} red/{rate}{channels}\r\na=fmtp:{red_pt} {pt}/{pt}\r\n"
+        )?;
     }
     if let Some(rtx_pt) = matched.rtx_pt {
         write!(

@@ -1,4 +1,5 @@
-//! Which of the offered codecs are ours: Opus, VP8, H.264, each with RTX where offered.
+//! Which of the offered codecs are ours: Opus (with redundancy, RFC 2198, where offered), VP8 and H.264 (with RTX where
+//! offered).
 //!
 //! The client's order decides among them: it is how an application says which codec it wants to publish.
 
@@ -44,6 +45,8 @@ pub(crate) struct Matched {
     pub(crate) codec: Codec,
     pub(crate) pt: u8,
     pub(crate) rtx_pt: Option<u8>,
+    /// Payload type of redundant sound (RFC 2198).
+    pub(crate) red_pt: Option<u8>,
     /// Format of the answer.
     pub(crate) format: String,
     /// Feedback of the answer, if we receive the stream (with transport-wide feedback) or send it (without).
@@ -108,6 +111,7 @@ impl Section {
                 codec,
                 pt: offered.pt,
                 rtx_pt,
+                red_pt: self.red_of(codec, offered.pt),
                 format: answer_format(codec, offered),
                 feedback: answer_feedback(codec, offered),
             };
@@ -121,6 +125,16 @@ impl Section {
         matched
     }
 
+    /// Redundant sound of which all blocks are of `pt`.
+    fn red_of(&self, codec: Codec, pt: u8) -> Option<u8> {
+        let of_pt = |format: &str| format.split('/').all(|block| block.trim().parse() == Ok(pt));
+        let repeats = |offered: &&OfferedCodec| {
+            offered.name == "red" && offered.clock_rate == codec.clock_rate() && of_pt(&offered.format)
+        };
+        let found = self.codecs.iter().find(repeats).map(|offered| offered.pt);
+        found.filter(|_| codec == Codec::Opus)
+    }
+
     fn rtx_of(&self, pt: u8) -> Option<u8> {
         let repairs = |offered: &&OfferedCodec| {
             offered.name == "rtx" && offered.parameter("apt").and_then(|apt| apt.parse().ok()) == Some(pt)
@@ -132,8 +146,9 @@ impl Section {
 impl Matched {
     /// What the client said of its sound when it announced the track goes into the answer, which is what its encoder
     /// obeys (RFC 7587, 6.1). Stereo suppresses no silence, as in [`answer_format`]; pictures are left as they are.
-    pub(crate) fn announced(mut self, stereo: bool, dtx_disabled: bool) -> Self {
+    pub(crate) fn announced(mut self, stereo: bool, dtx_disabled: bool, red_disabled: bool) -> Self {
         if self.codec == Codec::Opus {
+            self.red_pt = self.red_pt.filter(|_| !red_disabled);
             if stereo || dtx_disabled {
                 self.format = self.format.replace(";usedtx=1", "");
             }

@@ -48,12 +48,11 @@ pub(crate) fn our_section(kind: SectionKind, position: usize) -> Section {
 }
 
 fn audio_codecs() -> Vec<OfferedCodec> {
-    vec![codec(
-        111,
-        ("opus", 48_000),
-        "minptime=10;useinbandfec=1",
-        &["transport-cc", "nack"],
-    )]
+    let opus = "minptime=10;useinbandfec=1";
+    vec![
+        codec(111, ("opus", 48_000), opus, &["transport-cc", "nack"]),
+        codec(63, ("red", 48_000), "111/111", &[]),
+    ]
 }
 
 fn video_codecs() -> Vec<OfferedCodec> {

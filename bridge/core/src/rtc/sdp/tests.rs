@@ -68,7 +68,7 @@ fn what_a_client_announced_of_its_sound_is_answered() {
     let offer = parse(&builder.send_audio("a").send_video("b", &[]).build()).unwrap();
     let format = |section: usize, stereo, dtx_disabled| {
         let matched = offer.sections[section].matched()[0].clone();
-        matched.announced(stereo, dtx_disabled).format
+        matched.announced(stereo, dtx_disabled, false).format
     };
     assert_eq!(format(0, false, false), "minptime=10;useinbandfec=1;usedtx=1");
     assert_eq!(format(0, false, true), "minptime=10;useinbandfec=1");

@@ -1,6 +1,7 @@
 //! What a datagram does to a session: the split of RFC 7983, then one function per protocol.
 
 use super::Session;
+use crate::red::{self, Earlier};
 use crate::rtc::demux::{Route, Tags};
 use crate::rtc::dtls::{DtlsEndpoint, DtlsOutput};
 use crate::rtc::io::{Received, RtcEvent, RtcpIn, RtpIn};
@@ -170,6 +171,7 @@ impl Session {
         route: Route,
         payload: &'b [u8],
     ) -> Received<'b> {
+        let mut redundant_pt = None;
         let (seq, payload) = if route.rtx {
             // Browsers probe bandwidth with empty retransmissions: nothing to hand out.
             let Some((original, payload)) = payload.split_first_chunk::<OSN_BYTES>() else {
@@ -177,13 +179,22 @@ impl Session {
             };
             (u16::from_be_bytes(*original), payload)
         } else {
-            let clock_rate = self
-                .demux
-                .section(route.section)
-                .map_or(90_000, |section| section.codec.clock_rate());
+            let section = self.demux.section(route.section);
+            let clock_rate = section.map_or(90_000, |section| section.codec.clock_rate());
             self.receptions
                 .record(now, header.ssrc, clock_rate, header.seq, header.time);
+            redundant_pt = section
+                .filter(|section| section.red_pt == Some(header.payload_type))
+                .map(|section| section.pt);
             (header.seq, payload)
+        };
+        let (earlier, payload) = match redundant_pt.map(|pt| red::read(payload, pt)) {
+            None => (Earlier::default(), payload),
+            Some(Some(apart)) => apart,
+            Some(None) => {
+                self.counters.malformed += 1;
+                return Received::Nothing;
+            }
         };
         Received::Rtp(RtpIn {
             track: route.section,
@@ -194,6 +205,7 @@ impl Session {
             marker: header.marker,
             level: tags.level.map(|byte| (AudioLevel(byte & 0x7f), byte & 0x80 != 0)),
             payload,
+            earlier,
         })
     }
 
@@ -240,6 +252,17 @@ impl Session {
                     self.counters.bad_rtcp += 1;
                 }
                 (!reports.is_empty()).then_some(RtcpIn::Arrivals(reports))
+            }
+            Item::Received { blocks } => {
+                let (mut expected, mut lost) = (0, 0);
+                for block in blocks {
+                    if self.downlink_sounds.contains(&block.ssrc) {
+                        let (more, gone) = self.losses.take(&block);
+                        expected += more;
+                        lost += gone;
+                    }
+                }
+                (expected > 0).then_some(RtcpIn::Losses { expected, lost })
             }
             Item::SenderReport { ssrc, ntp, rtp_time } => {
                 let route = self.demux.known(ssrc).filter(|route| !route.rtx)?;

@@ -123,7 +123,7 @@ impl Session {
                 accepted(downlink, section)
             })
             .collect();
-        self.downlink_ssrcs = downlinks.iter().map(|downlink| downlink.ssrc).collect();
+        self.note_downlinks(&downlinks);
         Ok(Some(Accepted {
             downlinks,
             offer_again: waiting.offer_again,
@@ -174,6 +174,7 @@ fn accepted(offered: Downlink, section: &Section) -> Option<Downlink> {
     let both = |ours: Option<u8>, theirs: Option<u8>| ours.filter(|_| ours == theirs);
     Some(Downlink {
         rtx_pt: offered.rtx_pt.filter(|_| repaired),
+        red_pt: offered.red_pt.filter(|_| matched.red_pt == offered.red_pt),
         rtx_ssrc: offered.rtx_ssrc.filter(|_| repaired),
         mid_ext: both(offered.mid_ext, ids.mid),
         abs_send_time_ext: both(offered.abs_send_time_ext, ids.abs_send_time),

@@ -2,8 +2,9 @@
 
 use super::Session;
 use crate::rtc::dtls::DtlsEndpoint;
-use crate::rtc::io::RtcpOut;
+use crate::rtc::io::{Downlink, RtcpOut};
 use crate::rtc::rtcp;
+use relay_proto::room::MediaKind;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -13,6 +14,17 @@ const MAX_COMPOUND_BYTES: usize = 1_100;
 const MAX_NACKED: usize = 250;
 
 impl Session {
+    /// Remembers which streams are sent from now on: feedback on others is about nothing.
+    pub(super) fn note_downlinks(&mut self, downlinks: &[Downlink]) {
+        self.downlink_ssrcs = downlinks.iter().map(|downlink| downlink.ssrc).collect();
+        let sounds = downlinks
+            .iter()
+            .filter(|downlink| downlink.codec.kind() == MediaKind::Audio);
+        self.downlink_sounds = sounds.map(|downlink| downlink.ssrc).collect();
+        let sounds = &self.downlink_sounds;
+        self.losses.keep(|ssrc| sounds.contains(&ssrc));
+    }
+
     /// Queues a datagram; dropped and counted when too many wait.
     pub(super) fn transmit(&mut self, to: SocketAddr, datagram: Vec<u8>) {
         if self.transmits.len() >= self.config.limits.max_queued_datagrams {

@@ -23,6 +23,8 @@ pub mod extension {
 pub mod payload_type {
     /// Opus.
     pub const OPUS: u8 = 111;
+    /// Opus, redundant (RFC 2198).
+    pub const RED: u8 = 63;
     /// VP8.
     pub const VP8: u8 = 96;
     /// RTX of VP8.

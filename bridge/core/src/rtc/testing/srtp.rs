@@ -137,6 +137,21 @@ impl PeerSrtp {
         packet
     }
 
+    /// A receiver report about the node's streams: (SSRC, highest number, lost in all), not yet sealed.
+    #[must_use]
+    pub fn receiver_report(streams: &[(u32, u32, i32)]) -> Vec<u8> {
+        let block = |&(ssrc, highest_seq, cumulative_lost): &(u32, u32, i32)| rtcp::ReportBlock {
+            ssrc,
+            highest_seq,
+            cumulative_lost,
+            ..rtcp::ReportBlock::default()
+        };
+        let blocks: Vec<_> = streams.iter().map(block).collect();
+        let mut packet = Vec::new();
+        rtcp::write_receiver_report(&mut packet, 1, &blocks);
+        packet
+    }
+
     /// A sender report of one of the client's streams, not yet sealed.
     #[must_use]
     pub fn sender_report(ssrc: u32, ntp: u64, rtp_time: u32) -> Vec<u8> {
@@ -152,7 +167,7 @@ impl PeerRtcp {
             Item::PictureWanted { ssrc } => Some(Self::Pli { ssrc }),
             Item::Missing { ssrc, seqs } => Some(Self::Nack { ssrc, seqs }),
             Item::SenderReport { ssrc, ntp, rtp_time } => Some(Self::SenderReport { ssrc, ntp, rtp_time }),
-            Item::Arrivals { .. } => None,
+            Item::Arrivals { .. } | Item::Received { .. } => None,
         }
     }
 }

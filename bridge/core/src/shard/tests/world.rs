@@ -40,6 +40,8 @@ pub(super) struct Line {
     pub(super) waited: Duration,
     /// What it loses.
     pub(super) loss: Option<Bursts>,
+    /// How many datagrams it has lost.
+    pub(super) lost: u64,
     flying: VecDeque<(Instant, Vec<u8>)>,
 }
 
@@ -152,6 +154,7 @@ impl World {
             free_at: now,
             waited: Duration::ZERO,
             loss: None,
+            lost: 0,
             flying: VecDeque::new(),
         };
         self.lines.insert(self.clients[index].1.address, line);
@@ -213,6 +216,17 @@ impl World {
     }
 
     pub(super) fn publish(&mut self, index: usize, kind: MediaKind, rids: &[&str]) -> TrackSid {
+        self.publish_as(index, kind, rids, |_| {})
+    }
+
+    /// Publishes a track of which `adapt` changes what is announced.
+    pub(super) fn publish_as(
+        &mut self,
+        index: usize,
+        kind: MediaKind,
+        rids: &[&str],
+        adapt: impl Fn(&mut TrackRecord),
+    ) -> TrackSid {
         let (at, client) = &mut self.clients[index];
         let at = *at;
         let sid = TrackSid(format!("TR_{index}_{kind:?}"));
@@ -221,7 +235,8 @@ impl World {
             MediaKind::Audio => client.publish_audio(&cid),
             MediaKind::Video => client.publish_video(&cid, rids),
         }
-        let record = record(&sid, index, kind);
+        let mut record = record(&sid, index, kind);
+        adapt(&mut record);
         let session = client.session;
         let announced = AnnouncedTrack {
             cid,
@@ -467,6 +482,7 @@ impl Line {
         let begins = self.free_at.max(now);
         self.waited = begins - now;
         let is_lost = self.loss.as_mut().is_some_and(Bursts::loses);
+        self.lost += u64::from(is_lost);
         if self.waited <= LINE_QUEUE && !is_lost {
             self.free_at = begins + Duration::from_micros(datagram.len() as u64 * 8_000_000 / self.rate);
             self.flying

@@ -6,6 +6,7 @@ use crate::rtc::testing::{PeerRtcp, PeerSrtp, RtpFields, extension, payload_type
 
 fn video(track: &TrackSid) -> Announced<'_> {
     Announced {
+        red_disabled: false,
         cid: "camera-cid",
         track,
         kind: MediaKind::Video,
@@ -243,6 +244,7 @@ fn installed_keys_stand_in_for_the_handshake_and_need_no_consent() {
         offer.send_audio("mic");
         let track = TrackSid::from("TR_mic");
         let announced = [Announced {
+            red_disabled: false,
             cid: "mic",
             track: &track,
             kind: MediaKind::Audio,
