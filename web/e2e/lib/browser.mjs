@@ -26,14 +26,15 @@ const FLAGS = [
 
 /**
  * Starts a browser with a fresh profile and the devices of sender `id`.
- * `takeFrames` also takes slices out of encoded frames, for which the page must be allowed to start a worker.
+ * `takeFrames` also takes slices out of encoded frames, for which the page must be allowed to start a worker. With
+ * `namespace` it has the network of that namespace only.
  */
-export async function startBrowser(id, { takeFrames = false, size = SMALL } = {}) {
+export async function startBrowser(id, { takeFrames = false, size = SMALL, namespace = "" } = {}) {
   const signal = await signalOf(id, size);
   const devices = [`--use-file-for-fake-video-capture=${signal.picture}`, `--use-file-for-fake-audio-capture=${signal.sound}`];
   const browser = await chromium.launch({
     executablePath: join(HERE, "chromium.sh"),
-    env: { ...process.env, CHROMIUM },
+    env: { ...process.env, CHROMIUM, NAMESPACE: namespace },
     headless: true,
     args: [...FLAGS, ...devices],
     handleSIGINT: false,
@@ -46,7 +47,7 @@ export async function startBrowser(id, { takeFrames = false, size = SMALL } = {}
     reducedMotion: "reduce",
   });
   await context.addInitScript(preferences);
-  const scripts = ["connections.js", ...(takeFrames ? ["frames.js"] : []), "pictures.js", "tones.js", "people.js"];
+  const scripts = ["connections.js", ...(takeFrames ? ["frames.js"] : []), "pictures.js", "tones.js", "sounds.js", "people.js"];
   for (const script of scripts) await context.addInitScript({ path: join(PAGE_SCRIPTS, script) });
   const page = await context.newPage();
   const console = [];

@@ -6,4 +6,7 @@
 if [ -w /proc/self/autogroup ]; then
   echo 15 > /proc/self/autogroup
 fi
+if [ -n "${NAMESPACE:-}" ]; then
+  exec nice -n 15 ip netns exec "$NAMESPACE" "$CHROMIUM" "$@"
+fi
 exec nice -n 15 "$CHROMIUM" "$@"
