@@ -63,6 +63,26 @@ fn codecs_are_matched_in_the_clients_order_with_their_rtx() {
 }
 
 #[test]
+fn sound_is_repaired_for_who_offers_it_and_for_browsers_which_never_do() {
+    let mut builder = OfferBuilder::new();
+    let built = builder.send_audio("a").receive_audio(1).build();
+    let feedback = |offer: &str| -> Vec<Vec<String>> {
+        let sections = parse(offer).unwrap().sections;
+        let matched = sections
+            .iter()
+            .map(|section| section.matched()[0].feedback.clone());
+        matched.collect()
+    };
+    let browser = built.replace("a=rtcp-fb:111 nack\r\n", "");
+    assert_ne!(browser, built);
+    assert_eq!(feedback(&browser), [["transport-cc", "nack"]; 2]);
+    let other = browser.replace("a=rtcp-fb:111 transport-cc\r\n", "");
+    assert_eq!(feedback(&other), [[""; 0]; 2]);
+    let offering = built.replace("a=rtcp-fb:111 transport-cc\r\n", "");
+    assert_eq!(feedback(&offering), [["nack"]; 2]);
+}
+
+#[test]
 fn what_a_client_announced_of_its_sound_is_answered() {
     let mut builder = OfferBuilder::new();
     let offer = parse(&builder.send_audio("a").send_video("b", &[]).build()).unwrap();

@@ -91,7 +91,7 @@ impl OfferBuilder {
         self
     }
 
-    /// Offers no repair of sound, as browsers do whose application has not added the line.
+    /// Offers no feedback on sound, as clients do that are no browsers (those take part in repair without offering it).
     pub const fn no_sound_repair(&mut self) -> &mut Self {
         self.repairs_sound = false;
         self
@@ -243,7 +243,7 @@ impl OfferBuilder {
         let codecs = if video { VIDEO_CODECS } else { AUDIO_CODECS };
         let is_rtx = |text: &&str| text.contains(" rtx/") || text.contains(" apt=");
         let offered = |text: &&str| {
-            (self.retransmits || !is_rtx(text)) && (self.repairs_sound || *text != "a=rtcp-fb:111 nack")
+            (self.retransmits || !is_rtx(text)) && (self.repairs_sound || !text.starts_with("a=rtcp-fb:111 "))
         };
         for text in codecs.lines().filter(offered) {
             line(out, text);

@@ -110,7 +110,7 @@ fn a_speaker_behind_a_line_that_loses_is_heard_without_holes_on_both_nodes() {
 }
 
 #[test]
-fn a_browser_that_has_not_offered_to_send_sound_again_is_not_asked_to() {
+fn a_client_that_does_not_take_part_in_repair_of_sound_is_not_asked_to() {
     let mut world = World::new();
     let speaker = world.join_behind_as(0, 5_000_000, |client| client.without_sound_repair().repairing());
     let viewer = world.join_repairing(0);
