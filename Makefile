@@ -107,7 +107,7 @@ test-web:
 	npm run --prefix web test:ui
 
 test-browser:
-	@$(NEED) build web browser
+	@$(NEED) build web browser wan
 	$(CARGO) build --package bridge --package loadtest
 	TARGET_DIR=$(abspath $(TARGET_DIR)) node web/e2e/run.mjs
 

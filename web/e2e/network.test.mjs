@@ -22,12 +22,14 @@ const LOSSY = { loss: "5%", burst: 3, delay: "20ms" };
 const COUNT_FOR_MS = 30_000;
 const MOST_COUNTS = 4;
 
-/** Of the packets expected: those that never came, and those that came too late to be played. */
+/** Of the packets expected: those that never came, repairs included; these and those too late to be played. */
 const MOST_LOST = 0.005;
+const MOST_UNPLAYED = 0.02;
 const LONGEST_GAP_MS = 200;
 
 /** What is under way when a line goes is over by then. */
 const IN_FLIGHT_MS = 500;
+const MOST_IN_FLIGHT = 50;
 
 /** A page with nothing but the SDK, at an address that counts as a secure one; its files never touch a network. */
 const PAGE = "http://localhost:1";
@@ -71,9 +73,7 @@ describe("bad networks", { skip: skip ?? false }, () => {
     near = await come(1, regions.node.namespace);
     far = await come(2, regions.far.namespace);
     roaming = await come(3, lines.namespace);
-    for (const one of [near, far, roaming]) {
-      await showsMoving(one.page, `person ${one.id}`, othersOf(one).map((each) => each.id), PATIENCE_MS);
-    }
+    await everybodySees();
   });
 
   after(async () => {
@@ -90,35 +90,36 @@ describe("bad networks", { skip: skip ?? false }, () => {
       const [reference, lossy] = await soundOfRoaming([near, far]);
       tell("without loss", reference);
       tell("with loss", lossy);
-      // Repairs show that the line has lost something; a machine too busy to play sound in time can say nothing of gaps.
       assert.ok(lossy.grown.nackCount > 0, "the line must have lost something");
-      assert.ok(lossy.lost <= MOST_LOST, `${(lossy.lost * 100).toFixed(2)} % of the packets were lost for good or late`);
-      if (reference.longestMs <= LONGEST_GAP_MS / 2) {
-        assert.ok(lossy.longestMs <= LONGEST_GAP_MS, `sound was made up for ${lossy.longestMs.toFixed(0)} ms in a row`);
-        return;
-      }
-      console.log(`count ${count} says nothing of gaps: sound was made up where nothing is lost`);
-      assert.ok(count < MOST_COUNTS, "this machine is too busy to measure gaps of sound");
+      assert.ok(lossy.lost <= MOST_LOST, `${percent(lossy.lost)} of the packets were lost for good`);
+      assert.ok(lossy.unplayed <= MOST_UNPLAYED, `${percent(lossy.unplayed)} of the packets were lost or late`);
+      if (lossy.longestMs <= LONGEST_GAP_MS) return;
+      // Where browsers wait for a processor, sound is made up behind a good line too: one count without a gap shows what
+      // the line does, several with one show a fault.
+      console.log(`count ${count}: sound was made up for ${lossy.longestMs.toFixed(0)} ms in a row, without loss for ${reference.longestMs.toFixed(0)} ms`);
+      assert.ok(count < MOST_COUNTS, `each of ${MOST_COUNTS} counts has a gap of sound of more than ${LONGEST_GAP_MS} ms`);
     }
   });
 
-  it("a change from Wi-Fi to LTE keeps the call", async () => {
+  it("a change from Wi-Fi to LTE keeps the call of a browser with a socket on each", () => changesNetwork());
+
+  it("a change from Wi-Fi to LTE keeps the call of a browser with one socket, whose address changes as behind a NAT", async () => {
+    await roaming.page.evaluate(() => window.peer.leave());
+    await lines.findWifi();
+    roaming = await come(3, lines.namespace, ["--force-webrtc-ip-handling-policy=default_public_interface_only"]);
+    await everybodySees();
+    await changesNetwork();
+  });
+
+  async function changesNetwork() {
+    console.log(`its sockets: ${JSON.stringify(await localCandidates(roaming))}`);
     const sid = await roaming.page.evaluate(() => window.peer.sid());
-    const before = { sound: await soundOf(near.page, roaming.id), here: await soundOf(roaming.page, near.id) };
+    const gone = await Promise.all([near, far].map((one) => facts(one, "went")));
+    const packets = new Map([[near, (await soundOf(near.page, roaming.id)).packets], [roaming, (await soundOf(roaming.page, near.id)).packets]]);
     await lines.loseWifi();
     const cutAt = Date.now();
-    for (const [one, other] of [[near, roaming], [roaming, near]]) {
-      await measureGaps(one.page);
-      const sound = one === near ? before.sound : before.here;
-      await until(`person ${one.id} sees and hears person ${other.id} again`, PATIENCE_MS, async () => {
-        const { senders } = await seen(one.page);
-        const times = senders.find((each) => each.id === other.id)?.times ?? [];
-        const frameAt = times.find((each) => each >= cutAt + IN_FLIGHT_MS);
-        const packets = (await soundOf(one.page, other.id)).packets - sound.packets;
-        if (frameAt) console.log(`person ${one.id} sees person ${other.id} ${frameAt - cutAt} ms after the change`);
-        return { done: frameAt !== undefined && packets > IN_FLIGHT_MS / 20, seen: { times: times.slice(-3), packets } };
-      });
-    }
+    for (const one of [near, roaming]) await measureGaps(one.page);
+    for (const [one, other] of [[near, roaming], [roaming, near]]) await goesOn(one, other, cutAt, packets.get(one));
     await until("its signalling goes on, too", PATIENCE_MS, async () => {
       const [resuming, again] = [await facts(roaming, "resuming"), await facts(roaming, "reconnected")];
       return { done: again.length > 0 && again.length >= resuming.length, seen: await roaming.page.evaluate(() => window.peer.facts()) };
@@ -127,15 +128,40 @@ describe("bad networks", { skip: skip ?? false }, () => {
     assert.equal(await roaming.page.evaluate(() => window.peer.sid()), sid, "it is the same participant");
     assert.deepEqual(await facts(roaming, "disconnected"), []);
     assert.deepEqual(await facts(roaming, "reconnecting"), [], "nothing had to be built anew");
-    for (const one of [near, far]) assert.deepEqual(await facts(one, "went"), [], "nobody sees it leave");
+    assert.deepEqual(await Promise.all([near, far].map((one) => facts(one, "went"))), gone, "nobody sees it leave");
     // What it asks for by signalling is done.
     await roaming.page.evaluate(() => window.peer.allow(false));
     await stands(near, roaming);
     await roaming.page.evaluate(() => window.peer.allow(true));
-    for (const one of [near, roaming]) {
+    await everybodySees();
+  }
+
+  /** Waits until `one` sees frames of `other` that were sent after the line went at `cutAt`, and hears more of its sound. */
+  async function goesOn(one, other, cutAt, packetsBefore) {
+    const { frameAt } = await until(`person ${one.id} sees and hears person ${other.id} again`, PATIENCE_MS, async () => {
+      const { senders } = await seen(one.page);
+      const times = senders.find((each) => each.id === other.id)?.times ?? [];
+      const frameAt = times.find((each) => each >= cutAt + IN_FLIGHT_MS);
+      const packets = (await soundOf(one.page, other.id)).packets - packetsBefore;
+      return { done: frameAt !== undefined && packets > MOST_IN_FLIGHT, seen: { times: times.slice(-3), packets }, frameAt };
+    });
+    const { longestGapMs } = (await seen(one.page)).senders.find((each) => each.id === other.id);
+    console.log(`person ${one.id} sees person ${other.id} again ${frameAt - cutAt} ms after the change, longest standstill ${longestGapMs} ms`);
+  }
+
+  /** What the page's connection sends from. */
+  async function localCandidates(one) {
+    const rows = await one.page.evaluate(() => window.__connections.local());
+    return rows.map(({ address, candidateType, protocol }) => `${candidateType} ${protocol} ${address}`);
+  }
+
+  async function everybodySees() {
+    for (const one of [near, far, roaming]) {
       await showsMoving(one.page, `person ${one.id}`, othersOf(one).map((each) => each.id), PATIENCE_MS);
     }
-  });
+  }
+
+  const percent = (share) => `${(share * 100).toFixed(2)} %`;
 
   async function startNode({ namespace }, folder) {
     const config = join(folder, "node.toml");
@@ -164,8 +190,8 @@ e2e = "${secret}"
   }
 
   /** A browser in a namespace, in the room, publishing its picture and its tone. */
-  async function come(id, namespace) {
-    const browser = await startBrowser(id, { namespace });
+  async function come(id, namespace, flags = []) {
+    const browser = await startBrowser(id, { namespace, flags });
     endings.push(browser.close);
     const one = { id, page: browser.page, console: browser.console };
     await one.page.route(`${PAGE}/**`, (route) => {
@@ -178,9 +204,12 @@ e2e = "${secret}"
       const answer = await one.page.evaluate((url) => fetch(url, { mode: "no-cors" }).then(() => "yes", String), `http://${address}:7880/healthz`);
       return { done: answer === "yes", seen: answer };
     });
-    await one.page.evaluate(([url, token, sender]) => window.peer.join(url, token, sender), [`ws://${address}:7880`, token(id), id]);
+    await enters(one);
     return one;
   }
+
+  const enters = ({ id, page }) =>
+    page.evaluate(([url, token, sender]) => window.peer.join(url, token, sender), [`ws://${address}:7880`, token(id), id]);
 
   /** A token as an operator's own service makes it. */
   function token(id) {
@@ -193,7 +222,7 @@ e2e = "${secret}"
 
   /**
    * What each listener got of the sound of the same speaker within the same time. `packetsLost` is RFC 3550's: a packet that
-   * is repaired is lost no more. Made-up sound (`concealedSamples`) is what the jitter buffer invented for what was not
+   * is repaired is lost no more. Late (`packetsDiscarded`) is what came when the browser had already played on. Made-up sound (`concealedSamples`) is what the jitter buffer invented for what was not
    * there in time; sound it stretched or shortened to keep its length is not in that figure.
    */
   async function soundOfRoaming(listeners) {
@@ -208,15 +237,16 @@ e2e = "${secret}"
     return watched.map((all, at) => {
       const { grown, longestMs } = all.find((each) => each.track === tracks[at]);
       const expected = grown.packetsReceived + grown.packetsLost;
-      return { grown, longestMs, expected, lost: (Math.max(grown.packetsLost, 0) + grown.packetsDiscarded) / expected };
+      const lost = Math.max(grown.packetsLost, 0);
+      return { grown, longestMs, expected, lost: lost / expected, unplayed: (lost + grown.packetsDiscarded) / expected };
     });
   }
 
-  function tell(where, { grown, longestMs, expected, lost }) {
-    const share = (part) => `${((part / grown.totalSamplesReceived) * 100).toFixed(2)} %`;
+  function tell(where, { grown, longestMs, expected, unplayed }) {
+    const share = (part) => percent(part / grown.totalSamplesReceived);
     console.log(
-      `sound ${where}: ${expected} packets, ${grown.packetsLost} lost for good, ${grown.packetsDiscarded} late (${(lost * 100).toFixed(2)} %), ` +
-        `${grown.nackCount} requests, ${grown.retransmittedPacketsReceived} repeats; made up ${share(grown.concealedSamples)} ` +
+      `sound ${where}: ${expected} packets, ${grown.packetsLost} lost for good, ${grown.packetsDiscarded} late (${percent(unplayed)}), ` +
+        `${grown.nackCount} requests; made up ${share(grown.concealedSamples)} ` +
         `(${share(grown.silentConcealedSamples)} silent) in ${grown.concealmentEvents} pieces, at most ${longestMs.toFixed(0)} ms in a row`,
     );
   }

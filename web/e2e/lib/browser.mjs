@@ -27,16 +27,16 @@ const FLAGS = [
 /**
  * Starts a browser with a fresh profile and the devices of sender `id`.
  * `takeFrames` also takes slices out of encoded frames, for which the page must be allowed to start a worker. With
- * `namespace` it has the network of that namespace only.
+ * `namespace` it has the network of that namespace only; `flags` are further ones of Chromium.
  */
-export async function startBrowser(id, { takeFrames = false, size = SMALL, namespace = "" } = {}) {
+export async function startBrowser(id, { takeFrames = false, size = SMALL, namespace = "", flags = [] } = {}) {
   const signal = await signalOf(id, size);
   const devices = [`--use-file-for-fake-video-capture=${signal.picture}`, `--use-file-for-fake-audio-capture=${signal.sound}`];
   const browser = await chromium.launch({
     executablePath: join(HERE, "chromium.sh"),
     env: { ...process.env, CHROMIUM, NAMESPACE: namespace },
     headless: true,
-    args: [...FLAGS, ...devices],
+    args: [...FLAGS, ...flags, ...devices],
     handleSIGINT: false,
     handleSIGTERM: false,
     handleSIGHUP: false,

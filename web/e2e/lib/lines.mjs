@@ -14,6 +14,8 @@ const READY_WITHIN_MS = 30_000;
 /** A command of `ip` that takes longer hangs. */
 const IP_WITHIN_MS = 10_000;
 const PREFIX = "cwe";
+/** In order of preference. */
+const LINES = ["wifi", "lte"];
 
 const ip = (...args) => promisify(execFile)("ip", args, { timeout: IP_WITHIN_MS });
 
@@ -62,10 +64,10 @@ export async function startRegions(names, links, folder, results) {
 }
 
 /**
- * A place with two lines, `wifi` before `lte`, to the node at `address` in `namespace`. `loseWifi` takes the first one away
- * as a system does that leaves a wireless network: no device, no address, no route.
+ * A place with two lines, `wifi` before `lte`, to the node in `namespace`. `loseWifi` takes the first one away as a system
+ * does that leaves a wireless network: no device, no address, no route; `findWifi` brings it back.
  */
-export async function startTwoLines({ namespace, address }) {
+export async function startTwoLines({ namespace }) {
   const name = `${PREFIX}-${process.pid}-two`;
   await ip("netns", "add", name);
   // Also when a test process ends before it can clean up. The lines go with the namespace.
@@ -75,16 +77,19 @@ export async function startTwoLines({ namespace, address }) {
     process.off("exit", atExit);
     await ip("netns", "delete", name);
   };
+  const raise = async (line) => {
+    const at = LINES.indexOf(line);
+    await ip("-n", name, "link", "set", line, "up");
+    await ip("-n", name, "address", "add", `10.77.${at}.2/24`, "dev", line);
+    await ip("-n", name, "route", "add", "default", "via", `10.77.${at}.1`, "dev", line, "metric", `${100 * (at + 1)}`);
+  };
   try {
     await ip("-n", name, "link", "set", "lo", "up");
-    for (const [at, line] of ["wifi", "lte"].entries()) {
-      const [here, there] = [`10.77.${at}.2`, `10.77.${at}.1`];
+    for (const [at, line] of LINES.entries()) {
       await ip("-n", name, "link", "add", line, "type", "veth", "peer", "name", line, "netns", namespace);
-      await ip("-n", name, "address", "add", `${here}/24`, "dev", line);
-      await ip("-n", namespace, "address", "add", `${there}/24`, "dev", line);
-      await ip("-n", name, "link", "set", line, "up");
+      await ip("-n", namespace, "address", "add", `10.77.${at}.1/24`, "dev", line);
       await ip("-n", namespace, "link", "set", line, "up");
-      await ip("-n", name, "route", "add", "default", "via", there, "dev", line, "metric", `${100 * (at + 1)}`);
+      await raise(line);
     }
   } catch (error) {
     await stop();
@@ -92,8 +97,8 @@ export async function startTwoLines({ namespace, address }) {
   }
   return {
     namespace: name,
-    address,
     stop,
+    findWifi: () => raise("wifi"),
     async loseWifi() {
       await ip("-n", name, "link", "set", "wifi", "down");
       await ip("-n", name, "address", "flush", "dev", "wifi");

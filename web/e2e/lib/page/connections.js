@@ -50,6 +50,7 @@
     onTransceiver: (listener) => listeners.push(listener),
     outbound: () => stats("outbound-rtp"),
     inbound: () => stats("inbound-rtp"),
+    local: () => stats("local-candidate"),
     states: () => known.map((each) => each.connectionState),
   };
 })();

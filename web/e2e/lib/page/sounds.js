@@ -7,7 +7,7 @@
   let watched = new Map();
   let timer = null;
 
-  const counters = ({ packetsReceived, packetsLost, packetsDiscarded, totalSamplesReceived, concealedSamples, silentConcealedSamples, concealmentEvents, nackCount, retransmittedPacketsReceived }) => ({
+  const counters = ({ packetsReceived, packetsLost, packetsDiscarded, totalSamplesReceived, concealedSamples, silentConcealedSamples, concealmentEvents, nackCount }) => ({
     packetsReceived,
     packetsLost,
     packetsDiscarded: packetsDiscarded ?? 0,
@@ -16,7 +16,6 @@
     silentConcealedSamples,
     concealmentEvents,
     nackCount: nackCount ?? 0,
-    retransmittedPacketsReceived: retransmittedPacketsReceived ?? 0,
   });
 
   async function look() {
