@@ -4,6 +4,7 @@
 
 use crate::id::{Epoch, Identity, Layer, NodeId, ParticipantSid, RoomName, TrackAlias, TrackSid};
 use crate::unit::{AudioLevel, Bitrate, UnixMillis};
+use crate::version::Features;
 use bincode::{Decode, Encode};
 
 /// Media kind of a track.
@@ -39,6 +40,10 @@ pub enum Codec {
     Vp8,
     /// H.264 (RFC 6184), packetization mode 1.
     H264,
+    /// VP9 (RFC 9628), profile 0. Told only to peers with [`crate::version::Features::CODECS`].
+    Vp9,
+    /// AV1 (AOM's RTP payload format 1.0), main profile. Told only to peers with [`crate::version::Features::CODECS`].
+    Av1,
 }
 
 impl Codec {
@@ -49,6 +54,8 @@ impl Codec {
             Self::Opus => "audio/opus",
             Self::Vp8 => "video/VP8",
             Self::H264 => "video/H264",
+            Self::Vp9 => "video/VP9",
+            Self::Av1 => "video/AV1",
         }
     }
 
@@ -57,7 +64,7 @@ impl Codec {
     pub const fn clock_rate(self) -> u32 {
         match self {
             Self::Opus => 48_000,
-            Self::Vp8 | Self::H264 => 90_000,
+            Self::Vp8 | Self::H264 | Self::Vp9 | Self::Av1 => 90_000,
         }
     }
 
@@ -66,7 +73,16 @@ impl Codec {
     pub const fn kind(self) -> MediaKind {
         match self {
             Self::Opus => MediaKind::Audio,
-            Self::Vp8 | Self::H264 => MediaKind::Video,
+            Self::Vp8 | Self::H264 | Self::Vp9 | Self::Av1 => MediaKind::Video,
+        }
+    }
+
+    /// What a peer must be able to do to be told of a track in it: an unknown codec makes a whole message unreadable.
+    #[must_use]
+    pub const fn needed(self) -> Features {
+        match self {
+            Self::Opus | Self::Vp8 | Self::H264 => Features(0),
+            Self::Vp9 | Self::Av1 => Features::CODECS,
         }
     }
 }

@@ -24,8 +24,12 @@ impl Features {
     /// Room streams carry the numbers of reliable messages.
     pub const SEQUENCE: Self = Self(1 << 3);
 
+    /// Records may name tracks in VP9 and AV1.
+    pub const CODECS: Self = Self(1 << 4);
+
     /// All abilities of this build.
-    pub const OURS: Self = Self(Self::SPLIT.0 | Self::NACK.0 | Self::AUDIENCE.0 | Self::SEQUENCE.0);
+    pub const OURS: Self =
+        Self(Self::SPLIT.0 | Self::NACK.0 | Self::AUDIENCE.0 | Self::SEQUENCE.0 | Self::CODECS.0);
 
     /// What both sides can do.
     #[must_use]

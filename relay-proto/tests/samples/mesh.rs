@@ -140,6 +140,13 @@ fn room_events() -> Vec<RoomEvent> {
             participants: vec![participant("PA_annaannaanna", "anna"), guest],
         },
         RoomEvent::ParticipantUpserted(Box::new(participant("PA_annaannaanna", "anna"))),
+        RoomEvent::ParticipantUpserted(Box::new(ParticipantRecord {
+            tracks: vec![
+                scalable("TR_scalablevp9", Codec::Vp9),
+                scalable("TR_scalableav1", Codec::Av1),
+            ],
+            ..participant("PA_benbenbenben", "ben")
+        })),
         RoomEvent::ParticipantLeft {
             participant: ParticipantSid::from("PA_annaannaanna"),
             cause: LeaveCause::ConnectionLost,
@@ -266,6 +273,17 @@ pub(crate) fn microphone() -> TrackRecord {
             encryption: 1,
             audio_features: vec![0, 2, 6],
         },
+    }
+}
+
+/// A track in scalable coding: one stream of all its layers.
+fn scalable(sid: &str, codec: Codec) -> TrackRecord {
+    TrackRecord {
+        sid: TrackSid::from(sid),
+        alias: TrackAlias(7),
+        codec: Some(codec),
+        simulcast: false,
+        ..camera()
     }
 }
 

@@ -6,9 +6,10 @@ pub(crate) mod mesh;
 pub(crate) mod session;
 
 use relay_proto::control::{ControlMessage, GoodbyeCause};
-use relay_proto::room::RoomEvent;
+use relay_proto::room::{RoomEvent, TrackRecord};
 use relay_proto::row::RowValue;
 use relay_proto::session::{EndCause, RoomChange, SessionCommand, SessionFact};
+use relay_proto::version::Features;
 
 /// Every example of a control message.
 pub(crate) fn messages() -> Vec<ControlMessage> {
@@ -23,7 +24,7 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     dead_code,
     reason = "the fuzz runner shares this module and has no coverage test"
 )]
-pub(crate) const NAMES: [&str; 60] = [
+pub(crate) const NAMES: [&str; 61] = [
     "command-add-candidate",
     "command-announce-track",
     "command-apply-answer",
@@ -75,6 +76,7 @@ pub(crate) const NAMES: [&str; 60] = [
     "room-data-sent",
     "room-participant-left",
     "room-participant-upserted",
+    "room-participant-upserted-codecs",
     "room-quality-changed",
     "room-reliable-sent",
     "room-snapshot",
@@ -113,9 +115,19 @@ fn name_of_row(value: &RowValue) -> &'static str {
     }
 }
 
+/// Whether only peers with the feature bit of newer codecs are told of it.
+fn needs_codecs(track: &TrackRecord) -> bool {
+    track
+        .codec
+        .is_some_and(|codec| codec.needed() == Features::CODECS)
+}
+
 fn name_of_event(event: &RoomEvent) -> &'static str {
     match event {
         RoomEvent::Snapshot { .. } => "room-snapshot",
+        RoomEvent::ParticipantUpserted(record) if record.tracks.iter().any(needs_codecs) => {
+            "room-participant-upserted-codecs"
+        }
         RoomEvent::ParticipantUpserted(_) => "room-participant-upserted",
         RoomEvent::ParticipantLeft { .. } => "room-participant-left",
         RoomEvent::DataSent(_) => "room-data-sent",

@@ -39,4 +39,4 @@ pub const PROTOCOL: i32 = 17;
 pub const SERVER_VERSION: &str = "1.13.5";
 
 /// Codecs that may be published, as MIME types; the first video codec is what clients fall back to.
-pub const PUBLISH_CODECS: [&str; 3] = ["audio/opus", "video/VP8", "video/H264"];
+pub const PUBLISH_CODECS: [&str; 5] = ["audio/opus", "video/VP8", "video/H264", "video/VP9", "video/AV1"];

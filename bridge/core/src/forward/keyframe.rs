@@ -1,12 +1,14 @@
 //! Where keyframes begin, and how often one is asked for.
 
+use super::vp9::Vp9Descriptor;
 use relay_proto::room::Codec;
 use std::time::{Duration, Instant};
 
 /// Whether an RTP payload is the first packet of a keyframe (of an audio packet: always, audio needs no key).
 ///
 /// VP8: start of partition 0 with the inverse key flag clear (RFC 7741, section 4.3). H.264: carries a sequence
-/// parameter set, alone or aggregated, because an IDR picture without one does not start a new viewer (RFC 6184).
+/// parameter set, alone or aggregated, because an IDR picture without one does not start a new viewer (RFC 6184). VP9
+/// and AV1: see [`Vp9Descriptor::starts_keyframe`] and [`super::av1::starts_keyframe`].
 /// Hot path: looks at a few bytes. Works on the unencrypted first bytes of client-encrypted frames too.
 #[must_use]
 pub fn is_keyframe_start(codec: Codec, payload: &[u8]) -> bool {
@@ -14,6 +16,8 @@ pub fn is_keyframe_start(codec: Codec, payload: &[u8]) -> bool {
         Codec::Opus => true,
         Codec::Vp8 => is_vp8_keyframe_start(payload),
         Codec::H264 => is_h264_keyframe_start(payload),
+        Codec::Vp9 => Vp9Descriptor::parse(payload).is_some_and(|descriptor| descriptor.starts_keyframe()),
+        Codec::Av1 => super::av1::starts_keyframe(payload),
     }
 }
 

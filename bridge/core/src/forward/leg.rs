@@ -8,7 +8,7 @@ use super::cache::PacketMeta;
 use super::layer::{Admission, LayerChoice};
 use super::packet::{Draft, Fields, MAX_PADDING_BYTES, SealRtp, header_bytes};
 use super::redundancy::{self, Body, Depth};
-use super::rewrite::Vp8Rewriter;
+use super::rewrite::PictureRewriter;
 use super::track::{Clock, LayerState};
 use crate::red::{self, Earlier};
 use relay_proto::id::{Layer, TrackSid};
@@ -71,7 +71,7 @@ pub struct Leg {
     depth: Depth,
     last_time: RtpTime,
     last_at: Option<Instant>,
-    vp8: Vp8Rewriter,
+    pictures: PictureRewriter,
     next_rtx_index: u64,
     count: LegCount,
 }
@@ -99,7 +99,7 @@ impl Leg {
             depth: Depth::default(),
             last_time: RtpTime(0),
             last_at: None,
-            vp8: Vp8Rewriter::default(),
+            pictures: PictureRewriter::new(codec),
             next_rtx_index: 1,
             count: LegCount::default(),
         }
@@ -294,9 +294,8 @@ impl Leg {
         };
         let draft = Draft::begin(buf, fields, self.transport_cc(seal));
         body.write(buf, self.parameters);
-        if self.codec == Codec::Vp8 {
-            self.vp8.rewrite(&mut buf[draft.payload_at()..], run.vp8, newest);
-        }
+        self.pictures
+            .rewrite(&mut buf[draft.payload_at()..], run.picture, newest);
         draft.pad(buf, padding);
         draft.finish(buf, index, seal);
         if newest {
@@ -325,7 +324,7 @@ impl Leg {
             last: meta.seq,
             first_index: self.highest.map_or(1, |highest| highest + 1),
             time_offset: self.time_offset(now, layers, layer, meta.time),
-            vp8: self.vp8.offsets_for(payload),
+            picture: self.pictures.offsets_for(payload),
         };
         self.runs.push_back(run);
     }
@@ -416,9 +415,7 @@ impl Leg {
         };
         let payload_at = buf.len();
         body.write(buf, self.parameters);
-        if self.codec == Codec::Vp8 {
-            self.vp8.rewrite(&mut buf[payload_at..], run.vp8, false);
-        }
+        self.pictures.rewrite(&mut buf[payload_at..], run.picture, false);
         draft.finish(buf, sealed_index, seal);
         true
     }

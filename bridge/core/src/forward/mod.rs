@@ -5,6 +5,7 @@
 //! written by [`leg::Leg::write_batch`]. Everything here is free of clients' transports, rooms and links: sealing is
 //! behind [`packet::SealRtp`], so that the forward path can be read and tested by itself.
 
+pub mod av1;
 pub mod cache;
 pub mod keyframe;
 pub mod layer;
@@ -17,3 +18,4 @@ mod redundancy;
 pub mod rewrite;
 pub mod sequence;
 pub mod track;
+pub mod vp9;

@@ -1,5 +1,8 @@
 //! What must change inside a payload so that a viewer sees one continuous stream over layer switches.
 
+use super::vp9::Vp9Descriptor;
+use relay_proto::room::Codec;
+
 /// The parts of a VP8 payload descriptor a forwarder needs (RFC 7741, section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vp8Descriptor {
@@ -13,7 +16,7 @@ pub struct Vp8Descriptor {
     pub tl0_index: Option<(usize, u8)>,
 }
 
-/// A VP8 picture id inside a payload.
+/// A VP8 or VP9 picture id inside a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PictureId {
     /// Offset of its first byte.
@@ -41,7 +44,9 @@ impl Vp8Descriptor {
         let &extension = payload.get(1)?;
         descriptor.len = 2;
         if extension & 0x80 != 0 {
-            descriptor.read_picture_id(payload)?;
+            let id = PictureId::read(payload, descriptor.len)?;
+            descriptor.len += id.bytes();
+            descriptor.picture_id = Some(id);
         }
         if extension & 0x40 != 0 {
             descriptor.tl0_index = Some((descriptor.len, *payload.get(descriptor.len)?));
@@ -53,9 +58,11 @@ impl Vp8Descriptor {
         }
         Some(descriptor)
     }
+}
 
-    fn read_picture_id(&mut self, payload: &[u8]) -> Option<()> {
-        let at = self.len;
+impl PictureId {
+    /// The picture id at `at`, which VP8 and VP9 write in the same way: one byte, or two with the highest bit set.
+    pub(super) fn read(payload: &[u8], at: usize) -> Option<Self> {
         let &high = payload.get(at)?;
         let long = high & 0x80 != 0;
         let value = if long {
@@ -63,50 +70,73 @@ impl Vp8Descriptor {
         } else {
             u16::from(high)
         };
-        self.picture_id = Some(PictureId { at, long, value });
-        self.len += if long { 2 } else { 1 };
-        Some(())
+        Some(Self { at, long, value })
+    }
+
+    /// How many bytes it takes.
+    pub(super) const fn bytes(&self) -> usize {
+        if self.long { 2 } else { 1 }
+    }
+}
+
+/// Picture id, and TL0PICIDX and where it stands.
+type PictureNumbers = (Option<PictureId>, Option<(usize, u8)>);
+
+/// The numbers in a payload; none where it has none, or cannot be read.
+fn numbers_of(codec: Codec, payload: &[u8]) -> Option<PictureNumbers> {
+    match codec {
+        Codec::Vp8 => Vp8Descriptor::parse(payload).map(|found| (found.picture_id, found.tl0_index)),
+        Codec::Vp9 => Vp9Descriptor::parse(payload).map(|found| (found.picture_id, found.tl0_index)),
+        Codec::Opus | Codec::H264 | Codec::Av1 => None,
     }
 }
 
 /// What is added to the picture ids and TL0 indices of one stretch of a viewer's stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Vp8Offsets {
+pub struct PictureOffsets {
     picture: u16,
     tl0: u8,
 }
 
-/// Keeps a viewer's VP8 picture ids and TL0 indices continuous over layer switches.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Vp8Rewriter {
+/// Keeps a viewer's picture ids and TL0 indices (of VP8 and VP9) continuous over layer switches.
+#[derive(Clone, Copy, Debug)]
+pub struct PictureRewriter {
+    codec: Codec,
     last: Option<(u16, u8)>,
 }
 
-impl Vp8Rewriter {
+impl PictureRewriter {
+    /// One that has seen nothing. Payloads of other codecs are left as they are.
+    #[must_use]
+    pub const fn new(codec: Codec) -> Self {
+        Self { codec, last: None }
+    }
+
     /// The offsets with which `payload`, the first packet of a new layer, follows what was sent last.
     #[must_use]
-    pub fn offsets_for(&self, payload: &[u8]) -> Vp8Offsets {
-        let mut offsets = Vp8Offsets::default();
-        let (Some(descriptor), Some((last_picture, last_tl0))) = (Vp8Descriptor::parse(payload), self.last)
+    pub fn offsets_for(&self, payload: &[u8]) -> PictureOffsets {
+        let mut offsets = PictureOffsets::default();
+        let (Some((picture, tl0)), Some((last_picture, last_tl0))) =
+            (numbers_of(self.codec, payload), self.last)
         else {
             return offsets;
         };
-        if let Some(picture) = descriptor.picture_id {
+        if let Some(picture) = picture {
             offsets.picture = last_picture.wrapping_add(1).wrapping_sub(picture.value);
         }
-        if let Some((_, tl0)) = descriptor.tl0_index {
+        if let Some((_, tl0)) = tl0 {
             offsets.tl0 = last_tl0.wrapping_add(1).wrapping_sub(tl0);
         }
         offsets
     }
 
     /// Rewrites `payload` in place. `newest`: it is not older than what was sent before.
-    pub fn rewrite(&mut self, payload: &mut [u8], offsets: Vp8Offsets, newest: bool) {
-        let Some(descriptor) = Vp8Descriptor::parse(payload) else {
+    pub fn rewrite(&mut self, payload: &mut [u8], offsets: PictureOffsets, newest: bool) {
+        let Some((picture, tl0)) = numbers_of(self.codec, payload) else {
             return;
         };
         let mut sent = self.last.unwrap_or_default();
-        if let Some(picture) = descriptor.picture_id {
+        if let Some(picture) = picture {
             sent.0 = picture.value.wrapping_add(offsets.picture) & if picture.long { 0x7fff } else { 0x7f };
             if picture.long {
                 payload[picture.at..picture.at + 2].copy_from_slice(&(sent.0 | 0x8000).to_be_bytes());
@@ -114,7 +144,7 @@ impl Vp8Rewriter {
                 payload[picture.at] = sent.0 as u8;
             }
         }
-        if let Some((at, tl0)) = descriptor.tl0_index {
+        if let Some((at, tl0)) = tl0 {
             sent.1 = tl0.wrapping_add(offsets.tl0);
             payload[at] = sent.1;
         }
@@ -143,7 +173,7 @@ mod tests {
 
     #[test]
     fn picture_ids_continue_over_a_switch_and_wrap() {
-        let mut rewriter = Vp8Rewriter::default();
+        let mut rewriter = PictureRewriter::new(Codec::Vp8);
         let mut first = packet(0x7fff, 255);
         let start = rewriter.offsets_for(&first);
         rewriter.rewrite(&mut first, start, true);
@@ -158,11 +188,32 @@ mod tests {
     }
 
     #[test]
+    fn those_of_vp9_continue_too_and_av1_has_none() {
+        let vp9 = |picture: u16, tl0| {
+            let [high, low] = (picture | 0x8000).to_be_bytes();
+            vec![0xa8, high, low, 0x10, tl0, 0x82]
+        };
+        let mut rewriter = PictureRewriter::new(Codec::Vp9);
+        let mut first = vp9(0x7ffe, 4);
+        rewriter.rewrite(&mut first, PictureOffsets::default(), true);
+        let mut second = vp9(9, 200);
+        let switched = rewriter.offsets_for(&second);
+        rewriter.rewrite(&mut second, switched, true);
+        assert_eq!(second, vp9(0x7fff, 5));
+        let mut third = vp9(10, 201);
+        rewriter.rewrite(&mut third, switched, true);
+        assert_eq!(third, vp9(0, 6));
+        let mut other = third.clone();
+        PictureRewriter::new(Codec::Av1).rewrite(&mut other, switched, true);
+        assert_eq!(other, third);
+    }
+
+    #[test]
     fn truncated_descriptors_are_left_alone() {
         for len in 0..5 {
             let mut payload = packet(1, 1)[..len].to_vec();
             let before = payload.clone();
-            Vp8Rewriter::default().rewrite(&mut payload, Vp8Offsets::default(), true);
+            PictureRewriter::new(Codec::Vp8).rewrite(&mut payload, PictureOffsets::default(), true);
             assert_eq!(payload, before);
         }
     }

@@ -7,7 +7,7 @@ use super::room::RemoteAudience;
 use crate::shard::io::ShardCommand;
 use relay_proto::control::ControlMessage;
 use relay_proto::id::{Epoch, NodeId, ParticipantSid, RoomName, SessionId};
-use relay_proto::room::{Audience, ConnectionQuality, RoomEvent, RoomMessage};
+use relay_proto::room::{Audience, ConnectionQuality, ParticipantRecord, RoomEvent, RoomMessage};
 use relay_proto::session::RoomChange;
 use relay_proto::version::Features;
 use tracing::{debug, warn};
@@ -232,6 +232,13 @@ impl MeshCore {
             self.out.control(link, ControlMessage::Room(message));
         }
     }
+}
+
+/// Makes a record what a peer may be told: without tracks in codecs it does not know, which it could not even read.
+pub(super) fn as_told_to(features: Features, record: &mut ParticipantRecord) {
+    record
+        .tracks
+        .retain(|track| track.codec.is_none_or(|codec| features.has(codec.needed())));
 }
 
 /// What a peer must be able to do to be told an event.

@@ -4,7 +4,7 @@
 //! step travels the same ordered link. So a reader never has to guess what it missed.
 
 use super::MeshCore;
-use super::audience::needed_for;
+use super::audience::{as_told_to, needed_for};
 use super::publish::text_bytes;
 use super::room::Origin;
 use super::roster::RosterChange;
@@ -44,6 +44,7 @@ impl MeshCore {
         };
         room.readers.insert(reader, their_epoch);
         self.tell_audiences(name, reader, link);
+        let features = self.features_of(reader).unwrap_or_default();
         let Some(room) = self.rooms.get(name) else {
             return;
         };
@@ -51,7 +52,11 @@ impl MeshCore {
             .roster
             .homed_on(self.us)
             .filter(|record| !record.permission.hidden)
-            .cloned()
+            .map(|record| {
+                let mut record = record.clone();
+                as_told_to(features, &mut record);
+                record
+            })
             .collect();
         // Publishers first: the rest of a huge room follows one by one, and nobody's media shall wait for it.
         records.sort_by_key(|record| record.tracks.is_empty());
@@ -89,13 +94,17 @@ impl MeshCore {
         let needed = needed_for(event);
         for reader in room.readers.keys() {
             let peer = self.peers.get(reader).filter(|peer| peer.features.has(needed));
-            let Some(link) = peer.and_then(|peer| peer.state.link()) else {
+            let Some((peer, link)) = peer.and_then(|peer| Some((peer, peer.state.link()?))) else {
                 continue;
             };
+            let mut event = event.clone();
+            if let RoomEvent::ParticipantUpserted(record) = &mut event {
+                as_told_to(peer.features, record);
+            }
             let message = RoomMessage {
                 room: name.clone(),
                 epoch: room.epoch,
-                event: event.clone(),
+                event,
             };
             self.out.control(link, ControlMessage::Room(message));
         }

@@ -1,6 +1,6 @@
 //! A stretch of one layer that a viewer gets with constant offsets.
 
-use crate::forward::rewrite::Vp8Offsets;
+use crate::forward::rewrite::PictureOffsets;
 use relay_proto::id::Layer;
 use relay_proto::unit::MediaSeq;
 
@@ -11,7 +11,7 @@ pub(super) struct Run {
     pub(super) last: MediaSeq,
     pub(super) first_index: u64,
     pub(super) time_offset: u32,
-    pub(super) vp8: Vp8Offsets,
+    pub(super) picture: PictureOffsets,
 }
 
 impl Run {

@@ -1,6 +1,7 @@
 //! Tests of the control machine: its pure parts alone, and whole meshes in virtual time.
 
 mod audiences;
+mod codecs;
 mod detector;
 mod links;
 mod liveness;

@@ -1,5 +1,5 @@
-//! Which of the offered codecs are ours: Opus (with redundancy, RFC 2198, where offered), VP8 and H.264 (with RTX where
-//! offered).
+//! Which of the offered codecs are ours: Opus (with redundancy, RFC 2198, where offered), VP8, H.264, VP9 and AV1 (with
+//! RTX where offered).
 //!
 //! The client's order decides among them: it is how an application says which codec it wants to publish.
 
@@ -165,6 +165,8 @@ fn known_codec(kind: SectionKind, offered: &OfferedCodec) -> Option<Codec> {
         (SectionKind::Audio, "opus") => Codec::Opus,
         (SectionKind::Video, "vp8") => Codec::Vp8,
         (SectionKind::Video, "h264") if is_baseline(offered) => Codec::H264,
+        (SectionKind::Video, "vp9") if is_profile_0(offered, "profile-id") => Codec::Vp9,
+        (SectionKind::Video, "av1") if is_profile_0(offered, "profile") => Codec::Av1,
         _ => return None,
     };
     (codec.clock_rate() == offered.clock_rate).then_some(codec)
@@ -174,6 +176,11 @@ fn known_codec(kind: SectionKind, offered: &OfferedCodec) -> Option<Codec> {
 fn is_baseline(offered: &OfferedCodec) -> bool {
     let profile = offered.parameter("profile-level-id").unwrap_or("42e01f");
     offered.parameter("packetization-mode") == Some("1") && profile.get(..2).is_some_and(|idc| idc == "42")
+}
+
+/// Profile 0 (8 bits, 4:2:0), which is also what no profile means (RFC 9628 section 6, AOM's payload format section 7.2).
+fn is_profile_0(offered: &OfferedCodec, parameter: &str) -> bool {
+    offered.parameter(parameter).is_none_or(|profile| profile == "0")
 }
 
 fn is_constrained(matched: &Matched) -> bool {

@@ -63,6 +63,10 @@ fn video_codecs() -> Vec<OfferedCodec> {
         codec(97, ("rtx", 90_000), "apt=96", &[]),
         codec(102, ("h264", 90_000), h264, &feedback),
         codec(103, ("rtx", 90_000), "apt=102", &[]),
+        codec(98, ("vp9", 90_000), "profile-id=0", &feedback),
+        codec(99, ("rtx", 90_000), "apt=98", &[]),
+        codec(45, ("av1", 90_000), "level-idx=5;profile=0;tier=0", &feedback),
+        codec(46, ("rtx", 90_000), "apt=45", &[]),
     ]
 }
 

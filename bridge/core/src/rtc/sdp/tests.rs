@@ -47,7 +47,7 @@ fn codecs_are_matched_in_the_clients_order_with_their_rtx() {
     let video = offer.sections[1].matched();
     assert_eq!(
         video.iter().map(|matched| matched.codec).collect::<Vec<_>>(),
-        [Codec::Vp8, Codec::H264]
+        [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1]
     );
     assert_eq!(
         (video[0].pt, video[0].rtx_pt),
@@ -55,7 +55,7 @@ fn codecs_are_matched_in_the_clients_order_with_their_rtx() {
     );
     // Of 42001f (first) and 42e01f, the constrained profile.
     assert_eq!(
-        (video[1].pt, video[1].rtx_pt),
+        (video[2].pt, video[2].rtx_pt),
         (payload_type::H264, Some(payload_type::H264_RTX))
     );
     assert_eq!(video[0].feedback, ["transport-cc", "ccm fir", "nack", "nack pli"]);
