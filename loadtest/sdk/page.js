@@ -13,11 +13,16 @@
   const PERIODS = 2_000;
   const TEXT_TOPIC = "lk.chat";
 
+  const asked = new URLSearchParams(location.search);
+  /** With `?codec=vp9` pictures are large and published in that codec, in scalable coding where the SDK does so. */
+  const codec = asked.get("codec");
+  const [WIDTH, HEIGHT] = codec ? [1280, 720] : [320, 180];
+
   /** A video track that shows the test picture of a sender. */
   function picture(sender) {
     const canvas = document.createElement("canvas");
-    canvas.width = 320;
-    canvas.height = 180;
+    canvas.width = WIDTH;
+    canvas.height = HEIGHT;
     const context = canvas.getContext("2d");
     let frame = 0;
     const draw = () => {
@@ -55,7 +60,7 @@
   }
 
   /** With `?dual` the SDK speaks version 0 of the protocol: two peer connections. */
-  const room = new Room(location.search === "?dual" ? { singlePeerConnection: false } : {});
+  const room = new Room(asked.has("dual") ? { singlePeerConnection: false } : {});
   const facts = [];
   const tell = (fact, details) => facts.push({ fact, ...details });
 
@@ -89,7 +94,11 @@
     facts: () => facts,
     async join(url, token, sender) {
       await room.connect(url, token);
-      await room.localParticipant.publishTrack(picture(sender), { source: Track.Source.Camera, name: "picture" });
+      await room.localParticipant.publishTrack(picture(sender), {
+        source: Track.Source.Camera,
+        name: "picture",
+        ...(codec && { videoCodec: codec, backupCodec: false }),
+      });
       await room.localParticipant.publishTrack(sound(sender), { source: Track.Source.Microphone, name: "sound", dtx: false });
       const { identity, attributes } = room.localParticipant;
       return { identity, attributes: { ...attributes }, version: window.LivekitClient.version };

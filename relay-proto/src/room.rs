@@ -111,7 +111,7 @@ pub struct TrackRecord {
     pub kind: MediaKind,
     /// What it shows.
     pub source: TrackSource,
-    /// The codec once negotiated; none while only announced.
+    /// The codec once negotiated; none while only announced. In an announcement: what the publisher would like.
     pub codec: Option<Codec>,
     /// The publisher's name for it.
     pub name: String,

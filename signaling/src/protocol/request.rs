@@ -7,7 +7,7 @@ use livekit_protocol as proto;
 use prost::Message as _;
 use proto::signal_request::Message;
 use relay_proto::id::{Layer, MAX_LAYERS, ParticipantSid, TrackSid};
-use relay_proto::room::{ClientTrackFacts, LayerRecord, MediaKind, TrackSource};
+use relay_proto::room::{ClientTrackFacts, Codec, LayerRecord, MediaKind, TrackSource};
 use relay_proto::unit::Bitrate;
 use thiserror::Error;
 
@@ -43,6 +43,8 @@ pub struct TrackRequest {
     pub layers: Vec<LayerRecord>,
     /// What only clients interpret.
     pub client: ClientTrackFacts,
+    /// The codec it wants to publish pictures in; what it offers decides whether it can.
+    pub codec: Option<Codec>,
     /// Set when this is a second encoding of a track that exists.
     pub second_encoding_of: Option<TrackSid>,
 }
@@ -302,8 +304,26 @@ pub(super) fn track_request_of(request: proto::AddTrackRequest) -> TrackRequest 
                 .take(MAX_AUDIO_FEATURES)
                 .collect(),
         },
+        codec: request
+            .simulcast_codecs
+            .first()
+            .and_then(|wish| codec_of(&wish.codec)),
         second_encoding_of: Some(request.sid).filter(|sid| !sid.is_empty()).map(TrackSid),
     }
+}
+
+/// The codec a client names, with or without its kind (`vp9`, `video/VP9`).
+fn codec_of(name: &str) -> Option<Codec> {
+    let name = name.rsplit('/').next().unwrap_or_default();
+    [Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1]
+        .into_iter()
+        .find(|codec| {
+            codec
+                .mime()
+                .rsplit('/')
+                .next()
+                .is_some_and(|known| known.eq_ignore_ascii_case(name))
+        })
 }
 
 /// Audio features a client may list.

@@ -138,3 +138,26 @@ pub(crate) fn participant(sid: &str, identity: &str) -> ParticipantRecord {
         tracks: Vec::new(),
     }
 }
+
+#[test]
+fn the_codec_of_a_publisher_is_known_by_name_or_mime_type() {
+    let codec = |names: &[&str]| {
+        let request = proto::AddTrackRequest {
+            simulcast_codecs: names
+                .iter()
+                .map(|name| proto::SimulcastCodec {
+                    codec: (*name).to_owned(),
+                    ..proto::SimulcastCodec::default()
+                })
+                .collect(),
+            ..proto::AddTrackRequest::default()
+        };
+        super::request::track_request_of(request).codec
+    };
+    assert_eq!(codec(&["vp9", "vp8"]), Some(Codec::Vp9));
+    assert_eq!(codec(&["video/AV1"]), Some(Codec::Av1));
+    assert_eq!(codec(&["h264"]), Some(Codec::H264));
+    assert_eq!(codec(&["theora"]), None);
+    assert_eq!(codec(&[""]), None);
+    assert_eq!(codec(&[]), None);
+}

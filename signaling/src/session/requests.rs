@@ -319,7 +319,7 @@ fn record_of(request: TrackRequest, kind: MediaKind, random: &mut dyn RandomSour
         alias: TrackAlias(0),
         kind,
         source: request.source,
-        codec: None,
+        codec: request.codec,
         name: request.name,
         stream: request.stream,
         muted: request.muted,

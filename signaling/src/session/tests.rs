@@ -182,6 +182,7 @@ fn camera(cid: &str) -> TrackRequest {
         height: 720,
         layers: Vec::new(),
         client: relay_proto::room::ClientTrackFacts::default(),
+        codec: None,
         second_encoding_of: None,
     }
 }

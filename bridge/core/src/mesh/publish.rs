@@ -26,9 +26,12 @@ impl MeshCore {
             return;
         };
         track.record.alias = self.next_alias;
-        track.record.codec = None;
         self.next_alias = TrackAlias(self.next_alias.0.wrapping_add(1));
-        let record = track.record.clone();
+        let record = TrackRecord {
+            // What it would like is for the shard only; what it gets is known once it is negotiated.
+            codec: None,
+            ..track.record.clone()
+        };
         if let Some(member) = self.member_mut(session) {
             member.announced.insert(record.sid.clone(), record.clone());
         }

@@ -16,6 +16,8 @@ pub struct Announced<'a> {
     pub track: &'a TrackSid,
     /// Sound or pictures.
     pub kind: MediaKind,
+    /// What the client would like to send (`AddTrackRequest`): taken where its offer has it, whatever comes first there.
+    pub codec: Option<Codec>,
     /// The client said that it sends two channels (`AddTrackRequest`).
     pub stereo: bool,
     /// The client said that it sends silence too (`AddTrackRequest`).

@@ -139,11 +139,13 @@ fn assign_uplinks(drafts: &mut [Draft<'_>], announced: &[Announced<'_>]) {
         if let Some(track) = named.or_else(carried) {
             bound.insert(track.track.clone());
             draft.after = Carried::FromClient(track.track.clone());
-            draft.role = Role::Uplink(draft.matched[0].clone().announced(
-                track.stereo,
-                track.dtx_disabled,
-                track.red_disabled,
-            ));
+            let liked = draft
+                .matched
+                .iter()
+                .find(|matched| Some(matched.codec) == track.codec);
+            let matched = liked.unwrap_or(&draft.matched[0]).clone();
+            draft.role =
+                Role::Uplink(matched.announced(track.stereo, track.dtx_disabled, track.red_disabled));
         }
     }
 }

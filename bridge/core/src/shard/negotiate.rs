@@ -36,6 +36,7 @@ impl ShardCore {
                 cid: &track.cid,
                 track: &track.record.sid,
                 kind: track.record.kind,
+                codec: track.record.codec,
                 stereo: track.record.client.stereo,
                 dtx_disabled: track.record.client.dtx_disabled,
                 red_disabled: !may_be_repeated(&track.record),

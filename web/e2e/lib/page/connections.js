@@ -51,6 +51,7 @@
     outbound: () => stats("outbound-rtp"),
     inbound: () => stats("inbound-rtp"),
     local: () => stats("local-candidate"),
+    codecs: () => stats("codec"),
     states: () => known.map((each) => each.connectionState),
   };
 })();

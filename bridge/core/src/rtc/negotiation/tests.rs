@@ -14,6 +14,8 @@ struct Bench {
     session: Session,
     offer: OfferBuilder,
     now: Instant,
+    /// What the client would like to send.
+    codec: Option<Codec>,
 }
 
 impl Bench {
@@ -33,6 +35,7 @@ impl Bench {
             session: Session::new(Arc::new(config), [0; 32], now),
             offer,
             now,
+            codec: None,
         }
     }
 
@@ -49,6 +52,7 @@ impl Bench {
                 cid,
                 track,
                 kind: *kind,
+                codec: self.codec.filter(|codec| codec.kind() == *kind),
                 stereo: false,
                 dtx_disabled: false,
             })
@@ -361,4 +365,21 @@ fn two_hundred_sections_are_answered() {
         .map(|downlink| downlink.ssrc)
         .collect();
     assert_eq!(ssrcs.len(), 200);
+}
+
+#[test]
+fn what_a_client_would_like_to_send_is_taken_whatever_comes_first_in_its_offer() {
+    for (liked, codec) in [
+        (None, Codec::Vp8),
+        (Some(Codec::Vp9), Codec::Vp9),
+        (Some(Codec::Av1), Codec::Av1),
+        (Some(Codec::Opus), Codec::Vp8),
+    ] {
+        let mut offer = OfferBuilder::new();
+        offer.send_video("cam", &[]);
+        let mut bench = Bench::new(offer);
+        bench.codec = liked;
+        let negotiated = bench.negotiate(&[("cam", "TR_cam", MediaKind::Video)], &[]);
+        assert_eq!(negotiated.uplinks[0].codec, codec, "{liked:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Which of the offered codecs are ours: Opus (with redundancy, RFC 2198, where offered), VP8, H.264, VP9 and AV1 (with
 //! RTX where offered).
 //!
-//! The client's order decides among them: it is how an application says which codec it wants to publish.
+//! The client's order decides among them, unless it has said at the announcement which one it wants to publish.
 
 use super::offer::values;
 use super::{Section, SectionKind};

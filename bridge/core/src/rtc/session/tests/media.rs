@@ -10,6 +10,7 @@ fn video(track: &TrackSid) -> Announced<'_> {
         cid: "camera-cid",
         track,
         kind: MediaKind::Video,
+        codec: None,
         stereo: false,
         dtx_disabled: false,
     }
@@ -248,6 +249,7 @@ fn installed_keys_stand_in_for_the_handshake_and_need_no_consent() {
             cid: "mic",
             track: &track,
             kind: MediaKind::Audio,
+            codec: None,
             stereo: false,
             dtx_disabled: false,
         }];

@@ -1,0 +1,88 @@
+/** Two unmodified SDKs publish VP9 as they do by themselves: scalable, all layers in one stream. */
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { startBrowser } from "./lib/browser.mjs";
+import { askToJoin, startMesh } from "./lib/mesh.mjs";
+import { servePages } from "./lib/page-server.mjs";
+import { CITIES } from "./lib/participant.mjs";
+import { REPOSITORY, resultsFolder } from "./lib/paths.mjs";
+import { showsMoving } from "./lib/picture.mjs";
+import { until } from "./lib/until.mjs";
+
+const PATIENCE_MS = 60_000;
+/** Decoded pictures that are no accident. */
+const FRAMES = 30;
+const PEOPLE = [
+  { id: 6, city: "berlin" },
+  { id: 9, city: "sydney" },
+];
+
+for (const [codec, mime] of [["vp9", "video/VP9"]]) {
+  describe(`scalable ${codec}`, () => {
+    const room = `${codec}-${randomBytes(6).toString("hex")}`;
+    const people = [];
+    let results;
+    let mesh;
+    let server;
+
+    const pictures = async ({ browser }, direction) => {
+      const rows = await browser.page.evaluate(async (direction) => {
+        const rows = await window.__connections[direction]();
+        const formats = await window.__connections.codecs();
+        return rows.map((row) => ({ ...row, format: formats.find((each) => each.id === row.codecId)?.mimeType }));
+      }, direction);
+      return rows.filter((row) => row.kind === "video");
+    };
+
+    before(async () => {
+      results = await resultsFolder(`svc-${codec}`);
+      mesh = await startMesh({ results });
+      const folder = join(REPOSITORY, "loadtest/sdk");
+      const sdk = join(REPOSITORY, "web/node_modules/livekit-client/dist/livekit-client.umd.js");
+      server = await servePages({ "/": join(folder, "page.html"), "/page.js": join(folder, "page.js"), "/livekit-client.js": sdk });
+      for (const { id, city } of PEOPLE) {
+        const browser = await startBrowser(id);
+        people.push({ id, browser });
+        const { url, token } = await askToJoin(mesh.nodes.fra, room, `person ${id}`, CITIES[city].address);
+        await browser.page.goto(`${server.origin}/?codec=${codec}`);
+        await browser.page.evaluate(([url, token, sender]) => window.peer.join(url, token, sender), [url, token, id]);
+      }
+    });
+
+    after(async () => {
+      for (const { id, browser } of people) {
+        await writeFile(join(results, `${id}.log`), browser.console.join("\n"));
+        await browser.close();
+      }
+      await server?.close();
+      await mesh?.stop();
+    });
+
+    it("is what is sent", async () => {
+      for (const one of people) {
+        const { rows } = await until(`person ${one.id} sends ${mime}`, PATIENCE_MS, async () => {
+          const rows = (await pictures(one, "outbound")).filter((row) => row.framesEncoded > FRAMES);
+          const seen = rows.map(({ format, scalabilityMode, framesEncoded }) => ({ format, scalabilityMode, framesEncoded }));
+          return { done: rows.length > 0, seen, rows };
+        });
+        assert.deepEqual(rows.map((row) => row.format), [mime], "one stream in this codec");
+        assert.equal(rows[0].scalabilityMode, "L3T3_KEY");
+      }
+    });
+
+    it("is what is decoded on the other node", async () => {
+      for (const [one, other] of [people, [...people].reverse()]) {
+        await showsMoving(one.browser.page, `person ${one.id}`, [other.id], PATIENCE_MS);
+        const { rows } = await until(`person ${one.id} decodes ${mime}`, PATIENCE_MS, async () => {
+          const rows = (await pictures(one, "inbound")).filter((row) => row.framesDecoded > FRAMES);
+          const seen = (await pictures(one, "inbound")).map(({ format, framesDecoded, framesReceived, frameHeight, pliCount }) => ({ format, framesDecoded, framesReceived, frameHeight, pliCount }));
+          return { done: rows.length > 0, seen, rows };
+        });
+        assert.deepEqual(rows.map((row) => row.format), [mime]);
+      }
+    });
+  });
+}
