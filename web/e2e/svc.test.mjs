@@ -1,4 +1,7 @@
-/** Two unmodified SDKs publish VP9 as they do by themselves: scalable, all layers in one stream. */
+/**
+ * Two unmodified SDKs publish VP9 as they do by themselves: scalable, all layers in one stream. Asked for AV1, they fall
+ * back to what the node names, because it does not carry what AV1's spatial layers need.
+ */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
@@ -20,8 +23,13 @@ const PEOPLE = [
   { id: 9, city: "sydney" },
 ];
 
-for (const [codec, mime] of [["vp9", "video/VP9"]]) {
-  describe(`scalable ${codec}`, () => {
+const CASES = [
+  { codec: "vp9", mime: "video/VP9", mode: "L3T3_KEY" },
+  { codec: "av1", mime: "video/VP8" },
+];
+
+for (const { codec, mime, mode } of CASES) {
+  describe(`publishing ${codec}`, () => {
     const room = `${codec}-${randomBytes(6).toString("hex")}`;
     const people = [];
     let results;
@@ -68,8 +76,8 @@ for (const [codec, mime] of [["vp9", "video/VP9"]]) {
           const seen = rows.map(({ format, scalabilityMode, framesEncoded }) => ({ format, scalabilityMode, framesEncoded }));
           return { done: rows.length > 0, seen, rows };
         });
-        assert.deepEqual(rows.map((row) => row.format), [mime], "one stream in this codec");
-        assert.equal(rows[0].scalabilityMode, "L3T3_KEY");
+        assert.deepEqual([...new Set(rows.map((row) => row.format))], [mime], "all of it is in this codec");
+        if (mode) assert.deepEqual(rows.map((row) => row.scalabilityMode), [mode], "one stream of all layers");
       }
     });
 
