@@ -73,7 +73,11 @@ const KEYS: &[Key] = &[
         Kind::Text,
         "UDP address of the first media thread; others take the next ports",
     ),
-    key("media.advertise", Kind::List, "IP addresses clients are told"),
+    key(
+        "media.advertise",
+        Kind::List,
+        "IP addresses clients are told, the one to be tried first in front: at most 8",
+    ),
     key(
         "media.estimate_paths",
         Kind::Switch,

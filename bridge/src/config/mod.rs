@@ -10,6 +10,7 @@
 pub mod keys;
 pub mod layers;
 pub mod limits;
+mod media;
 mod nearest;
 mod parse;
 mod reader;
@@ -104,9 +105,10 @@ pub struct HttpTls {
 /// How media reaches the node.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
-    /// UDP address of the first shard; each further shard takes the next port.
+    /// UDP address of the first shard; each further shard takes the next port. `[::]` takes IPv4 too.
     pub udp_listen: SocketAddr,
-    /// Addresses that clients are told.
+    /// Addresses that clients are told, the one to be tried first in front; at least one, none twice, every one of a
+    /// family that `udp_listen` takes.
     pub advertise: Vec<IpAddr>,
     /// Whether layers are chosen by what each client's path carries.
     pub estimates_paths: bool,

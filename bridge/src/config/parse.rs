@@ -3,8 +3,8 @@
 use super::layers::Layers;
 use super::reader::{ConfigErrors, Reader};
 use super::{
-    AuthConfig, Config, GeoConfig, HttpConfig, HttpTls, LogConfig, MediaConfig, MeshConfig, MeshIdentity,
-    MetricsConfig, NodeConfig, TestingConfig, limits,
+    AuthConfig, Config, GeoConfig, HttpConfig, HttpTls, LogConfig, MeshConfig, MeshIdentity, MetricsConfig,
+    NodeConfig, TestingConfig, limits, media,
 };
 use crate::link::RateLimits;
 use crate::link::tls::{CertificateFiles, MIN_SECRET_BYTES};
@@ -12,15 +12,12 @@ use crate::link::transport::{LARGEST_MTU, SMALLEST_MTU};
 use geo::{Anchor, GeoPoint, Override};
 use relay_proto::id::NodeName;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU8;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use toml::Value;
 
 /// Where HTTP is served unless the operator says otherwise.
 pub const DEFAULT_HTTP_LISTEN: &str = "127.0.0.1:7880";
-/// Most media threads by default; more must be asked for.
-const MAX_DEFAULT_SHARDS: u64 = 8;
 /// Longest node name: it stands in a certificate as one DNS label (RFC 1035).
 const MAX_NAME_BYTES: usize = 63;
 /// Shortest API secret accepted; signatures with less can be guessed.
@@ -47,7 +44,7 @@ pub fn parse(layers: Layers, cores: usize) -> Result<(Config, BTreeMap<String, V
         node,
         testing: testing(&mut reader, http.listen),
         http,
-        media: media(&mut reader, cores),
+        media: media::read(&mut reader, cores),
         mesh,
         geo: geo(&mut reader),
         auth: auth(&mut reader),
@@ -153,41 +150,6 @@ fn http_tls(reader: &mut Reader) -> Option<HttpTls> {
             reader.refuse("http.tls.cert", "needed with http.tls.key");
             None
         }
-    }
-}
-
-fn media(reader: &mut Reader, cores: usize) -> MediaConfig {
-    let udp_listen = address_or(reader, "media.udp_listen", "0.0.0.0:7882");
-    let mut advertise: Vec<IpAddr> = reader.parsed_list("media.advertise");
-    if advertise.is_empty() {
-        if udp_listen.ip().is_unspecified() {
-            reader.refuse(
-                "media.advertise",
-                "needed where media.udp_listen is a wildcard: the public IP addresses of this node",
-            );
-        }
-        advertise.push(udp_listen.ip());
-    } else if let Some(wrong) = advertise
-        .iter()
-        .find(|ip| ip.is_unspecified() || ip.is_multicast())
-    {
-        reader.refuse("media.advertise", format!("{wrong} is no address of a node"));
-    }
-    let cores = u64::try_from(cores).unwrap_or(1).clamp(1, MAX_DEFAULT_SHARDS);
-    let shards = reader.count_or("media.shards", cores);
-    let room = u64::from(u16::MAX - udp_listen.port()) + 1;
-    let shards = match u8::try_from(shards).ok().and_then(NonZeroU8::new) {
-        Some(shards) if u64::from(shards.get()) <= room || udp_listen.port() == 0 => shards,
-        _ => {
-            reader.refuse("media.shards", "1 to 255 are possible, one UDP port each");
-            NonZeroU8::MIN
-        }
-    };
-    MediaConfig {
-        udp_listen,
-        advertise,
-        estimates_paths: reader.switch_or("media.estimate_paths", true),
-        shards,
     }
 }
 
@@ -369,7 +331,7 @@ fn log(reader: &mut Reader) -> LogConfig {
     }
 }
 
-fn address_or(reader: &mut Reader, path: &str, default: &'static str) -> SocketAddr {
+pub(super) fn address_or(reader: &mut Reader, path: &str, default: &'static str) -> SocketAddr {
     let default = default
         .parse()
         .expect("invariant: the defaults of this file are addresses");

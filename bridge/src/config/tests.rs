@@ -57,6 +57,72 @@ fn a_good_file_is_read_whole() {
     );
 }
 
+/// `GOOD` with another `[media]`.
+fn media(lines: &str) -> String {
+    with("udp_listen = \"127.0.0.1:7882\"", lines)
+}
+
+#[test]
+fn several_addresses_are_advertised_in_the_order_stated() {
+    let both = "udp_listen = \"0.0.0.0:7882\"\nadvertise = [\"203.0.113.10\", \"10.0.0.10\"]";
+    let (config, _) = read(&media(both)).unwrap();
+    let shown: Vec<String> = config.media.advertise.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["203.0.113.10", "10.0.0.10"]);
+}
+
+#[test]
+fn whoever_advertises_an_ipv6_address_listens_on_both_families() {
+    let (config, shown) = read(&media("advertise = [\"203.0.113.10\", \"2001:db8::10\"]")).unwrap();
+    assert_eq!(config.media.udp_listen, "[::]:7882".parse().unwrap());
+    assert!(shown.contains("udp_listen = \"[::]:7882\""), "{shown}");
+    let (config, _) = read(&media("advertise = [\"203.0.113.10\"]")).unwrap();
+    assert_eq!(config.media.udp_listen, "0.0.0.0:7882".parse().unwrap());
+}
+
+#[test]
+fn an_address_that_would_lead_nowhere_is_not_advertised() {
+    let many: Vec<String> = (1..=9).map(|n| format!("\"192.0.2.{n}\"")).collect();
+    let many = many.join(", ");
+    let table = [
+        (
+            "0.0.0.0:7882",
+            "\"203.0.113.10\", \"203.0.113.10\"",
+            "203.0.113.10 stands there twice",
+        ),
+        (
+            "0.0.0.0:7882",
+            "\"203.0.113.10:7882\"",
+            "media.advertise: \"203.0.113.10:7882\"",
+        ),
+        ("0.0.0.0:7882", "\"0.0.0.0\"", "0.0.0.0 is no address of a node"),
+        ("0.0.0.0:7882", "\"255.255.255.255\"", "is no address of a node"),
+        ("[::]:7882", "\"ff02::1\"", "ff02::1 is no address of a node"),
+        ("[::]:7882", "\"fe80::1\"", "another node on every link"),
+        ("[::]:7882", "\"::ffff:203.0.113.10\"", "state \"203.0.113.10\""),
+        (
+            "0.0.0.0:7882",
+            "\"2001:db8::10\"",
+            "\"[::]:7882\" takes IPv6 and IPv4",
+        ),
+        (
+            "[2001:db8::10]:7882",
+            "\"203.0.113.10\"",
+            "does not reach media.udp_listen",
+        ),
+        (
+            "0.0.0.0:7882",
+            many.as_str(),
+            "9 addresses; clients are told at most 8",
+        ),
+    ];
+    for (listen, advertise, part) in table {
+        let text = errors(&media(&format!(
+            "udp_listen = \"{listen}\"\nadvertise = [{advertise}]"
+        )));
+        assert!(text.contains(part), "{advertise}: expected {part:?} in\n{text}");
+    }
+}
+
 #[test]
 fn faults_are_simulated_on_request_only_where_nobody_else_gets_in() {
     let testing = "[testing]\nsimulate = true\n";

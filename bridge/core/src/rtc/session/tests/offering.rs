@@ -209,3 +209,27 @@ fn no_answer_in_time_ends_the_session() {
         Some(RtcEvent::Ended(EndCause::HandshakeTimedOut))
     );
 }
+
+#[test]
+fn an_offer_of_ours_tells_every_address_once_with_falling_priority() {
+    let now = testing::instant();
+    let mut shared = RtcConfig::clone(&config());
+    shared.candidates = ["203.0.113.10:7882", "[2001:db8::1]:7882", "10.0.0.10:7882"]
+        .map(|address| address.parse().unwrap())
+        .to_vec();
+    let mut session = Session::new(Arc::new(shared), [9; 32], now);
+    let tracks: Vec<_> = (0..3).map(numbered).collect();
+    let sdp = session.offer(now, &wanted(&tracks)).unwrap().sdp;
+    let lines: Vec<&str> = sdp
+        .lines()
+        .filter(|line| line.starts_with("a=candidate"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "a=candidate:1 1 udp 2130706431 203.0.113.10 7882 typ host",
+            "a=candidate:2 1 udp 2130706175 2001:db8::1 7882 typ host",
+            "a=candidate:3 1 udp 2130705919 10.0.0.10 7882 typ host",
+        ]
+    );
+}

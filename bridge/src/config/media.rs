@@ -1,0 +1,104 @@
+//! `[media]`: where media comes in, and what clients are told about it.
+
+use super::MediaConfig;
+use super::parse::address_or;
+use super::reader::Reader;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU8;
+
+/// Most media threads by default; more must be asked for.
+const MAX_DEFAULT_SHARDS: u64 = 8;
+/// Most addresses clients are told. Each is a candidate that every client checks, and the eighth is already more than a
+/// node has ways in (two families, public and private, two providers).
+const MAX_ADVERTISED_ADDRESSES: usize = 8;
+const ADVERTISE: &str = "media.advertise";
+const UDP_LISTEN: &str = "media.udp_listen";
+
+pub(super) fn read(reader: &mut Reader, cores: usize) -> MediaConfig {
+    let mut advertise: Vec<IpAddr> = reader.parsed_list(ADVERTISE);
+    // Who tells clients an IPv6 address wants it to be answered.
+    let default = if advertise.iter().any(IpAddr::is_ipv6) {
+        "[::]:7882"
+    } else {
+        "0.0.0.0:7882"
+    };
+    let udp_listen = address_or(reader, UDP_LISTEN, default);
+    if advertise.is_empty() {
+        if udp_listen.ip().is_unspecified() {
+            reader.refuse(
+                ADVERTISE,
+                "needed where media.udp_listen is a wildcard: the public IP addresses of this node",
+            );
+        }
+        advertise.push(udp_listen.ip());
+    } else {
+        check_advertised(reader, &advertise, udp_listen);
+    }
+    MediaConfig {
+        udp_listen,
+        advertise,
+        estimates_paths: reader.switch_or("media.estimate_paths", true),
+        shards: shards(reader, cores, udp_listen),
+    }
+}
+
+fn shards(reader: &mut Reader, cores: usize, udp_listen: SocketAddr) -> NonZeroU8 {
+    let cores = u64::try_from(cores).unwrap_or(1).clamp(1, MAX_DEFAULT_SHARDS);
+    let shards = reader.count_or("media.shards", cores);
+    let room = u64::from(u16::MAX - udp_listen.port()) + 1;
+    match u8::try_from(shards).ok().and_then(NonZeroU8::new) {
+        Some(shards) if u64::from(shards.get()) <= room || udp_listen.port() == 0 => shards,
+        _ => {
+            reader.refuse("media.shards", "1 to 255 are possible, one UDP port each");
+            NonZeroU8::MIN
+        }
+    }
+}
+
+fn check_advertised(reader: &mut Reader, advertise: &[IpAddr], udp_listen: SocketAddr) {
+    if advertise.len() > MAX_ADVERTISED_ADDRESSES {
+        let stated = advertise.len();
+        reader.refuse(
+            ADVERTISE,
+            format!("{stated} addresses; clients are told at most {MAX_ADVERTISED_ADDRESSES}"),
+        );
+    }
+    let mut seen = BTreeSet::new();
+    for ip in advertise {
+        if let Some(why) = unfit(*ip).or_else(|| unheard(*ip, udp_listen)) {
+            reader.refuse(ADVERTISE, format!("{ip} {why}"));
+        } else if !seen.insert(ip) {
+            reader.refuse(ADVERTISE, format!("{ip} stands there twice"));
+        }
+    }
+}
+
+/// Why no client could send to `ip`.
+fn unfit(ip: IpAddr) -> Option<String> {
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    if ip.is_unspecified() || ip.is_multicast() || broadcast {
+        return Some("is no address of a node".to_owned());
+    }
+    match ip {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            Some("means another node on every link; state a global or unique local address".to_owned())
+        }
+        IpAddr::V6(v6) => v6
+            .to_ipv4_mapped()
+            .map(|v4| format!("is an IPv4 address in disguise; state \"{v4}\"")),
+        IpAddr::V4(_) => None,
+    }
+}
+
+/// Why nothing a client sends to `ip` would come in at `udp_listen`.
+fn unheard(ip: IpAddr, udp_listen: SocketAddr) -> Option<String> {
+    let dual = udp_listen.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    if dual || ip.is_ipv6() == udp_listen.is_ipv6() {
+        return None;
+    }
+    let port = udp_listen.port();
+    Some(format!(
+        "does not reach {UDP_LISTEN} = \"{udp_listen}\"; \"[::]:{port}\" takes IPv6 and IPv4"
+    ))
+}
