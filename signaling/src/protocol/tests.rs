@@ -152,7 +152,7 @@ fn the_codec_of_a_publisher_is_known_by_name_or_mime_type() {
                 .collect(),
             ..proto::AddTrackRequest::default()
         };
-        super::request::track_request_of(request).codec
+        request::track_request_of(request).codec
     };
     assert_eq!(codec(&["vp9", "vp8"]), Some(Codec::Vp9));
     assert_eq!(codec(&["video/AV1"]), Some(Codec::Av1));
