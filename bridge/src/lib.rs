@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+mod dual;
 pub mod http;
 pub mod incarnation;
 pub mod link;

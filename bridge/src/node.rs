@@ -77,11 +77,11 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts everything; the node takes clients when this returns. Needs a tokio runtime with several threads.
+    /// Starts everything; the node takes clients when this returns. Call it within a tokio runtime of several threads.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub fn start(config: Config) -> Result<Self, StartError> {
         let places = Places::open(config.geo.clone())?;
         let Listening {
             listener,
@@ -89,7 +89,7 @@ impl Node {
             metrics,
             tls,
             shards,
-        } = Listening::open(&config).await?;
+        } = Listening::open(&config)?;
         let inboxes = shards.inboxes();
         let tracks = Arc::new(TrackRoutes::new(inboxes.clone()));
         let (link_events, link_queue) = mpsc::channel(QUEUE);
@@ -223,16 +223,16 @@ struct Listening {
 }
 
 impl Listening {
-    async fn open(config: &Config) -> Result<Self, StartError> {
+    fn open(config: &Config) -> Result<Self, StartError> {
         let address = config.http.listen;
-        let listener = server::listen("http.listen", address).await?;
+        let listener = server::listen("http.listen", address)?;
         let http = listener.local_addr().map_err(|source| ServerError::Listen {
             key: "http.listen",
             address,
             source,
         })?;
         let metrics = match config.metrics.listen {
-            Some(address) => Some(server::listen("metrics.listen", address).await?),
+            Some(address) => Some(server::listen("metrics.listen", address)?),
             None => None,
         };
         let tls = config.http.tls.as_ref().map(server::tls_acceptor).transpose()?;

@@ -58,7 +58,7 @@ fn run(config: Config, started: impl FnOnce(&Node) -> Result<(), AnyError>) -> R
     telemetry::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let node = Node::start(config).await?;
+        let node = Node::start(config)?;
         started(&node)?;
         wait_for_the_end(&node).await?;
         node.stop().await;

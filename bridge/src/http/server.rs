@@ -1,6 +1,7 @@
 //! The HTTP listener: plain or TLS, with a graceful end.
 
 use crate::config::HttpTls;
+use crate::dual;
 use axum::Router;
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Request, connect_info::IntoMakeServiceWithConnectInfo};
@@ -60,13 +61,13 @@ pub enum ServerError {
     Tls(#[from] rustls::Error),
 }
 
-/// Takes a TCP address.
+/// Takes a TCP address; `[::]` takes IPv4 too.
 ///
 /// # Errors
 /// [`ServerError::Listen`] names `key` and the address.
-pub async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServerError> {
-    TcpListener::bind(address)
-        .await
+pub fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServerError> {
+    dual::tcp(address)
+        .and_then(TcpListener::from_std)
         .map_err(|source| ServerError::Listen { key, address, source })
 }
 
@@ -149,7 +150,7 @@ impl Listener for Prompt {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%from, %error, "small messages on this connection may be late");
         }
-        (stream, from)
+        (stream, dual::canonical(from))
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -324,7 +325,7 @@ mod tests {
 
     #[tokio::test]
     async fn small_messages_do_not_wait_for_acknowledgements() {
-        let listener = listen("http.listen", ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let listener = listen("http.listen", ([127, 0, 0, 1], 0).into()).unwrap();
         let mut listener = Prompt(listener);
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, from) = listener.accept().await;

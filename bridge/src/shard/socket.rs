@@ -4,6 +4,7 @@
 //! the datagrams of one send: 135 ns each at ten (measured: performance study, 2.1). Receiving uses small buffers and
 //! no coalescing: clients send too unevenly for it to pay.
 
+use crate::dual;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{
@@ -35,6 +36,8 @@ pub struct SendFailures {
 /// The socket of one shard.
 pub struct MediaSocket {
     socket: UdpSocket,
+    /// It is of family IPv6: IPv4 addresses are written as mapped ones (RFC 4291 section 2.5.5.2).
+    maps_ipv4: bool,
     headers: MultiHeaders<SockaddrStorage>,
     buffers: Box<[[u8; DATAGRAM_BYTES]; BATCH]>,
     arrived: Vec<(SocketAddr, usize)>,
@@ -42,12 +45,12 @@ pub struct MediaSocket {
     failures: SendFailures,
 }
 
-/// Opens the socket of a shard; its kernel buffers are as large as the system allows.
+/// Opens the socket of a shard; its kernel buffers are as large as the system allows. `[::]` takes IPv4 too.
 ///
 /// # Errors
 /// Whatever the system says about the address.
 pub fn open(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind(address)?;
+    let socket = dual::udp(address)?;
     socket.set_nonblocking(true)?;
     if setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_BUFFER_BYTES).is_err() {
         setsockopt(&socket, sockopt::RcvBuf, &SOCKET_BUFFER_BYTES)?;
@@ -63,6 +66,7 @@ impl MediaSocket {
     #[must_use]
     pub fn new(socket: UdpSocket) -> Self {
         Self {
+            maps_ipv4: socket.local_addr().is_ok_and(|address| address.is_ipv6()),
             socket,
             headers: MultiHeaders::preallocate(BATCH, None),
             buffers: Box::new([[0; DATAGRAM_BYTES]; BATCH]),
@@ -143,6 +147,7 @@ impl MediaSocket {
     /// Sends `bytes` to `to`: one datagram, or several of `segment_bytes` each (the last may be shorter). What does
     /// not go out is counted, never waited for.
     pub fn send(&mut self, to: SocketAddr, bytes: &[u8], segment_bytes: Option<usize>) {
+        let to = if self.maps_ipv4 { dual::mapped(to) } else { to };
         let segment = segment_bytes
             .and_then(|size| u16::try_from(size).ok())
             .filter(|size| *size > 0);
@@ -212,7 +217,7 @@ fn internet_address(address: &SockaddrStorage) -> Option<SocketAddr> {
             .map(|v4| SocketAddr::V4(SocketAddrV4::from(*v4))),
         AddressFamily::Inet6 => address
             .as_sockaddr_in6()
-            .map(|v6| SocketAddr::V6(SocketAddrV6::from(*v6))),
+            .map(|v6| dual::canonical(SocketAddr::V6(SocketAddrV6::from(*v6)))),
         _ => None,
     }
 }
@@ -272,6 +277,25 @@ mod tests {
         sender.send(receiver.local_addr().unwrap(), &[7; 2_500], Some(1_000));
         let lengths: Vec<usize> = received(&mut receiver, 3).iter().map(Vec::len).collect();
         assert_eq!(lengths, [1_000, 1_000, 500]);
+    }
+
+    #[test]
+    fn one_socket_serves_both_families_and_shows_ipv4_addresses_as_such() {
+        let mut node = MediaSocket::new(open("[::]:0".parse().unwrap()).unwrap());
+        let port = node.local_addr().unwrap().port();
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            let mut client = MediaSocket::new(open(local.parse().unwrap()).unwrap());
+            let address = client.local_addr().unwrap();
+            client.send(SocketAddr::new(address.ip(), port), b"x", None);
+            let mut from = None;
+            let patience = Instant::now() + Duration::from_secs(10);
+            while from.is_none() && Instant::now() < patience {
+                node.receive(|address, _| from = Some(address)).unwrap();
+            }
+            assert_eq!(from, Some(address));
+            node.send(address, &[7; 2_500], Some(1_000));
+            assert_eq!(received(&mut client, 3).len(), 3, "{local}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Light clients of `loadtest` in a real mesh: an independent implementation of a client's side.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,6 +16,9 @@ use crate::process::{Node, Ports, SECRET, flags};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// An address of this machine and the port a node serves HTTP at there.
+type Way = (IpAddr, u16);
+
 pub(crate) struct Room {
     worker: Worker,
     facts: Receiver<Fact>,
@@ -25,19 +28,26 @@ pub(crate) struct Room {
 impl Room {
     /// Everybody sends sound; those of `cameras` a picture in three layers.
     pub(crate) fn open(nodes: &[&Node], codec: Codec, people: u32, cameras: u32) -> Self {
+        let local = IpAddr::from([127, 0, 0, 1]);
+        let ways: Vec<Way> = nodes.iter().map(|node| (local, node.ports.http)).collect();
+        Self::open_by(&ways, codec, people, cameras)
+    }
+
+    /// As [`Self::open`]: from an address of this machine to the node that serves HTTP there at that port.
+    fn open_by(ways: &[Way], codec: Codec, people: u32, cameras: u32) -> Self {
         let names: Vec<String> = (0..people).map(|id| format!("p{id}")).collect();
         let roster = Roster {
             identities: names.iter().cloned().zip(0..).collect(),
             regions: (0..people)
-                .map(|id| (id, (id as usize % nodes.len()) as u16))
+                .map(|id| (id, (id as usize % ways.len()) as u16))
                 .collect(),
         };
         let (sender, facts) = channel();
         let identity = Identity::generate().unwrap();
         let worker = Worker::start(identity, Arc::new(roster), Instant::now(), sender).unwrap();
         for id in 0..people {
-            let node = nodes[id as usize % nodes.len()];
-            worker.join(order(node, id, &names[id as usize], codec, id < cameras));
+            let way = ways[id as usize % ways.len()];
+            worker.join(order(way, id, &names[id as usize], codec, id < cameras));
         }
         Self { worker, facts, names }
     }
@@ -78,7 +88,7 @@ impl Room {
     }
 }
 
-fn order(node: &Node, id: u32, name: &str, codec: Codec, camera: bool) -> Order {
+fn order((local, http): Way, id: u32, name: &str, codec: Codec, camera: bool) -> Order {
     let api = ApiKey {
         key: "key".to_owned(),
         secret: "a secret of an API key".to_owned(),
@@ -106,7 +116,7 @@ fn order(node: &Node, id: u32, name: &str, codec: Codec, camera: bool) -> Order 
             sources: std::iter::once(audio).chain(camera.then_some(picture)).collect(),
             open_one_in: 64,
         },
-        endpoint: Endpoint::resolve(&format!("http://127.0.0.1:{}", node.ports.http), None).unwrap(),
+        endpoint: Endpoint::resolve(&format!("http://{}", SocketAddr::new(local, http)), None).unwrap(),
         token: mint(&api, pass, now_s, Duration::from_secs(600)).unwrap(),
         identity: name.to_owned(),
         region: 0,
@@ -118,7 +128,7 @@ fn order(node: &Node, id: u32, name: &str, codec: Codec, camera: bool) -> Order 
                 height: 720,
             },
         },
-        local: IpAddr::from([127, 0, 0, 1]),
+        local,
     }
 }
 
@@ -220,4 +230,32 @@ fn light_clients_send_and_read_h264() {
     };
     let leg = &figures[&1].legs[&camera];
     assert!(leg.keyframes > 0 && leg.per_layer[2] > 0, "{leg:?}");
+}
+
+#[test]
+fn people_on_ipv6_and_on_ipv4_meet_on_one_node() {
+    let ports = Ports::free();
+    let mut both = flags("fra", ports, SECRET, &[]);
+    both.retain(|flag| !flag.starts_with("--http.listen") && !flag.starts_with("--media.udp_listen"));
+    both.extend([
+        format!("--http.listen=[::]:{}", ports.http),
+        format!("--http.public_url=http://[::1]:{}", ports.http),
+        "--http.trusted_proxies=192.0.2.1/32".to_owned(),
+        format!("--media.udp_listen=[::]:{}", ports.media),
+        "--media.advertise=::1,127.0.0.1".to_owned(),
+    ]);
+    let arguments: Vec<&str> = std::iter::once("node")
+        .chain(both.iter().map(String::as_str))
+        .collect();
+    let node = Node::run(&arguments, ports);
+    let ways = ["::1", "127.0.0.1"].map(|local| (local.parse().unwrap(), ports.http));
+    let room = Room::open_by(&ways, Codec::Vp8, 4, 2);
+    for figures in seen_by_all(&room, 2).values() {
+        assert_eq!(figures.audio.forged + figures.video.forged, 0, "{figures:?}");
+    }
+    assert!(
+        node.get("/metrics")
+            .unwrap()
+            .contains("causeway_shard_sessions{shard=\"0\"} 4")
+    );
 }

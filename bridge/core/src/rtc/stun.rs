@@ -4,7 +4,7 @@
 //! are answered with 420.
 
 use aws_lc_rs::hmac;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const HEADER_BYTES: usize = 20;
@@ -209,13 +209,13 @@ fn integrity(password: &str, head: &[u8], body: &[u8]) -> [u8; 20] {
     mac
 }
 
-/// RFC 8489 section 14.2.
+/// RFC 8489 section 14.2. A mapped IPv4 address (RFC 4291 section 2.5.5.2) is told as what it is to the client.
 fn xor_mapped(from: SocketAddr, transaction: &[u8; 12]) -> Vec<u8> {
     let port = from.port() ^ u16::from_be_bytes([MAGIC_COOKIE[0], MAGIC_COOKIE[1]]);
     let mask = MAGIC_COOKIE.iter().chain(transaction);
-    let (family, address) = match from {
-        SocketAddr::V4(v4) => (1, v4.ip().octets().to_vec()),
-        SocketAddr::V6(v6) => (2, v6.ip().octets().to_vec()),
+    let (family, address) = match from.ip().to_canonical() {
+        IpAddr::V4(v4) => (1, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (2, v6.octets().to_vec()),
     };
     let mut value = vec![0, family];
     value.extend_from_slice(&port.to_be_bytes());

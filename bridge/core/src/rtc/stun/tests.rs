@@ -37,6 +37,16 @@ fn truncated_requests_are_refused() {
 }
 
 #[test]
+fn a_mapped_ipv4_address_is_told_as_ipv4() {
+    let request = BindingRequest::parse(SAMPLE_REQUEST).unwrap();
+    let told = |from: &str| request.success(from.parse().unwrap(), "pw");
+    assert_eq!(told("[::ffff:192.0.2.1]:32853"), told("192.0.2.1:32853"));
+    // Header, attribute header, then the family.
+    assert_eq!(told("192.0.2.1:32853")[25], 1);
+    assert_eq!(told("[2001:db8::1]:32853")[25], 2);
+}
+
+#[test]
 fn unknown_optional_attributes_are_ignored_and_mandatory_ones_named() {
     let optional = binding_request(
         [1; 12],
