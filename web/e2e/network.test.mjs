@@ -106,7 +106,7 @@ describe("bad networks", { skip: skip ?? false }, () => {
   it("a change from Wi-Fi to LTE keeps the call of a browser with one socket, whose address changes as behind a NAT", async () => {
     await roaming.page.evaluate(() => window.peer.leave());
     await lines.findWifi();
-    roaming = await come(3, lines.namespace, ["--force-webrtc-ip-handling-policy=default_public_interface_only"]);
+    roaming = await come(3, lines.namespace, ["--webrtc-ip-handling-policy=default_public_interface_only"]);
     await everybodySees();
     await changesNetwork();
   });

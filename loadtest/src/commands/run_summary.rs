@@ -64,6 +64,14 @@ fn summarise_target(out: &mut impl Write, target: &Target) -> io::Result<()> {
             .cpu_ns_per_forwarded_packet
             .map_or_else(String::new, |ns| format!(", {ns:.0} ns a packet"));
         writeln!(out, "  node {}: {} in, {cpu}{each}", node.name, node.participants)?;
+        if let Some(trend) = &node.rss_trend {
+            let (slope, noise) = (trend.slope_kib_per_min, trend.noise_kib_per_min);
+            writeln!(
+                out,
+                "    memory: {:.1} MiB, {slope:+.1} ± {noise:.1} KiB a minute",
+                trend.mean_kib / 1_024.0
+            )?;
+        }
     }
     target
         .faults

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Distribution;
+use super::{Distribution, Trend};
 
 /// Version of this schema; readers refuse others.
 pub const SCHEMA: u32 = 1;
@@ -128,6 +128,12 @@ pub struct Node {
     /// Processor time of each media thread over the measurement, in microseconds; empty where the server does not tell.
     #[serde(default)]
     pub shard_cpu_us: Vec<f64>,
+    /// Memory in use at the end of each second of the measurement, in KiB; 0 where the node did not run.
+    #[serde(default)]
+    pub rss_kib: Vec<u64>,
+    /// Whether it grows: the line through these; `None` for less than a minute, and where the node did not run all the time.
+    #[serde(default)]
+    pub rss_trend: Option<Trend>,
 }
 
 /// A directed link of the emulator.

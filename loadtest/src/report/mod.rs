@@ -10,5 +10,7 @@ pub mod html;
 pub mod markdown;
 #[cfg(test)]
 mod tests;
+mod trend;
 
 pub use distribution::{Distribution, Point};
+pub use trend::Trend;

@@ -42,6 +42,8 @@ fn sample_target(delay: Option<Distribution>) -> Target {
             name: "fra".to_owned(),
             cpu_ns_per_forwarded_packet: Some(5_000.0),
             cpu_share: Some(0.2),
+            rss_kib: vec![20_480; 90],
+            rss_trend: Some(Trend::default()),
             ..Node::default()
         }],
         links: vec![Link {

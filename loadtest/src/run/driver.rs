@@ -45,6 +45,8 @@ pub(super) struct OutcomeOfRun {
     pub(super) people: People,
     /// People in, at the end of each second.
     pub(super) present: Vec<usize>,
+    /// Memory of each node in KiB, at the end of each second.
+    pub(super) rss_kib: Vec<Vec<u64>>,
     /// Faults as they happened.
     pub(super) faults: Vec<(Instant, String)>,
 }
@@ -65,6 +67,7 @@ struct Driver<'r> {
     start: Instant,
     faults: Vec<(Instant, String)>,
     present: Vec<usize>,
+    rss_kib: Vec<Vec<u64>>,
     news: Vec<String>,
     /// Who talks now; also those who are not in.
     talking: Vec<bool>,
@@ -105,6 +108,7 @@ pub(super) fn run_target(
         start,
         faults: Vec::new(),
         present: Vec::new(),
+        rss_kib: Vec::new(),
         news: Vec::new(),
         talking: vec![true; plan.participants.len()],
         sharing: vec![false; plan.participants.len()],
@@ -128,6 +132,7 @@ pub(super) fn run_target(
         controls: measured.controls,
         people: driver.people,
         present: driver.present,
+        rss_kib: driver.rss_kib,
         faults: driver.faults,
     })
 }
@@ -323,6 +328,7 @@ impl Driver<'_> {
         }
         let present = self.people.present();
         self.present.resize(second + 1, present);
+        self.rss_kib.resize(second + 1, self.running.rss_kib());
         tell(&Progress {
             target: name.to_owned(),
             at: now.saturating_duration_since(self.start),

@@ -1,5 +1,6 @@
 //! Holds a report against the limits of its scenario. What was not measured fails.
 
+use crate::report::Trend;
 use crate::report::data::{Media, Report, Target, Threshold};
 use crate::scenario::{Limit, Metric};
 
@@ -56,7 +57,16 @@ fn value_of(metric: Metric, report: &Report) -> Option<f64> {
         ),
         Metric::FreezeRatio => largest(of_kind(report, false).map(|media| 100.0 * media.gap_ratio)),
         Metric::SeenByAll => smallest(targets().flat_map(cells).map(|share| 100.0 * share)),
+        Metric::RssSlope => of_trends(report, Trend::beyond_noise),
+        Metric::RssSlopeNoise => of_trends(report, |trend| trend.noise_kib_per_min),
     }
+}
+
+/// The largest over all nodes; `None` where one of them has no trend.
+fn of_trends(report: &Report, pick: impl Fn(&Trend) -> f64) -> Option<f64> {
+    let nodes = report.targets.iter().flat_map(|target| &target.nodes);
+    let all: Option<Vec<f64>> = nodes.map(|node| node.rss_trend.as_ref().map(&pick)).collect();
+    largest(all?.into_iter())
 }
 
 fn of_kind(report: &Report, audio: bool) -> impl Iterator<Item = &Media> {
@@ -95,7 +105,7 @@ fn smallest(values: impl Iterator<Item = f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::data::{Generator, Joins, Matrix, Run, SCHEMA};
+    use crate::report::data::{Generator, Joins, Matrix, Node, Run, SCHEMA};
     use crate::scenario::named;
 
     fn report(target: Target) -> Report {
@@ -135,6 +145,41 @@ mod tests {
         assert_eq!(
             (of("extra_delay_p99").value, of("extra_delay_p99").passed),
             (None, false)
+        );
+    }
+
+    #[test]
+    fn the_node_that_grows_most_counts_and_one_that_is_not_known_fails() {
+        let limits = named("churn").unwrap().scenario().unwrap().thresholds;
+        let node = |slope| Node {
+            rss_trend: slope,
+            ..Node::default()
+        };
+        let trend = |slope_kib_per_min| Trend {
+            slope_kib_per_min,
+            noise_kib_per_min: 5.0,
+            ..Trend::default()
+        };
+        let judged = |nodes| {
+            let target = Target {
+                nodes,
+                ..Target::default()
+            };
+            let judged = judge(&limits, &report(target));
+            ["rss_slope", "rss_slope_noise"].map(|name| {
+                let of = judged.iter().find(|threshold| threshold.name == name).unwrap();
+                (of.value, of.passed)
+            })
+        };
+        let both = judged(vec![node(Some(trend(4.0))), node(Some(trend(25.0)))]);
+        assert_eq!(both, [(Some(20.0), false), (Some(5.0), true)]);
+        assert_eq!(
+            judged(vec![node(Some(trend(4.0)))]),
+            [(Some(0.0), true), (Some(5.0), true)]
+        );
+        assert_eq!(
+            judged(vec![node(Some(trend(4.0))), node(None)]),
+            [(None, false); 2]
         );
     }
 }

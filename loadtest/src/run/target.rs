@@ -142,6 +142,17 @@ impl Running {
         }
     }
 
+    /// Memory in use of each node, in KiB: 0 for one that does not run, nothing for servers that are not ours.
+    pub(super) fn rss_kib(&self) -> Vec<u64> {
+        let Self::Mesh(mesh) = self else {
+            return Vec::new();
+        };
+        let samples = mesh.samples().into_iter();
+        samples
+            .map(|sample| sample.map_or(0, |sample| sample.rss_bytes / 1_024))
+            .collect()
+    }
+
     pub(super) fn cause(&mut self, fault: &FaultKind) -> Result<(), RunError> {
         let Self::Mesh(mesh) = self else {
             return Err(RunError::NotOurs);

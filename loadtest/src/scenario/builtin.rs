@@ -40,6 +40,7 @@ const ALL: &[Builtin] = builtin![
     "s10",
     "s11",
     "s12",
+    "churn",
 ];
 
 /// All of them, in the order of the documentation.

@@ -31,10 +31,17 @@ pub enum Metric {
     FreezeRatio,
     /// Share of expected frames that came, worst cell of the matrix, at least.
     SeenByAll,
+    /// Growth of the memory of the node that grows most, beyond the noise of the measurement.
+    RssSlope,
+    /// That noise (half of the 95 % interval), of the node with the largest: what is not seen may grow by so much.
+    RssSlopeNoise,
 }
 
+/// Unit of growth.
+const SLOPE: &str = "KiB/min";
+
 /// All of them, with their names in files, their units, and whether the value must not be below the limit.
-const ALL: [(Metric, &str, &str, bool); 12] = [
+const ALL: [(Metric, &str, &str, bool); 14] = [
     (Metric::Joined, "joined", "%", true),
     (Metric::JoinP99, "join_p99", "ms", false),
     (Metric::FirstFrameP50, "first_frame_p50", "ms", false),
@@ -47,6 +54,8 @@ const ALL: [(Metric, &str, &str, bool); 12] = [
     (Metric::AudioGapP95, "audio_gap_p95", "ms", false),
     (Metric::FreezeRatio, "freeze_ratio", "%", false),
     (Metric::SeenByAll, "seen_by_all", "%", true),
+    (Metric::RssSlope, "rss_slope", SLOPE, false),
+    (Metric::RssSlopeNoise, "rss_slope_noise", SLOPE, false),
 ];
 
 /// A limit.
@@ -71,7 +80,7 @@ impl Metric {
         self.row().1
     }
 
-    /// Its unit: `ms` or `%`.
+    /// Its unit: `ms`, `%` or `KiB/min`.
     #[must_use]
     pub fn unit(self) -> &'static str {
         self.row().2
@@ -104,6 +113,11 @@ pub(super) fn read(table: &BTreeMap<String, String>) -> Result<Vec<Limit>, Scena
             };
             let number = match unit {
                 "ms" => span(&place, text)?.as_secs_f64() * 1_000.0,
+                SLOPE => text
+                    .strip_suffix(SLOPE)
+                    .and_then(|digits| digits.trim_end().parse().ok())
+                    .filter(|slope: &f64| slope.is_finite() && *slope >= 0.0)
+                    .ok_or_else(|| value(&place, format!("{text:?} is no growth; write 8{SLOPE}")))?,
                 _ => text
                     .strip_suffix('%')
                     .and_then(|digits| digits.parse().ok())

@@ -2,6 +2,7 @@
 
 mod expected;
 mod faults;
+mod memory;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use hdrhistogram::Histogram;
 
 use expected::Expected;
 use faults::faults;
+use memory::{rss_of, trend_of};
 
 use super::control;
 use super::driver::OutcomeOfRun;
@@ -101,6 +103,7 @@ fn nodes(scenario: &Scenario, outcome: &OutcomeOfRun, receivers: &Receivers<'_>)
             measured(&outcome.from, at),
             measured(&outcome.until, at),
         );
+        let rss_kib = rss_of(outcome, at);
         let cost = from.zip(until).map(|(from, until)| until.since(&from));
         let counters = outcome.from.counters.get(at).zip(outcome.until.counters.get(at));
         nodes.push(Node {
@@ -132,6 +135,8 @@ fn nodes(scenario: &Scenario, outcome: &OutcomeOfRun, receivers: &Receivers<'_>)
                 Some((Some(from), Some(until))) => until.of_shards_since(from, "causeway_shard_cpu_us"),
                 _ => Vec::new(),
             },
+            rss_trend: trend_of(&rss_kib),
+            rss_kib,
         });
     }
     nodes
