@@ -377,6 +377,7 @@ fn signaling_config(config: &Config, http: SocketAddr) -> SignalingConfig {
         },
         policy: geo::Policy::default(),
         node_capacity: config.node.capacity,
+        turn: config.turn.clone(),
         simulate: config.testing.simulate,
         limits: config.limits.signaling.clone(),
     }

@@ -1,6 +1,7 @@
 //! What the operator decides about signalling, as plain values; the binary reads them from its file.
 
 use crate::limits::Limits;
+use crate::turn::TurnServers;
 use geo::cidr::Cidr;
 use geo::point::GeoPoint;
 use geo::policy::Policy;
@@ -34,6 +35,8 @@ pub struct SignalingConfig {
     pub policy: Policy,
     /// Participants one node is meant for; how much of its load one assignment stands for until it reports.
     pub node_capacity: u32,
+    /// TURN servers clients get credentials for, if the operator has any.
+    pub turn: Option<TurnServers>,
     /// Whether clients may ask for simulated faults, for tests of clients. Never in production: anybody with a token can
     /// then be told, for itself, that the node fails.
     pub simulate: bool,

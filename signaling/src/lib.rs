@@ -7,7 +7,7 @@
 //!
 //! Two halves:
 //! * **pure** modules that take `now` and random bytes as arguments: [`token`], [`protocol`], [`session`], [`room`],
-//!   [`hub`], [`placement`], [`join`], [`limits`], [`address`]. All rules are there.
+//!   [`hub`], [`placement`], [`join`], [`limits`], [`address`], [`turn`]. All rules are there.
 //! * the **shell**: [`http`] (routes), `websocket` (one task per connection) and [`task`] (the one task that owns the
 //!   hub). It owns sockets, clocks and queues and holds no rule about rooms, tracks or layers.
 //!
@@ -30,6 +30,7 @@ pub mod session;
 pub mod sid;
 pub mod task;
 pub mod token;
+pub mod turn;
 mod websocket;
 
 pub use config::{GeoOverrides, SignalingConfig};
@@ -38,3 +39,4 @@ pub use http::Signaling;
 pub use limits::Limits;
 pub use mesh_view::{MeshView, NodeView, RoomHost};
 pub use task::FactsTask;
+pub use turn::TurnServers;

@@ -89,6 +89,21 @@ const KEYS: &[Key] = &[
         "media threads; by default one per core, at most 8",
     ),
     key(
+        "turn.urls",
+        Kind::List,
+        "turn: and turns: URLs of TURN servers clients get credentials for, at most 8",
+    ),
+    key(
+        "turn.secret",
+        Kind::Secret,
+        "shared with the TURN servers (coturn: static-auth-secret)",
+    ),
+    key(
+        "turn.ttl",
+        Kind::Text,
+        "how long a credential may be used to begin with",
+    ),
+    key(
         "mesh.listen",
         Kind::Text,
         "UDP address for links; without it the node stands alone",

@@ -15,6 +15,7 @@ mod nearest;
 mod parse;
 mod reader;
 mod show;
+mod turn;
 pub mod units;
 
 pub use layers::{Layers, Origin};
@@ -27,6 +28,7 @@ use crate::link::RateLimits;
 use crate::link::tls::CertificateFiles;
 use geo::{Cidr, GeoPoint, Override};
 use relay_proto::id::NodeName;
+use signaling::TurnServers;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU8;
@@ -42,6 +44,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// `[media]`
     pub media: MediaConfig,
+    /// `[turn]`; none where the operator has no TURN server.
+    pub turn: Option<TurnServers>,
     /// `[mesh]`; none for a node that stands alone.
     pub mesh: Option<MeshConfig>,
     /// `[geo]`

@@ -4,7 +4,7 @@ use super::layers::Layers;
 use super::reader::{ConfigErrors, Reader};
 use super::{
     AuthConfig, Config, GeoConfig, HttpConfig, HttpTls, LogConfig, MeshConfig, MeshIdentity, MetricsConfig,
-    NodeConfig, TestingConfig, limits, media,
+    NodeConfig, TestingConfig, limits, media, turn,
 };
 use crate::link::RateLimits;
 use crate::link::tls::{CertificateFiles, MIN_SECRET_BYTES};
@@ -45,6 +45,7 @@ pub fn parse(layers: Layers, cores: usize) -> Result<(Config, BTreeMap<String, V
         testing: testing(&mut reader, http.listen),
         http,
         media: media::read(&mut reader, cores),
+        turn: turn::read(&mut reader),
         mesh,
         geo: geo(&mut reader),
         auth: auth(&mut reader),

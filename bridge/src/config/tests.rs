@@ -123,6 +123,53 @@ fn an_address_that_would_lead_nowhere_is_not_advertised() {
     }
 }
 
+const TURN: &str = "[turn]\nurls = [\"turn:turn.example.org\", \"turns:[2001:db8::1]:443?transport=tcp\"]\nsecret = \"a secret of coturn\"\n";
+
+#[test]
+fn turn_servers_are_read_and_their_secret_is_not_shown() {
+    let (config, shown) = read(&format!("{GOOD}{TURN}")).unwrap();
+    let turn = config.turn.unwrap();
+    assert_eq!((turn.urls.len(), turn.secret.as_str()), (2, "a secret of coturn"));
+    assert_eq!(turn.ttl, TurnServers::TTL);
+    assert!(
+        shown.contains("ttl = \"24h\"") || shown.contains("ttl = \"1d\""),
+        "{shown}"
+    );
+    assert!(!shown.contains("a secret of"), "{shown}");
+    assert_eq!(read(GOOD).unwrap().0.turn, None);
+}
+
+#[test]
+fn turn_servers_that_could_not_be_used_are_refused() {
+    let table = [
+        (
+            "turn:turn.example.org",
+            "stun:turn.example.org",
+            "\"stun:turn.example.org\" is no TURN URL",
+        ),
+        ("turn:turn.example.org", "turn:", "\"turn:\" is no TURN URL"),
+        (
+            "turn:turn.example.org",
+            "turn://turn.example.org",
+            "is no TURN URL",
+        ),
+        ("turn:turn.example.org", "turn:a:99999", "is no TURN URL"),
+        ("transport=tcp", "transport=sctp", "is no TURN URL"),
+        (
+            "secret = \"a secret of coturn\"",
+            "",
+            "turn.secret: needed with turn.urls",
+        ),
+        ("a secret of coturn", "short", "turn.secret: 5 bytes"),
+        ("urls = [", "ttl = \"0s\"\nurls = [", "turn.ttl"),
+        ("urls", "#urls", "turn.urls: needed with turn.secret"),
+    ];
+    for (old, new, part) in table {
+        let text = errors(&format!("{GOOD}{}", TURN.replacen(old, new, 1)));
+        assert!(text.contains(part), "{new}: expected {part:?} in\n{text}");
+    }
+}
+
 #[test]
 fn faults_are_simulated_on_request_only_where_nobody_else_gets_in() {
     let testing = "[testing]\nsimulate = true\n";

@@ -41,6 +41,7 @@ pub(crate) fn round(random: &mut Random) -> Tally {
         region: "Frankfurt".to_owned(),
         software: "causeway".to_owned(),
         limits: limits.clone(),
+        turn: None,
         simulate: true,
         keys: TokenKeys::default(),
         counters: Arc::new(Counters::default()),

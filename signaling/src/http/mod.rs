@@ -69,6 +69,7 @@ impl Signaling {
             region: config.region.clone(),
             software: config.software.clone(),
             limits: config.limits.clone(),
+            turn: config.turn.clone(),
             simulate: config.simulate,
             keys: TokenKeys(Arc::new(config.keys.clone())),
             counters: Arc::clone(&counters),

@@ -26,6 +26,7 @@ pub(crate) fn config() -> SignalingConfig {
         },
         policy: Policy::default(),
         node_capacity: 100,
+        turn: None,
         simulate: false,
         limits: Limits::default(),
     }

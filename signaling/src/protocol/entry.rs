@@ -4,6 +4,7 @@ use super::record::participant_info;
 use super::reply::millis;
 use super::{PROTOCOL, PUBLISH_CODECS, SERVER_VERSION};
 use crate::limits::{PING_INTERVAL_S, PING_TIMEOUT_S};
+use crate::turn::IceServer;
 use livekit_protocol as proto;
 use relay_proto::room::ParticipantRecord;
 use relay_proto::unit::UnixMillis;
@@ -29,6 +30,8 @@ pub struct JoinReply {
     pub software: String,
     /// It has two peer connections and is offered what it receives.
     pub dual: bool,
+    /// What helps it to get its media through.
+    pub ice_servers: Vec<IceServer>,
 }
 
 pub(super) fn join_response(join: &JoinReply) -> proto::JoinResponse {
@@ -57,6 +60,7 @@ pub(super) fn join_response(join: &JoinReply) -> proto::JoinResponse {
             .collect(),
         server_version: SERVER_VERSION.to_owned(),
         server_region: join.region.clone(),
+        ice_servers: join.ice_servers.iter().map(ice_server).collect(),
         subscriber_primary: join.dual,
         ping_interval: i32::from(PING_INTERVAL_S),
         ping_timeout: i32::from(PING_TIMEOUT_S),
@@ -64,6 +68,14 @@ pub(super) fn join_response(join: &JoinReply) -> proto::JoinResponse {
         enabled_publish_codecs: codecs.to_vec(),
         fast_publish: true,
         ..proto::JoinResponse::default()
+    }
+}
+
+pub(super) fn ice_server(server: &IceServer) -> proto::IceServer {
+    proto::IceServer {
+        urls: server.urls.clone(),
+        username: server.username.clone(),
+        credential: server.credential.clone(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a client says and is told when it goes on with a session over a new connection.
 
-use super::entry::server_info;
+use super::entry::{ice_server, server_info};
+use crate::turn::IceServer;
 use livekit_protocol as proto;
 use relay_proto::id::{ParticipantSid, TrackSid};
 
@@ -60,11 +61,13 @@ pub struct ReconnectReply {
     pub software: String,
     /// The last reliable message that came from it: it sends what followed again.
     pub last_sequence: u32,
+    /// What helps it to get its media through.
+    pub ice_servers: Vec<IceServer>,
 }
 
 pub(super) fn reconnect_response(reply: &ReconnectReply) -> proto::ReconnectResponse {
     proto::ReconnectResponse {
-        ice_servers: Vec::new(),
+        ice_servers: reply.ice_servers.iter().map(ice_server).collect(),
         client_configuration: None,
         server_info: Some(server_info(&reply.node, &reply.region, &reply.software)),
         last_message_seq: reply.last_sequence,

@@ -18,6 +18,7 @@ use crate::limits::{IDLE_TIMEOUT, Limits, OPEN_TIMEOUT, TokenBucket};
 use crate::protocol::{Join, Leave, LeaveAction, LeaveReason, Reply};
 use crate::room::Room;
 use crate::token::TokenKeys;
+use crate::turn::TurnServers;
 use relay_proto::id::{Identity, ParticipantSid, RoomName, SessionId};
 use relay_proto::room::{LeaveCause, Permission, TrackRecord};
 use relay_proto::session::SessionCommand;
@@ -50,6 +51,8 @@ pub struct Site {
     pub software: String,
     /// Named limits.
     pub limits: Limits,
+    /// TURN servers clients get credentials for.
+    pub turn: Option<TurnServers>,
     /// Whether clients may ask for faults; never in production.
     pub simulate: bool,
     /// Sign the tokens clients come back with.

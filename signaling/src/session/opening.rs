@@ -112,6 +112,7 @@ impl Session {
                 node: site.node.clone(),
                 software: site.software.clone(),
                 dual: self.dual,
+                ice_servers: self.ice_servers(site, now),
             })),
             out,
         );

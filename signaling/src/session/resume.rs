@@ -3,6 +3,7 @@
 use super::{Around, Effect, Newcomer, Now, Phase, Session, Site};
 use crate::protocol::{LeaveAction, LeaveReason, ReconnectReply, Reply, SyncState, WishedPicture};
 use crate::sid::RandomSource;
+use crate::turn::IceServer;
 use relay_proto::id::TrackSid;
 use relay_proto::room::LeaveCause;
 use relay_proto::session::SessionCommand;
@@ -70,8 +71,17 @@ impl Session {
             node: site.node.clone(),
             software: site.software.clone(),
             last_sequence: self.last_sequence,
+            ice_servers: self.ice_servers(site, now),
         };
         self.tell(Reply::Reconnect(Box::new(reply)), out);
+    }
+
+    /// What helps the client to get its media through where it cannot reach the node itself; new credentials each time.
+    pub(super) fn ice_servers(&self, site: &Site, now: Now) -> Vec<IceServer> {
+        let servers = site.turn.iter();
+        servers
+            .map(|turn| turn.credentials(self.identity.as_str(), now.wall))
+            .collect()
     }
 
     /// What the client brought along when it came back.

@@ -78,6 +78,7 @@ impl Bench {
             region: "Frankfurt".to_owned(),
             software: "causeway".to_owned(),
             limits,
+            turn: None,
             simulate: true,
             keys: TokenKeys(Arc::new(BTreeMap::from([("key".to_owned(), SECRET.to_owned())]))),
             counters: Arc::clone(&counters),

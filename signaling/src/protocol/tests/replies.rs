@@ -14,6 +14,7 @@ fn a_join_reply_holds_everything_clients_rely_on() {
         region: "Frankfurt".to_owned(),
         node: "fra".to_owned(),
         software: "causeway 0.1.0".to_owned(),
+        ice_servers: Vec::new(),
     }));
     let Told::Join(join) = told(&encode(&reply)) else {
         panic!()

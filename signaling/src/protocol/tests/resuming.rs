@@ -1,5 +1,6 @@
 use super::*;
 use crate::protocol::{AudienceRequest, GrantRequest, ReconnectReply, SyncState};
+use crate::turn::IceServer;
 use proto::signal_request::Message as Asked;
 use proto::signal_response::Message as Told;
 use relay_proto::room::ConnectionQuality;
@@ -99,11 +100,22 @@ fn a_resumed_client_is_told_where_it_is_and_how_far_its_messages_came() {
         node: "fra".to_owned(),
         software: "causeway".to_owned(),
         last_sequence: 9,
+        ice_servers: vec![IceServer {
+            urls: vec!["turn:turn.example.org".to_owned()],
+            username: "9:ada".to_owned(),
+            credential: "secret".to_owned(),
+        }],
     }));
     let Told::Reconnect(reconnect) = told(&encode(&reply)) else {
         panic!()
     };
     assert_eq!(reconnect.last_message_seq, 9);
+    let server = &reconnect.ice_servers[0];
+    assert_eq!(server.urls, ["turn:turn.example.org"]);
+    assert_eq!(
+        (server.username.as_str(), server.credential.as_str()),
+        ("9:ada", "secret")
+    );
     // Clients put it in the place of what they were told on joining.
     let info = reconnect.server_info.unwrap();
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::protocol::SyncState;
+use crate::turn::TurnServers;
 use livekit_protocol as proto;
 use prost::Message as _;
 use relay_proto::id::{ParticipantSid, RoomName};
@@ -321,5 +322,36 @@ fn reliable_messages_sent_again_after_a_resume_are_passed_on_once() {
     assert_eq!(
         [(0, true), (0, true), (3, false)].map(|(at, reliable)| say(&mut bench, at, reliable)),
         [1, 1, 1]
+    );
+}
+
+#[test]
+fn credentials_for_turn_are_given_on_joining_and_new_ones_on_coming_back() {
+    let mut bench = Bench::new();
+    let site = Site {
+        turn: Some(TurnServers {
+            urls: vec!["turn:turn.example.org".to_owned()],
+            secret: "a secret of coturn".to_owned(),
+            ttl: Duration::from_secs(600),
+        }),
+        ..bench.site.clone()
+    };
+    bench.hub = Hub::new(site, Box::new(Seeded(1)));
+    let (ada, joined) = bench.join(1, newcomer("ada"));
+    bench.disconnect(1);
+    bench.now.wall.0 += 3_000;
+    let back = bench.connect(7, returning("ada", &ada.sid));
+    let [Reply::Join(join)] = replies(&joined, 1)[..1] else {
+        panic!("{joined:?}");
+    };
+    let [Reply::Reconnect(reconnect)] = replies(&back, 1)[..1] else {
+        panic!("{back:?}");
+    };
+    assert_eq!(join.ice_servers[0].username, "1700000600:ada");
+    assert_eq!(reconnect.ice_servers[0].username, "1700000603:ada");
+    assert_eq!(reconnect.ice_servers[0].urls, ["turn:turn.example.org"]);
+    assert_ne!(
+        join.ice_servers[0].credential,
+        reconnect.ice_servers[0].credential
     );
 }
