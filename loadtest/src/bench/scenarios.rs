@@ -7,18 +7,21 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::arrivals::departures;
 use super::report::Metric;
 use crate::floor::echo::echo;
-use crate::floor::forward::forward;
-use crate::floor::{FloorError, Load};
+use crate::floor::forward::{forward, forward_arrivals};
+use crate::floor::{FloorError, Load, Passed};
 use crate::report::Distribution;
 use crate::report::data::{Media, Report, Run, Target};
 use crate::run::{Options, Progress, RunError, TargetChoice, run};
-use crate::scenario::{ScenarioError, named};
+use crate::scenario::{Plan, ScenarioError, named};
 use crate::target::Ground;
 
 /// Length of a floor's measurement.
 const FLOOR_TIME: Duration = Duration::from_secs(3);
+/// The same where senders have beats of their own: some turns of talk, and two loops of their traces.
+const ARRIVALS_TIME: Duration = Duration::from_secs(8);
 
 /// Why there are no figures.
 #[derive(Debug, Error)]
@@ -59,6 +62,8 @@ const TABLE: [(&str, &[&str]); 8] = [
             "instrument_delay_error_p99",
             "forward_latency_p50",
             "forward_latency_p99",
+            "forward_latency_p50_paced",
+            "forward_latency_p99_paced",
         ],
     ),
     ("s5", &["join_first_frame"]),
@@ -229,11 +234,29 @@ fn instrument(report: &Report, target: &Target) -> Result<Vec<Figure>, BenchErro
             floor: bare.one_way.kernel.map(|bare| 2.0 * bare.p99_ms),
         });
     }
-    let viewers = 300;
-    let bare = forward(
+    figures.extend(latencies(report, target)?);
+    Ok(figures)
+}
+
+/// The delay of camera frames, beside that of a bare forwarder which is offered what the senders of the scenario send, at
+/// their times, and beside one which is offered as many packets evenly paced.
+fn latencies(report: &Report, target: &Target) -> Result<Vec<Figure>, BenchError> {
+    let scenario = named(&report.run.scenario)?.scenario()?;
+    let viewers = scenario.participants().saturating_sub(1).clamp(1, 900);
+    let began = report.generator.began_s.iter();
+    let departures = departures(
+        &Plan::of(&scenario)?,
+        &began
+            .map(|(id, at_s)| (*id, Duration::from_secs_f64(*at_s)))
+            .collect(),
+        scenario.warm_up,
+        ARRIVALS_TIME,
+    );
+    let alike = forward_arrivals(&departures, viewers)?;
+    let paced = forward(
         &Load {
             burst: 2,
-            packets_per_second: (generator.packets_per_s / viewers as f64).max(2.0) as u32,
+            packets_per_second: (report.generator.packets_per_s / viewers as f64).max(2.0) as u32,
             duration: FLOOR_TIME,
             ..Load::default()
         },
@@ -245,7 +268,7 @@ fn instrument(report: &Report, target: &Target) -> Result<Vec<Figure>, BenchErro
         .iter()
         .find(|media| media.kind == "camera")
         .and_then(|media| media.delay.as_ref());
-    let latency = |name, pick: fn(&Distribution) -> f64| {
+    let latency = |name, bare: &Passed, pick: fn(&Distribution) -> f64| {
         Some(Figure {
             name,
             unit: "ms",
@@ -253,9 +276,15 @@ fn instrument(report: &Report, target: &Target) -> Result<Vec<Figure>, BenchErro
             floor: bare.delay.as_ref().map(pick),
         })
     };
-    figures.extend(latency("forward_latency_p50", |delay| delay.p50_ms));
-    figures.extend(latency("forward_latency_p99", |delay| delay.p99_ms));
-    Ok(figures)
+    Ok([
+        latency("forward_latency_p50", &alike, |delay| delay.p50_ms),
+        latency("forward_latency_p99", &alike, |delay| delay.p99_ms),
+        latency("forward_latency_p50_paced", &paced, |delay| delay.p50_ms),
+        latency("forward_latency_p99_paced", &paced, |delay| delay.p99_ms),
+    ]
+    .into_iter()
+    .flatten()
+    .collect())
 }
 
 fn memory_kib(target: &Target) -> Option<f64> {

@@ -1,8 +1,11 @@
 //! The least a server does for one publisher and many viewers: receive, rewrite the header, seal, one segmented send per
 //! viewer and burst.
 
+use std::net::SocketAddr;
+
 use super::FloorError;
-use super::load::{Load, Passed, measure};
+use super::arrivals::{self, Departure};
+use super::load::{Load, Passed, measure, measure_offered};
 use super::packet::{Cipher, TAG_BYTES, rewrite};
 use super::socket::Socket;
 
@@ -38,13 +41,47 @@ impl Viewer {
 /// # Errors
 /// [`FloorError`].
 pub fn forward(load: &Load, viewers: usize, sealed: bool) -> Result<Passed, FloorError> {
+    let (sockets, mut legs) = legs(viewers, sealed)?;
+    let (arriving, leaving) = (load.packet_bytes(false), load.packet_bytes(sealed));
+    let mut out = Vec::with_capacity(load.burst as usize * (arriving + TAG_BYTES));
+    let compose = |header: super::packet::Header, burst: &mut Vec<u8>| {
+        let start = burst.len();
+        header.write(burst);
+        burst.resize(start + arriving, 7);
+        Ok(())
+    };
+    measure(load, &sockets, compose, |burst, segment, socket| {
+        pass(&mut legs, burst, (segment, leaving), socket, &mut out)
+    })
+}
+
+/// As [`forward`] with sealing, for what several senders send at their own times: one receive, then one send after the
+/// other, first come first served. What nobody wants is received and dropped.
+///
+/// # Errors
+/// [`FloorError`].
+pub fn forward_arrivals(departures: &[Departure], viewers: usize) -> Result<Passed, FloorError> {
+    arrivals::check(departures)?;
+    let (sockets, mut legs) = legs(viewers, true)?;
+    let mut out = Vec::new();
+    let offer = |entry: SocketAddr, ended: &dyn Fn() -> bool| arrivals::offer(departures, entry, ended);
+    measure_offered(&sockets, offer, |burst, segment, socket| {
+        if !arrivals::is_wanted(burst) {
+            return Ok(());
+        }
+        pass(&mut legs, burst, (segment, segment + TAG_BYTES), socket, &mut out)
+    })
+}
+
+/// Viewers with a socket each.
+fn legs(viewers: usize, sealed: bool) -> Result<(Vec<Socket>, Vec<(SocketAddr, Viewer)>), FloorError> {
     if !(1..=MOST_VIEWERS).contains(&viewers) {
         return Err(FloorError::Load("1 to 900 viewers are possible"));
     }
     let sockets = (0..viewers)
         .map(|_| Socket::open())
         .collect::<Result<Vec<_>, _>>()?;
-    let mut legs = sockets
+    let legs = sockets
         .iter()
         .zip(0_u32..)
         .map(|(socket, at)| {
@@ -59,24 +96,25 @@ pub fn forward(load: &Load, viewers: usize, sealed: bool) -> Result<Passed, Floo
             Ok((socket.address(), viewer))
         })
         .collect::<Result<Vec<_>, FloorError>>()?;
-    let (arriving, leaving) = (load.packet_bytes(false), load.packet_bytes(sealed));
-    let mut out = Vec::with_capacity(load.burst as usize * (arriving + TAG_BYTES));
-    let compose = |header: super::packet::Header, burst: &mut Vec<u8>| {
-        let start = burst.len();
-        header.write(burst);
-        burst.resize(start + arriving, 7);
-        Ok(())
-    };
-    measure(load, &sockets, compose, |burst, segment, socket| {
-        for (to, viewer) in &mut legs {
-            out.clear();
-            for packet in burst.chunks(segment) {
-                viewer.append(packet, &mut out)?;
-            }
-            socket.send(*to, &out, leaving)?;
+    Ok((sockets, legs))
+}
+
+/// Sends a burst to every viewer, one after the other. `segments` are bytes of a packet as it comes and as it leaves.
+fn pass(
+    legs: &mut [(SocketAddr, Viewer)],
+    burst: &[u8],
+    segments: (usize, usize),
+    socket: &Socket,
+    out: &mut Vec<u8>,
+) -> Result<(), FloorError> {
+    for (to, viewer) in legs {
+        out.clear();
+        for packet in burst.chunks(segments.0) {
+            viewer.append(packet, out)?;
         }
-        Ok(())
-    })
+        socket.send(*to, out, segments.1)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -134,5 +172,22 @@ mod tests {
             assert_eq!(passed.delay.unwrap().count, passed.packets);
         }
         assert!(matches!(forward(&load, 0, true), Err(FloorError::Load(_))));
+    }
+
+    #[test]
+    fn of_several_senders_only_what_is_wanted_reaches_viewers_and_what_counts_is_counted() {
+        let departures: Vec<Departure> = (0..60)
+            .map(|at| Departure {
+                at: Duration::from_millis(10 * (at / 3)) + Duration::from_millis(280),
+                sender: at as usize % 3,
+                packets: vec![600, 600, 50],
+                wanted: at % 3 < 2,
+                counts: at % 3 == 0,
+            })
+            .collect();
+        let passed = forward_arrivals(&departures, 4).unwrap();
+        // Of twenty times the first two are warm-up; one sender counts.
+        assert_eq!(passed.packets, 18 * 3 * 4);
+        assert_eq!(passed.delay.unwrap().count, passed.packets);
     }
 }

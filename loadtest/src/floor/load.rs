@@ -15,7 +15,7 @@ use crate::report::Distribution;
 use crate::worker::microseconds;
 
 /// Before the measurement, so that caches are warm and memory is there.
-const WARM_UP: Duration = Duration::from_millis(300);
+pub(super) const WARM_UP: Duration = Duration::from_millis(300);
 /// Between two rounds over all receivers.
 const DRAIN_EVERY: Duration = Duration::from_millis(2);
 /// Share of packets that has to arrive, in percent.
@@ -109,16 +109,25 @@ pub(super) fn measure(
     pass: impl FnMut(&[u8], usize, &Socket) -> Result<(), FloorError> + Send,
 ) -> Result<Passed, FloorError> {
     load.check()?;
+    let offer = |entry: SocketAddr, ended: &dyn Fn() -> bool| {
+        offer(load, &Socket::open()?, entry, &mut compose, ended)
+    };
+    measure_offered(receivers, offer, pass)
+}
+
+/// As [`measure`], for what `offer` sends to the given address until it is done or the given question is answered with
+/// yes; it answers how many packets every receiver has to get.
+pub(super) fn measure_offered(
+    receivers: &[Socket],
+    offer: impl FnOnce(SocketAddr, &dyn Fn() -> bool) -> Result<u64, FloorError>,
+    pass: impl FnMut(&[u8], usize, &Socket) -> Result<(), FloorError> + Send,
+) -> Result<Passed, FloorError> {
     let entry = Socket::open()?;
     let stop = AtomicBool::new(false);
     let (offered, passed, drained) = thread::scope(|scope| {
         let drained = scope.spawn(|| drain(receivers, &stop));
         let passed = scope.spawn(|| pass_on(&entry, pass));
-        let offered = Socket::open().and_then(|socket| {
-            offer(load, &socket, entry.address(), &mut compose, || {
-                passed.is_finished()
-            })
-        });
+        let offered = offer(entry.address(), &|| passed.is_finished());
         let passed = passed.join();
         stop.store(true, Ordering::Relaxed);
         (offered, passed, drained.join())

@@ -1,12 +1,13 @@
 //! What this machine allows at best: bare programs that do the least any server must do, under the same load.
 //!
-//! [`forward`] sends one publisher to many viewers, [`hop`] passes packets from one encrypted hop to the next, [`echo`]
+//! [`forward`] sends one publisher, or several with their own times ([`arrivals`]), to many viewers, [`hop`] passes packets from one encrypted hop to the next, [`echo`]
 //! says how late a bare datagram is, [`great_circle`] how late light is. [`rounds`] orders measurements so that a busy
 //! machine does not favour one of them. Nothing here knows rooms, clients or a server's protocol, and nothing may learn
 //! them: a floor that does more than it must is no floor.
 //!
 //! Sockets, threads and clocks are in `socket`, `load` and [`echo`]; `packet`, [`great_circle`] and [`rounds`] are pure.
 
+pub mod arrivals;
 pub mod echo;
 pub mod forward;
 pub mod great_circle;

@@ -353,6 +353,9 @@ pub struct Generator {
     pub own_delay: Option<Distribution>,
     /// Datagrams the kernel refused to send.
     pub send_failed: u64,
+    /// When media of each participant that sends began to flow, last: its number, and seconds after the start of the run.
+    #[serde(default)]
+    pub began_s: Vec<(u32, f64)>,
 }
 
 /// A limit and whether it held.

@@ -74,7 +74,8 @@ pub struct SourceSetup {
 
 impl SourceSetup {
     /// The traces of the layers, smallest first.
-    fn traces(&self) -> Vec<TraceKind> {
+    #[must_use]
+    pub fn traces(&self) -> Vec<TraceKind> {
         match self.source {
             Source::Audio => vec![TraceKind::Speech],
             Source::Screen => vec![TraceKind::Screen],

@@ -67,7 +67,7 @@ pub(in crate::run) fn collect(
         timeline: timeline(&outcome),
         capacity: Vec::new(),
     };
-    (target, generator(&outcome))
+    (target, generator(plan, &outcome))
 }
 
 /// Frames of a source that a receiver got, over all its connections.
@@ -431,7 +431,7 @@ fn timeline(outcome: &OutcomeOfRun) -> Vec<Second> {
     seconds.into_values().collect()
 }
 
-fn generator(outcome: &OutcomeOfRun) -> Generator {
+fn generator(plan: &Plan, outcome: &OutcomeOfRun) -> Generator {
     let all = || outcome.results.iter().flat_map(|results| &results.participants);
     let wall_s = outcome
         .results
@@ -464,6 +464,18 @@ fn generator(outcome: &OutcomeOfRun) -> Generator {
             .collect(),
         own_delay: Distribution::of_microseconds(&own_delay),
         send_failed: all().map(|figures| figures.send_failed).sum(),
+        began_s: plan
+            .participants
+            .iter()
+            .filter(|one| !one.sources.is_empty())
+            .filter_map(|one| {
+                let began = outcome.people.by_id.get(one.id as usize)?.connected_at?;
+                Some((
+                    one.id,
+                    began.saturating_duration_since(outcome.start).as_secs_f64(),
+                ))
+            })
+            .collect(),
     }
 }
 
