@@ -1,6 +1,7 @@
 //! Offers a bare forwarder what several senders send, packet by packet and at their times, instead of one paced stream.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ const WANTED: u32 = 1;
 /// What one sender sends at once: one frame of one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Departure {
-    /// After the beginning; [`WARM_UP`] before what counts.
+    /// After the beginning. What leaves in the first 0.3 s does not count.
     pub at: Duration,
     /// Who: each has a socket of its own.
     pub sender: usize,
@@ -75,8 +76,8 @@ pub(super) fn offer(
 ) -> Result<u64, FloorError> {
     let mut sockets: BTreeMap<usize, Socket> = BTreeMap::new();
     for departure in departures {
-        if !sockets.contains_key(&departure.sender) {
-            sockets.insert(departure.sender, Socket::open()?);
+        if let Entry::Vacant(place) = sockets.entry(departure.sender) {
+            place.insert(Socket::open()?);
         }
     }
     let marker = Socket::open()?;
@@ -140,10 +141,10 @@ mod tests {
             vec![departure(10, &[700])],
             vec![Departure {
                 wanted: false,
-                ..good.clone()
+                ..good
             }],
-            vec![good.clone(), departure(300, &[700])],
-            vec![good.clone(), departure(900, &[700])],
+            vec![departure(310, &[700]), departure(300, &[700])],
+            vec![departure(310, &[700]), departure(900, &[700])],
             vec![departure(310, &[])],
             vec![departure(310, &[0])],
             vec![departure(310, &[30, 700])],

@@ -12,6 +12,9 @@ use super::socket::Socket;
 /// Most viewers: each has a socket, and a process may have about a thousand.
 const MOST_VIEWERS: usize = 900;
 
+/// Where a viewer is, and what it gets.
+type Leg = (SocketAddr, Viewer);
+
 struct Viewer {
     cipher: Option<Cipher>,
     ssrc: u32,
@@ -74,7 +77,7 @@ pub fn forward_arrivals(departures: &[Departure], viewers: usize) -> Result<Pass
 }
 
 /// Viewers with a socket each.
-fn legs(viewers: usize, sealed: bool) -> Result<(Vec<Socket>, Vec<(SocketAddr, Viewer)>), FloorError> {
+fn legs(viewers: usize, sealed: bool) -> Result<(Vec<Socket>, Vec<Leg>), FloorError> {
     if !(1..=MOST_VIEWERS).contains(&viewers) {
         return Err(FloorError::Load("1 to 900 viewers are possible"));
     }
@@ -101,7 +104,7 @@ fn legs(viewers: usize, sealed: bool) -> Result<(Vec<Socket>, Vec<(SocketAddr, V
 
 /// Sends a burst to every viewer, one after the other. `segments` are bytes of a packet as it comes and as it leaves.
 fn pass(
-    legs: &mut [(SocketAddr, Viewer)],
+    legs: &mut [Leg],
     burst: &[u8],
     segments: (usize, usize),
     socket: &Socket,
