@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startBrowser } from "../../web/e2e/lib/browser.mjs";
 import { askToJoin, startMesh } from "../../web/e2e/lib/mesh.mjs";
-import { servePages } from "../../web/e2e/lib/page-server.mjs";
+import { SDK_PAGE, servePages } from "../../web/e2e/lib/page-server.mjs";
 import { REPOSITORY, resultsFolder, SDK_PYTHON } from "../../web/e2e/lib/paths.mjs";
 import { CITIES } from "../../web/e2e/lib/participant.mjs";
 import { startProxy } from "../../web/e2e/lib/proxy.mjs";
@@ -68,8 +68,7 @@ describe("unmodified SDKs meet across nodes", () => {
       ["-B", join(HERE, "peer.py"), "--url", url, "--token", sydney.token, "--sender", `${PYTHON_SENDER}`],
       join(results, "python.log"),
     );
-    const sdk = join(JS_SDK, "dist/livekit-client.umd.js");
-    server = await servePages({ "/": join(HERE, "page.html"), "/page.js": join(HERE, "page.js"), "/livekit-client.js": sdk });
+    server = await servePages(SDK_PAGE);
     browser = await startBrowser(JS_SENDER);
     await browser.page.goto(server.origin);
     inJs = await browser.page.evaluate(([url, token, sender]) => window.peer.join(url, token, sender), [berlin.url, berlin.token, JS_SENDER]);

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startBrowser } from "./lib/browser.mjs";
 import { impossible, startRegions, startTwoLines } from "./lib/lines.mjs";
-import { CAUSEWAY, REPOSITORY, resultsFolder } from "./lib/paths.mjs";
+import { SDK_PAGE } from "./lib/page-server.mjs";
+import { CAUSEWAY, resultsFolder } from "./lib/paths.mjs";
 import { measureGaps, seen, showsMoving } from "./lib/picture.mjs";
 import { start } from "./lib/program.mjs";
 import { soundOf } from "./lib/sound-gap.mjs";
@@ -33,11 +34,6 @@ const MOST_IN_FLIGHT = 50;
 
 /** A page with nothing but the SDK, at an address that counts as a secure one; its files never touch a network. */
 const PAGE = "http://localhost:1";
-const FILES = {
-  "/": "loadtest/sdk/page.html",
-  "/page.js": "loadtest/sdk/page.js",
-  "/livekit-client.js": "web/node_modules/livekit-client/dist/livekit-client.umd.js",
-};
 
 const skip = await impossible();
 if (skip) console.log(`skipped: ${skip}`);
@@ -195,8 +191,8 @@ e2e = "${secret}"
     endings.push(browser.close);
     const one = { id, page: browser.page, console: browser.console };
     await one.page.route(`${PAGE}/**`, (route) => {
-      const file = FILES[new URL(route.request().url()).pathname];
-      return file ? route.fulfill({ path: join(REPOSITORY, file) }) : route.fulfill({ status: 404 });
+      const file = SDK_PAGE[new URL(route.request().url()).pathname];
+      return file ? route.fulfill({ path: file }) : route.fulfill({ status: 404 });
     });
     await one.page.goto(`${PAGE}/`);
     await until(`the node answers person ${id}`, PATIENCE_MS, async () => {

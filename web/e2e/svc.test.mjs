@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startBrowser } from "./lib/browser.mjs";
 import { askToJoin, startMesh } from "./lib/mesh.mjs";
-import { servePages } from "./lib/page-server.mjs";
+import { SDK_PAGE, servePages } from "./lib/page-server.mjs";
 import { CITIES } from "./lib/participant.mjs";
-import { REPOSITORY, resultsFolder } from "./lib/paths.mjs";
+import { resultsFolder } from "./lib/paths.mjs";
 import { showsMoving } from "./lib/picture.mjs";
 import { until } from "./lib/until.mjs";
 
@@ -48,9 +48,7 @@ for (const { codec, mime, mode } of CASES) {
     before(async () => {
       results = await resultsFolder(`svc-${codec}`);
       mesh = await startMesh({ results });
-      const folder = join(REPOSITORY, "loadtest/sdk");
-      const sdk = join(REPOSITORY, "web/node_modules/livekit-client/dist/livekit-client.umd.js");
-      server = await servePages({ "/": join(folder, "page.html"), "/page.js": join(folder, "page.js"), "/livekit-client.js": sdk });
+      server = await servePages(SDK_PAGE);
       for (const { id, city } of PEOPLE) {
         const browser = await startBrowser(id);
         people.push({ id, browser });

@@ -87,8 +87,8 @@ impl<'b> Earlier<'b> {
     }
 }
 
-/// Whether a track's frames may be repeated: not where its publisher forbids it, or encrypts them. A client that decrypts
-/// does so before it takes redundant packets apart (measured: Chromium hands a transform the payload as a whole).
+/// Whether a track's frames may be repeated: not where its publisher forbids it, or encrypts them. A client decrypts a
+/// payload as a whole, and only a publisher could make one of several frames that it would understand.
 #[must_use]
 pub fn may_be_repeated(record: &TrackRecord) -> bool {
     !record.client.red_disabled && record.client.encryption == 0
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(read(&payload, 96), None, "of another payload type");
     }
 
-    /// A packet as Chromium sends it: one block of distance one. Bytes by hand from RFC 2198 section 3.
+    /// One block of distance one, by hand after RFC 2198 section 3.
     #[test]
     fn a_packet_of_the_wire_is_read() {
         let payload = [0x80 | 111, 0x0f, 0x00, 0x02, 111, 0xaa, 0xbb, 0xcc];

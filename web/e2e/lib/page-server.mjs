@@ -1,7 +1,8 @@
 /** Serves a few files of our own to a browser: pages that are not part of the product. */
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { extname } from "node:path";
+import { extname, join } from "node:path";
+import { REPOSITORY } from "./paths.mjs";
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript" };
 
@@ -26,3 +27,10 @@ export async function servePages(files) {
   });
   return { origin: `http://127.0.0.1:${server.address().port}`, close: () => new Promise((resolve) => server.close(resolve)) };
 }
+
+/** The files of a page with nothing but the SDK, unmodified, and what tests ask of it. */
+export const SDK_PAGE = {
+  "/": join(REPOSITORY, "loadtest/sdk/page.html"),
+  "/page.js": join(REPOSITORY, "loadtest/sdk/page.js"),
+  "/livekit-client.js": join(REPOSITORY, "web/node_modules/livekit-client/dist/livekit-client.umd.js"),
+};

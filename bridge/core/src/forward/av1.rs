@@ -55,7 +55,8 @@ fn split_sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
 
-    /// By hand after the AV1 RTP specification, section 4.4, as libaom sends it: N, two elements: a sequence header of 11 bytes, and the beginning of a frame.
+    /// By hand after section 4.4 of the payload format: N, two elements: a sequence header of 11 bytes, and the beginning
+    /// of a frame.
     const KEY: [u8; 16] = [
         0x28, 0x0b, 0x08, 0x00, 0x00, 0x00, 0x24, 0xce, 0x3f, 0xd9, 0xbf, 0xf2, 0x00, 0x30, 0x10, 0x00,
     ];

@@ -4,6 +4,8 @@
 //! few *runs*: stretches of one layer with constant offsets. A run begins at a keyframe; a lost packet is found again
 //! by looking its number up in the runs, so that nothing is remembered per packet.
 
+mod run;
+
 use super::cache::PacketMeta;
 use super::layer::{Admission, LayerChoice};
 use super::packet::{Draft, Fields, MAX_PADDING_BYTES, SealRtp, header_bytes};
@@ -482,6 +484,5 @@ impl Leg {
     }
 }
 
-mod run;
 #[cfg(test)]
 mod tests;

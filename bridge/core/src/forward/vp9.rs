@@ -79,7 +79,8 @@ impl Vp9Descriptor {
 mod tests {
     use super::*;
 
-    /// By hand after RFC 9628 section 4.2, as libvpx sends it in non-flexible mode: I, L, B, V and a scalability structure; picture 0x1234, SID 0, TL0 7.
+    /// By hand after RFC 9628 section 4.2, in non-flexible mode: I, L, B, V and a scalability structure; picture 0x1234,
+    /// SID 0, TL0 7.
     const KEY: [u8; 8] = [0xaa, 0x92, 0x34, 0x10, 0x07, 0x18, 0x01, 0x40];
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! [`Room`] is an index: its members, its tracks (local and remote), and the nodes its remote tracks come from.
 //! [`member::Member`] is one client with its subscriptions. [`speaker`] decides who is speaking, [`quality`] how good a
-//! connection is. Packets never pass through here.
+//! connection is, [`redundancy`] whose sound repeats itself. Packets never pass through here.
 
 pub mod member;
 pub mod quality;
 pub mod redundancy;
 pub mod repaired;
 pub mod speaker;
+mod window;
 
 use crate::relay::ingress::Origin;
 use relay_proto::id::{Epoch, Identity, NodeId, ParticipantSid, RoomName, TrackSid};

@@ -4,6 +4,7 @@
 //! seen was worse, better after eight. Only *lost* is shown at once, and only where nothing authentic has come for ten
 //! seconds in which this node itself did not stand still: clients give up a connection that is called lost.
 
+use super::window::Window;
 use crate::bandwidth::PacketReport;
 use relay_proto::room::ConnectionQuality::{self, Excellent, Good, Lost, Poor};
 use relay_proto::unit::Bitrate;
@@ -18,38 +19,12 @@ const SILENT: Duration = Duration::from_secs(10);
 /// Worse is shown after this time, better after that.
 const WORSE_AFTER: Duration = Duration::from_secs(3);
 const BETTER_AFTER: Duration = Duration::from_secs(8);
-/// Fewer packets in the window say nothing of loss; sound alone is 50 a second.
-const MIN_PACKETS: f64 = 50.0;
-/// What the window keeps from one look to the next: it is about five seconds long.
-const WINDOW_KEEPS: f64 = 0.8;
 /// Loss, in parts of one, from which a connection is good or poor. Repair hides less than the first.
 const GOOD_LOSS: f64 = 0.03;
 const POOR_LOSS: f64 = 0.10;
 /// Round trips from which it is good or poor (ITU-T G.114: talking over each other begins at 400 ms one way).
 const GOOD_RTT: Duration = Duration::from_millis(400);
 const POOR_RTT: Duration = Duration::from_millis(800);
-
-/// Packets expected and lost in the last seconds.
-#[derive(Clone, Copy, Debug, Default)]
-struct Window {
-    expected: f64,
-    lost: f64,
-}
-
-impl Window {
-    fn loss(self) -> f64 {
-        if self.expected < MIN_PACKETS {
-            0.0
-        } else {
-            self.lost / self.expected
-        }
-    }
-
-    fn fade(&mut self) {
-        self.expected *= WINDOW_KEEPS;
-        self.lost *= WINDOW_KEEPS;
-    }
-}
 
 /// What a media session sees of its client at one moment.
 #[derive(Clone, Copy, Debug)]

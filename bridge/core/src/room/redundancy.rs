@@ -3,16 +3,13 @@
 //! Two frames repeated make sound three times as wide, which a narrow path must not pay for: there the loss is a
 //! queue's, and more bytes make it worse.
 
+use super::window::{MIN_PACKETS, Window};
 use crate::red::MAX_EARLIER;
 use relay_proto::unit::Bitrate;
 use std::time::{Duration, Instant};
 
 /// How often it is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// What the window keeps from one look to the next: it is about five seconds long.
-const WINDOW_KEEPS: f64 = 0.8;
-/// Fewer packets say nothing of loss: a second of one voice.
-const MIN_PACKETS: f64 = 50.0;
 /// Loss, in parts of one, from which frames are repeated. Below it a repair is rare enough to be waited for.
 const BEGIN_LOSS: f64 = 0.01;
 /// They are repeated until it has been below this for [`CALM`].
@@ -22,8 +19,7 @@ const CALM: Duration = Duration::from_secs(15);
 /// Decides for one viewer. Cost: a few operations a second.
 #[derive(Debug, Default)]
 pub struct Redundancy {
-    expected: f64,
-    lost: f64,
+    window: Window,
     /// Numbers of its streams that were never sent.
     unsent: u64,
     looked_at: Option<Instant>,
@@ -34,8 +30,8 @@ pub struct Redundancy {
 impl Redundancy {
     /// Takes what the client says of its sound: packets expected, and lost on the way.
     pub fn count(&mut self, expected: u32, lost: u32) {
-        self.expected += f64::from(expected);
-        self.lost += f64::from(lost);
+        self.window.expected += f64::from(expected);
+        self.window.lost += f64::from(lost);
     }
 
     /// Frames repeated in a packet: 0 to [`MAX_EARLIER`].
@@ -51,10 +47,10 @@ impl Redundancy {
             .is_none_or(|at| now.saturating_duration_since(at) >= INTERVAL)
     }
 
-    /// Whether the client has missed anything lately.
+    /// Whether the client has missed enough lately for frames to be repeated.
     #[must_use]
     pub fn has_lost(&self) -> bool {
-        self.lost > 0.0
+        self.window.lost >= MIN_PACKETS * BEGIN_LOSS
     }
 
     /// Takes how many numbers of its streams were never sent so far: they look lost to the client, and were lost before
@@ -62,20 +58,15 @@ impl Redundancy {
     pub fn leave_out(&mut self, unsent: u64) {
         let more = unsent.saturating_sub(self.unsent);
         self.unsent = unsent;
-        self.lost = (self.lost - more as f64).max(0.0);
+        self.window.lost = (self.window.lost - more as f64).max(0.0);
     }
 
-    /// Looks; whether the depth has changed. Call it where it is due. `sound` is what sound takes now, `pictures` what the path
-    /// has for pictures beside it.
+    /// Looks; whether the depth has changed. Call it where it is due. `sound` is what sound takes now, `pictures` what
+    /// the path has for pictures beside it.
     pub fn look(&mut self, now: Instant, sound: Bitrate, pictures: Bitrate) -> bool {
         self.looked_at = Some(now);
-        let loss = if self.expected < MIN_PACKETS {
-            0.0
-        } else {
-            self.lost / self.expected
-        };
-        self.expected *= WINDOW_KEEPS;
-        self.lost *= WINDOW_KEEPS;
+        let loss = self.window.loss();
+        self.window.fade();
         let before = self.on;
         self.on = if before {
             self.is_still_of_use(now, loss, sound, pictures)

@@ -61,13 +61,14 @@ impl ShardCore {
             payload: packet.payload,
         };
         if !packet.earlier.is_empty() {
-            self.recover(now, track_slot, packet, incoming.meta.seq);
+            self.recover(now, (slot, track_slot), packet, incoming.meta.seq);
         }
         self.take_in(now, track_slot, incoming, packet.level.map(|(level, _)| level));
     }
 
-    /// What was lost before a packet and is repeated by it comes first.
-    fn recover(&mut self, now: Instant, track_slot: u32, packet: &RtpIn<'_>, seq: MediaSeq) {
+    /// What was lost before a packet and is repeated by it comes first. It counts as taken from the client: one that jumps
+    /// ahead with every number would have three packets forwarded for one.
+    fn recover(&mut self, now: Instant, (slot, track_slot): (u32, u32), packet: &RtpIn<'_>, seq: MediaSeq) {
         for (at, block) in packet.earlier.blocks().iter().enumerate().rev() {
             let Some(seq) = seq.0.checked_sub(at as u32 + 1).map(MediaSeq) else {
                 continue;
@@ -76,6 +77,10 @@ impl ShardCore {
             if !layers[usize::from(packet.layer.0)].lacks(seq) {
                 continue;
             }
+            let Some(left) = self.members[slot as usize].packets_left.checked_sub(1) else {
+                return self.flooded(slot);
+            };
+            self.members[slot as usize].packets_left = left;
             let meta = PacketMeta {
                 seq,
                 time: RtpTime(packet.time.wrapping_sub(block.time_offset)),

@@ -4,17 +4,15 @@ use super::ShardCore;
 use super::io::ShardFact;
 use crate::bandwidth::BandwidthEstimator as _;
 use crate::forward::leg::Leg;
-use crate::forward::track::{Source, Track};
+use crate::forward::track::Source;
 use crate::room::quality::Seen;
 use crate::room::speaker;
-use crate::rtc::{Downlink, RtcpOut};
+use crate::rtc::RtcpOut;
 use bytes::Bytes;
 use relay_proto::datagram::{Header, Kind, MAX_NACK_SEQS, encode_nack};
-use relay_proto::id::{Layer, MAX_LAYERS, TrackSid};
+use relay_proto::id::{Layer, MAX_LAYERS};
 use relay_proto::room::MediaKind;
 use relay_proto::unit::MediaSeq;
-use slab::Slab;
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Resolution of everything that waits on a shard.
@@ -120,29 +118,30 @@ impl ShardCore {
         }
         if member.redundancy.has_lost() {
             let mut unsent = 0;
-            for_sounds(
-                &member.downlinks,
-                &self.track_slots,
-                &mut self.tracks,
-                slot,
-                |leg| {
-                    unsent += leg.unsent();
-                },
-            );
-            member.redundancy.leave_out(unsent);
+            self.for_sounds(slot, |leg| unsent += leg.unsent());
+            self.members[slot as usize].redundancy.leave_out(unsent);
         }
+        let member = &mut self.members[slot as usize];
         let (sound, pictures) = (member.path.sound(), member.path.estimate());
         if member.redundancy.look(now, sound, pictures) {
             let depth = member.redundancy.depth();
-            for_sounds(
-                &member.downlinks,
-                &self.track_slots,
-                &mut self.tracks,
-                slot,
-                |leg| {
-                    leg.repeat_earlier(depth);
-                },
-            );
+            self.for_sounds(slot, |leg| leg.repeat_earlier(depth));
+        }
+    }
+
+    /// Does something with every leg of sound to one viewer.
+    fn for_sounds(&mut self, viewer: u32, mut action: impl FnMut(&mut Leg)) {
+        for downlink in &self.members[viewer as usize].downlinks {
+            if downlink.codec.kind() != MediaKind::Audio {
+                continue;
+            }
+            let Some(&slot) = self.track_slots.get(&downlink.track) else {
+                continue;
+            };
+            let legs = &mut self.tracks[slot as usize].legs;
+            if let Some(leg) = legs.iter_mut().find(|leg| leg.session == viewer) {
+                action(leg);
+            }
         }
     }
 
@@ -187,25 +186,6 @@ impl ShardCore {
                     speakers,
                 });
             }
-        }
-    }
-}
-
-/// Does something with every leg of sound to one viewer.
-fn for_sounds(
-    downlinks: &[Downlink],
-    track_slots: &HashMap<TrackSid, u32>,
-    tracks: &mut Slab<Track>,
-    viewer: u32,
-    mut action: impl FnMut(&mut Leg),
-) {
-    let sounds = downlinks
-        .iter()
-        .filter(|downlink| downlink.codec.kind() == MediaKind::Audio);
-    for slot in sounds.filter_map(|downlink| track_slots.get(&downlink.track)) {
-        let legs = &mut tracks[*slot as usize].legs;
-        if let Some(leg) = legs.iter_mut().find(|leg| leg.session == viewer) {
-            action(leg);
         }
     }
 }

@@ -219,3 +219,26 @@ fn what_a_speaker_repeats_fills_the_holes_on_both_nodes() {
         assert_eq!(client.redundant_packets(), 0, "redundancy is of one hop");
     }
 }
+
+#[test]
+fn what_a_speaker_repeats_counts_against_the_limit_of_its_packets() {
+    let mut world = World::new();
+    let speaker = world.join_behind_as(0, 5_000_000, SimClient::repeating);
+    let voice = world.publish(speaker, MediaKind::Audio, &[]);
+    world.speak(speaker, &voice, 3, None);
+    world.shards[0].config.limits.max_packets_per_tick = 6;
+    world.pass(Duration::from_millis(10));
+    let before = world.shards[0].counters();
+    for _ in 0..3 {
+        for _ in 0..2 {
+            let client = &mut world.clients[speaker].1;
+            client
+                .packet(&format!("cid-{voice}"), 0, true, b"never sent")
+                .unwrap();
+        }
+        world.send(speaker, &voice, 0, true);
+    }
+    let after = world.shards[0].counters();
+    assert_eq!(after.sounds_recovered - before.sounds_recovered, 4);
+    assert_eq!(after.packets_flooded - before.packets_flooded, 1);
+}
