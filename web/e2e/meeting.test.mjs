@@ -88,8 +88,10 @@ describe("one meeting over three regions", () => {
       }
     }
     for (const person of people) {
-      const { senders } = await seen(person.page);
-      for (const sender of senders) assert.ok(sender.changes > 0, `${person.name} must go on seeing ${sender.id} meanwhile`);
+      const { senders, sampled } = await seen(person.page);
+      const changes = senders.map(({ id, changes }) => ({ id, changes }));
+      const told = { changes, sampled, received: await person.page.evaluate(() => window.__connections.inbound()) };
+      for (const sender of senders) assert.ok(sender.changes > 0, `${person.name} must go on seeing ${sender.id} meanwhile: ${JSON.stringify(told)}`);
     }
   });
 
