@@ -49,6 +49,8 @@ const SUDDEN: f64 = 3.0;
 const FILLING: f64 = 2.0;
 /// Growth ends at this part of the rate at which the path was last full: only a probe shows more.
 const MOST_ABOVE_FULL: f64 = 1.02;
+/// That rate is forgotten when nothing has confirmed it for this long: several probes, or none that could be read.
+const FULL_KNOWN: Duration = Duration::from_secs(15);
 
 /// Estimates one viewer's path. Cost: a few operations a packet reported. Memory: about 4 KiB.
 #[derive(Debug)]
@@ -62,8 +64,8 @@ pub struct Estimator {
     loss: Loss,
     prober: Prober,
     queue_target: f64,
-    /// Rate at which the path was last full.
-    full_at: Option<f64>,
+    /// Rate at which the path was last full, and when that was seen.
+    full_at: Option<(f64, Instant)>,
     changed_at: Option<Instant>,
     /// Since when the queue has stood above its target at every report.
     full_since: Option<Instant>,
@@ -115,13 +117,15 @@ impl Estimator {
         self.sound.sent(now, sent.beside);
         self.watch_silence(now, sent.numbered);
         if let Some(finding) = self.prober.expire(now) {
-            self.on_finding(finding);
+            self.on_finding(now, finding);
         }
         if self.is_settling(now) {
             return None;
         }
-        let wanted = Bitrate(wanted.0.saturating_add(self.sound.rate() as u64));
-        self.prober.poll(now, Bitrate(self.total as u64), wanted, sent)
+        let sound = self.sound();
+        let wanted = Bitrate(wanted.0.saturating_add(sound.0));
+        self.prober
+            .poll(now, Bitrate(self.total as u64), wanted, sound, sent)
     }
 
     /// A viewer that gets packets and says nothing of them gets less and less: nobody knows what it carries.
@@ -156,7 +160,7 @@ impl Estimator {
             .is_some_and(|at| now.saturating_duration_since(at) < SETTLE)
     }
 
-    fn on_full(&mut self, now: Instant, window_us: i64) {
+    fn on_full(&mut self, now: Instant, window_us: i64, loses: bool) {
         if self.is_settling(now) {
             return;
         }
@@ -164,11 +168,11 @@ impl Estimator {
         let held_back = delivered
             .is_some_and(|delivered| self.delivery.peak(window_us).0 as f64 > HELD_BACK_PEAK * delivered);
         let target = match delivered {
-            // It came faster than on average once it came: no narrow link held it back, but the receiver itself. If
-            // that goes on for long, sending less is tried.
-            _ if held_back && !self.is_full_for_long(now) => return,
+            // It came faster than on average once it came: no narrow link held it back, but the receiver itself, unless
+            // much is lost. If that goes on for long, sending less is tried.
+            _ if held_back && !loses && !self.is_full_for_long(now) => return,
             Some(delivered) if !held_back && self.is_loaded() => {
-                self.full_at = Some(delivered);
+                self.full_at = Some((delivered, now));
                 (delivered * BACK_OFF).min(self.total)
             }
             // Who fills the path is not known: less is sent than it was thought to carry.
@@ -191,28 +195,31 @@ impl Estimator {
         sent.is_some_and(|sent| sent.0 as f64 * 2.0 >= self.total)
     }
 
-    fn grow(&mut self, elapsed: Duration) {
-        let near_full = self.full_at.is_some_and(|full| self.total > 0.8 * full);
+    fn grow(&mut self, now: Instant, elapsed: Duration) {
+        self.full_at = self
+            .full_at
+            .filter(|(_, at)| now.saturating_duration_since(*at) < FULL_KNOWN);
+        let near_full = self.full_at.is_some_and(|(full, _)| self.total > 0.8 * full);
         let growth = if near_full { GROWTH / 4.0 } else { GROWTH };
         let grown = self.total * (1.0 + growth * elapsed.as_secs_f64().min(1.0));
         let delivered = self.delivery.rate(1_000_000).map_or(0.0, |rate| rate.0 as f64);
-        let full = self.full_at.unwrap_or(MOST.0 as f64) * MOST_ABOVE_FULL;
+        let full = self.full_at.map_or(MOST.0 as f64, |(full, _)| full) * MOST_ABOVE_FULL;
         let most = (delivered * MOST_ABOVE_DELIVERY).min(full).min(MOST.0 as f64);
         if grown <= most {
             self.total = grown;
         }
     }
 
-    fn on_finding(&mut self, finding: Finding) {
+    fn on_finding(&mut self, now: Instant, finding: Finding) {
         match finding {
             Finding::AtLeast(rate) => {
                 self.total = self.total.max(rate.0 as f64).min(MOST.0 as f64);
-                if self.full_at.is_some_and(|full| self.total > full) {
+                if self.full_at.is_some_and(|(full, _)| self.total > full) {
                     self.full_at = None;
                 }
             }
             Finding::Exactly(rate) => {
-                self.full_at = Some(rate.0 as f64);
+                self.full_at = Some((rate.0 as f64, now));
                 self.total = self.total.max(0.95 * rate.0 as f64).min(MOST.0 as f64);
             }
         }
@@ -246,16 +253,16 @@ impl BandwidthEstimator for Estimator {
         }
         let climbing = self.queue.climbing().map_or(0.0, |queue| queue.as_secs_f64());
         if rising > SUDDEN * self.queue_target || climbing > FILLING * self.queue_target {
-            return self.on_full(now, SUDDEN_WINDOW_US);
+            return self.on_full(now, SUDDEN_WINDOW_US, lost.is_some());
         }
         if standing > self.queue_target || lost.is_some() {
-            return self.on_full(now, FULL_WINDOW_US);
+            return self.on_full(now, FULL_WINDOW_US, lost.is_some());
         }
         if let Some(finding) = self.prober.on_reports(now, reports) {
-            self.on_finding(finding);
+            self.on_finding(now, finding);
         }
         if !self.is_settling(now) && standing < self.queue_target / 2.0 {
-            self.grow(elapsed);
+            self.grow(now, elapsed);
         }
     }
 

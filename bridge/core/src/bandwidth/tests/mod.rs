@@ -163,6 +163,33 @@ fn a_receiver_without_a_processor_is_no_narrow_line() {
     }
 }
 
+/// Seen in six browsers and three nodes on two cores: sound took more than the path was once thought to carry, and no
+/// probe said anything any more.
+#[test]
+fn pictures_come_back_where_neither_end_has_a_processor_and_many_speak() {
+    for seed in SEEDS {
+        let line = |second| Line {
+            stall_ms: 600,
+            late_tick_ms: if second < 20 { 0 } else { 200 },
+            sounds: 6,
+            ..Line::of(if (10..20).contains(&second) {
+                300_000
+            } else {
+                20_000_000
+            })
+        };
+        let seconds = run(&mut Estimator::default(), seed, 60, &GALLERY[..3], line);
+        if seed == SEEDS.start {
+            show("starved", &seconds);
+        }
+        let enough = seconds[30..]
+            .iter()
+            .filter(|second| second.estimate > 300_000)
+            .count();
+        assert!(enough >= 25, "{enough} of 30 seconds");
+    }
+}
+
 #[test]
 fn a_line_that_was_nearly_dead_is_found_again() {
     let line = |second| {

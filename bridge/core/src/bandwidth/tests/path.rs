@@ -26,6 +26,8 @@ pub(super) struct Line {
     pub(super) queue_ms: u64,
     /// The receiver gets a processor only so often, at random: it reads what has come meanwhile all at once.
     pub(super) stall_ms: u64,
+    /// The node gets one only so often too: ticks come late by up to this.
+    pub(super) late_tick_ms: u64,
     /// People who speak all the time.
     pub(super) sounds: u64,
 }
@@ -40,6 +42,7 @@ impl Line {
             burst: 1.0,
             queue_ms: 200,
             stall_ms: 0,
+            late_tick_ms: 0,
             sounds: 1,
         }
     }
@@ -192,7 +195,7 @@ pub(super) fn run(
     let mut all = vec![Second::default(); seconds as usize];
     let mut last_audio_us: Option<u64> = None;
     let mut told: VecDeque<(u64, Vec<PacketReport>)> = VecDeque::new();
-    let mut frame_at_ms = 0;
+    let (mut frame_at_ms, mut tick_at_ms) = (0, 0);
     for ms in 0..seconds * 1_000 {
         let (now_us, now) = (ms * 1_000, start + Duration::from_millis(ms));
         let second = &mut all[(ms / 1_000) as usize];
@@ -238,9 +241,13 @@ pub(super) fn run(
                 bytes -= packet;
             }
         }
-        if ms % TICK_MS == 0
-            && let Some(bytes) = subject.padding(now, wanted, world.sent)
-        {
+        if ms < tick_at_ms {
+            continue;
+        }
+        // Mostly on time, sometimes very late.
+        let late = world.random.unit().powi(3) * world.line.late_tick_ms as f64;
+        tick_at_ms = ms + TICK_MS + late as u64;
+        if let Some(bytes) = subject.padding(now, wanted, world.sent) {
             let count = bytes.div_ceil(300);
             for _ in 0..count {
                 let bytes = (bytes / count).max(80) as u64;
