@@ -5,6 +5,7 @@ use super::loss::Loss;
 use super::probe::{Finding, Prober};
 use super::queue::QueueDelay;
 use super::sound::SoundRate;
+use super::train::Train;
 use super::{BandwidthEstimator, PacketReport, SentBytes};
 use relay_proto::unit::Bitrate;
 use std::time::{Duration, Instant};
@@ -35,6 +36,8 @@ const MOST_ABOVE_DELIVERY: f64 = 1.5;
 const HELD_BACK_PEAK: f64 = 2.5;
 /// Even then sending less is tried once it has gone on for this long.
 const HELD_BACK: Duration = Duration::from_secs(3);
+/// A train of packets that comes at less than this part of the estimate shows a path that has become narrower.
+const COLLAPSED: f64 = 0.3;
 /// What is sent is averaged over this time, in µs.
 const DEPARTURES_WINDOW_US: i64 = 500_000;
 /// What a viewer that reports nothing keeps after each such time.
@@ -59,6 +62,7 @@ pub struct Estimator {
     total: f64,
     sound: SoundRate,
     queue: QueueDelay,
+    train: Train,
     delivery: Delivery,
     departures: Delivery,
     loss: Loss,
@@ -82,6 +86,7 @@ impl Default for Estimator {
             total: START.0 as f64,
             sound: SoundRate::default(),
             queue: QueueDelay::default(),
+            train: Train::default(),
             delivery: Delivery::default(),
             departures: Delivery::default(),
             loss: Loss::default(),
@@ -179,8 +184,22 @@ impl Estimator {
             _ => self.total * BACK_OFF,
         };
         self.set(now, target);
+        self.look_anew(now);
+    }
+
+    /// The path hands out packets at much less than it was thought to carry.
+    fn on_collapse(&mut self, now: Instant, carried: Bitrate) {
+        let carried = carried.0 as f64;
+        self.full_at = Some((carried, now));
+        self.set(now, carried * BACK_OFF);
+        self.look_anew(now);
+    }
+
+    /// What was seen before a change is not to be judged again.
+    fn look_anew(&mut self, now: Instant) {
         self.full_since = None;
         self.queue.look_anew();
+        self.train.look_anew();
         self.prober.stop(now);
     }
 
@@ -241,6 +260,12 @@ impl BandwidthEstimator for Estimator {
         let epoch = *self.epoch.get_or_insert(reports[0].sent);
         self.departures.on_departures(epoch, reports);
         let lost = self.loss.on_reports(now, reports);
+        if let Some(carried) = self.train.on_reports(reports)
+            && (carried.0 as f64) < self.total * COLLAPSED
+            && !self.is_settling(now)
+        {
+            return self.on_collapse(now, carried);
+        }
         let standing = self.queue.standing().map_or(0.0, |queue| queue.as_secs_f64());
         let rising = self.queue.rising().map_or(0.0, |queue| queue.as_secs_f64());
         let follow = (elapsed.as_secs_f64() / TARGET_TIME).min(1.0);
