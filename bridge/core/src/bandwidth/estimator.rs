@@ -55,7 +55,7 @@ const MOST_ABOVE_FULL: f64 = 1.02;
 /// That rate is forgotten when nothing has confirmed it for this long: several probes, or none that could be read.
 const FULL_KNOWN: Duration = Duration::from_secs(15);
 
-/// Estimates one viewer's path. Cost: a few operations a packet reported. Memory: about 4 KiB.
+/// Estimates one viewer's path. Cost: a few operations a packet reported. Memory: about 2 KiB.
 #[derive(Debug)]
 pub struct Estimator {
     /// Of all that is sent, numbered or not: they share the path.
