@@ -1,6 +1,7 @@
 //! A published track: its layers, its viewers on this shard, and the nodes its media goes to next.
 
 use super::cache::{PacketCache, PacketMeta};
+pub use super::clock::Clock;
 use super::keyframe::KeyframeRequester;
 use super::layer::{Admission, LayerActivity, LayerChoice};
 use super::leg::Leg;
@@ -11,7 +12,7 @@ use super::sequence::SequenceExtender;
 use crate::red;
 use relay_proto::id::{Layer, LayerSet, MAX_LAYERS, NodeId, ParticipantSid, TrackAlias, TrackSid};
 use relay_proto::room::{Codec, MediaKind, TrackRecord, TrackSource};
-use relay_proto::unit::{MediaSeq, RtpTime};
+use relay_proto::unit::MediaSeq;
 use std::time::{Duration, Instant};
 
 /// Packets kept per video layer: about a second at 4 Mbit/s.
@@ -25,25 +26,6 @@ const AUDIO_WINDOW: usize = 128;
 const WIRE_OVERHEAD_BYTES: usize = 64;
 /// What the layers of a camera cost, before there is anything to measure.
 const USUAL_RATES: [u64; MAX_LAYERS] = [150_000, 450_000, 1_500_000];
-
-/// A publisher's relation of media time to its wall clock, from a sender report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
-    /// 64-bit NTP time.
-    pub ntp: u64,
-    /// RTP time at that moment.
-    pub time: RtpTime,
-}
-
-impl Clock {
-    /// RTP time at another NTP time, for a clock of `rate` Hz.
-    #[must_use]
-    pub fn time_at(&self, ntp: u64, rate: u32) -> u32 {
-        let elapsed = i128::from(ntp.wrapping_sub(self.ntp) as i64);
-        let ticks = (elapsed * i128::from(rate)) >> 32;
-        self.time.0.wrapping_add(ticks as u32)
-    }
-}
 
 /// One layer of a track.
 #[derive(Debug)]
@@ -92,6 +74,13 @@ impl LayerState {
     #[must_use]
     pub fn packet(&self, seq: MediaSeq) -> Option<(&PacketMeta, &[u8])> {
         self.cache.as_ref()?.packet(seq)
+    }
+
+    /// A packet still held is the first of a sound after a pause.
+    pub fn mark(&mut self, seq: MediaSeq) {
+        if let Some(cache) = &mut self.cache {
+            cache.mark(seq);
+        }
     }
 
     /// How many packets right before this one were held when it came; at most two, and only of sound.

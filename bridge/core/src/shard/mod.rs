@@ -14,6 +14,7 @@ mod negotiate;
 mod pictures;
 mod relayed;
 mod second;
+mod sounds;
 #[cfg(any(test, feature = "sim"))]
 pub mod testing;
 #[cfg(test)]
@@ -291,6 +292,11 @@ impl ShardCore {
             sessions: self.members.len() as u64,
             rooms: self.rooms.len() as u64,
             tracks: self.tracks.len() as u64,
+            sounds_forwarded: self
+                .rooms
+                .iter()
+                .map(|(_, room)| room.loudest.placed() as u64)
+                .sum(),
             legs: self.tracks.iter().map(|(_, track)| track.legs.len() as u64).sum(),
             ..self.counters
         }
