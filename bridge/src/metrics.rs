@@ -88,6 +88,18 @@ const SHARD_FIGURES: &[ShardFigure] = &[
         false,
         |r| r.counters.sounds_recovered,
     ),
+    (
+        "shard_sounds_forwarded",
+        "sounds that are forwarded now, where only the loudest are",
+        true,
+        |r| r.counters.sounds_forwarded,
+    ),
+    (
+        "shard_sounds_withheld",
+        "packets of sound not forwarded because others were louder",
+        false,
+        |r| r.counters.sounds_withheld,
+    ),
     ("shard_packets_refused", "media packets refused", false, |r| {
         r.counters.packets_refused
     }),

@@ -41,6 +41,8 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     Count,
+    /// A count of which 0 means all.
+    OrAll,
     Bytes,
     Millis,
 }
@@ -57,7 +59,7 @@ pub(super) struct Limit {
 impl Limit {
     pub(super) const fn kind(&self) -> Kind {
         match self.unit {
-            Unit::Count => Kind::Count,
+            Unit::Count | Unit::OrAll => Kind::Count,
             Unit::Bytes | Unit::Millis => Kind::Text,
         }
     }
@@ -133,6 +135,7 @@ pub(super) const LIMITS: &[Limit] = limits! {
     "wishes_per_viewer", Count, "subscriptions remembered for one client" => shard.max_wishes_per_viewer;
     "repairs_per_tick", Count, "packets repaired for one client in 10 ms" => shard.max_repairs_per_tick;
     "packets_per_tick", Count, "media packets taken from one client in 10 ms" => shard.max_packets_per_tick;
+    "loudest_sounds", OrAll, "sounds of one room that are forwarded at once: the loudest (0: all)" => shard.loudest_sounds;
     "queued_facts", Count, "facts of a shard that wait for the node" => shard.max_queued_facts;
     "queued_relay", Count, "datagrams of a shard that wait for links" => shard.max_queued_relay;
     "frame_bytes", Bytes, "signalling frame of a client" => signaling.frame_bytes;
@@ -173,11 +176,11 @@ pub(super) fn read(reader: &mut Reader) -> Limits {
     for limit in LIMITS {
         let default = (limit.read)(&limits);
         let value = match limit.unit {
-            Unit::Count => reader.count_or(limit.path, default),
+            Unit::Count | Unit::OrAll => reader.count_or(limit.path, default),
             Unit::Bytes => reader.size_or(limit.path, default),
             Unit::Millis => Raw::raw(reader.duration_or(limit.path, Duration::from_millis(default))),
         };
-        if value == 0 {
+        if value == 0 && limit.unit != Unit::OrAll {
             reader.refuse(limit.path, "a limit of nothing lets nobody in");
         }
         (limit.write)(&mut limits, value);

@@ -266,6 +266,12 @@ fn what_is_wrong_is_named_with_its_key_and_a_way_out() {
 }
 
 #[test]
+fn no_limit_may_be_nothing_but_that_of_sounds_which_then_is_all() {
+    let (config, _) = read(&with("sessions = 77", "loudest_sounds = 0")).unwrap();
+    assert_eq!(config.limits.shard.loudest_sounds, 0);
+}
+
+#[test]
 fn everything_wrong_is_told_at_once_with_its_origin() {
     let text = errors(&with("name = \"fra\"", "name = \"X\"").replace("1MiB", "1"));
     assert!(

@@ -21,6 +21,8 @@ pub const VOICE: AudioLevel = AudioLevel(50);
 /// What a packet of a publisher that never says how loud it is counts as: voice, but quieter than speech (15 to 40), so
 /// that it has a place where there is room and takes none from people who talk.
 const UNSAID: AudioLevel = AudioLevel(48);
+/// A publisher says no more how loud it is after so many packets without; fewer are such that another packet has repeated.
+const MAX_UNSAID: u8 = 50;
 /// How much louder than another a sound must be to take its place while both have voice, in 1/16 dB: 6 dB, clearly audible.
 pub const MARGIN: u16 = 6 * 16;
 /// Weights of smoothing: a level rises within a syllable (four packets from [`VOICE`] to loud speech, so that a click is not
@@ -49,8 +51,8 @@ struct Sound {
     /// Smoothed level of what had voice in it, in 1/16 dB below full; smaller is louder. Pauses do not count: they are for
     /// the hold.
     level: u16,
-    /// Its publisher says how loud it is.
-    says: bool,
+    /// Packets in a row that did not say how loud they are.
+    unsaid: u8,
     voiced_at: Option<Instant>,
     /// When it got its place, while it has one.
     since: Option<Instant>,
@@ -61,11 +63,12 @@ struct Sound {
 impl Sound {
     /// Takes the level of a packet; whether it has voice in it.
     fn hear(&mut self, level: Option<AudioLevel>, now: Instant) -> bool {
-        self.says |= level.is_some();
-        // Of a publisher that says it otherwise, a packet without is one that another packet has repeated.
-        let Some(level) = level.or((!self.says).then_some(UNSAID)) else {
-            return false;
-        };
+        self.unsaid = level.map_or(self.unsaid.saturating_add(1), |_| 0);
+        let level = level.unwrap_or(if self.unsaid > MAX_UNSAID {
+            UNSAID
+        } else {
+            AudioLevel::SILENCE
+        });
         if level > VOICE {
             return false;
         }
@@ -127,7 +130,7 @@ impl Loudest {
             publisher,
             participant: participant.clone(),
             level: u16::from(VOICE.0) * 16,
-            says: false,
+            unsaid: u8::MAX,
             voiced_at: None,
             since: None,
             newest: None,

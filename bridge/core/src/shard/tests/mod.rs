@@ -3,6 +3,7 @@
 mod audiences;
 mod hostile;
 mod keyframes;
+mod loudest;
 mod order;
 mod pictures;
 mod random;
