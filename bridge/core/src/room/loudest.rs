@@ -63,7 +63,7 @@ struct Sound {
 impl Sound {
     /// Takes the level of a packet; whether it has voice in it.
     fn hear(&mut self, level: Option<AudioLevel>, now: Instant) -> bool {
-        self.unsaid = level.map_or(self.unsaid.saturating_add(1), |_| 0);
+        self.unsaid = level.map_or_else(|| self.unsaid.saturating_add(1), |_| 0);
         let level = level.unwrap_or(if self.unsaid > MAX_UNSAID {
             UNSAID
         } else {
