@@ -219,6 +219,68 @@ fn a_room_on_two_media_threads_of_one_node_and_one_of_another_is_one_room() {
     }
 }
 
+/// What a metric of one media thread says.
+fn metric(node: &Node, name: &str) -> Option<f64> {
+    let metrics = node.get("/metrics")?;
+    let line = format!("causeway_{name}{{shard=\"0\"}} ");
+    let value = metrics.lines().find_map(|text| text.strip_prefix(&line))?;
+    value.parse().ok()
+}
+
+#[test]
+fn of_twenty_who_talk_at_once_eight_are_forwarded_to_everybody_on_both_nodes() {
+    const PEOPLE: u32 = 20;
+    let (here, there) = (Ports::free(), Ports::free());
+    let mut fra = Node::start("fra", here, SECRET, &[there.mesh]);
+    let sin = Node::start("sin", there, SECRET, &[here.mesh]);
+    fra.wait_until("linked", |node| node.peer_state("sin").as_deref() == Some("up"));
+    let room = Room::open(&[&fra, &sin], Codec::Vp8, PEOPLE, 0);
+    room.wait("everybody connected", |seen| {
+        let connected = |fact: &&Fact| matches!(fact, Fact::FirstFrame { .. });
+        seen.iter().filter(connected).count() as u32 == PEOPLE
+    });
+    // Frames that have come to each, and the most that anybody has sent.
+    let count = || {
+        let came = |figures: &Figures| figures.legs.values().map(|leg| leg.frames).sum::<u64>();
+        let sent = room.worker.sent().recv().unwrap();
+        let figures = room.figures();
+        let came: BTreeMap<u32, u64> = figures.iter().map(|(id, figures)| (*id, came(figures))).collect();
+        (
+            came,
+            u64::from(sent.iter().map(|sent| sent.sequence).max().unwrap()),
+        )
+    };
+    let wait_for = |frames: u64| {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let (came, sent) = count();
+            if sent >= frames {
+                return (came, sent);
+            }
+            assert!(Instant::now() < until, "{sent} of {frames} frames sent");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    // Two seconds and a half for everybody to have found a place; then five seconds are counted.
+    let (_, settled) = wait_for(0);
+    let (before, began) = wait_for(settled + 125);
+    let (after, ended) = wait_for(began + 250);
+    let sent = ended - began;
+    for (id, after) in after {
+        let came = after - before[&id];
+        // A change brings at most half a second of what was said before; there are few in five seconds.
+        assert!(
+            came <= 8 * sent + 8 * 2 * 25,
+            "{id} got {came} frames while each sent {sent}"
+        );
+        assert!(came >= 4 * sent, "{id} got {came} frames while each sent {sent}");
+    }
+    for node in [&fra, &sin] {
+        assert_eq!(metric(node, "shard_sounds_forwarded"), Some(8.0));
+        assert!(metric(node, "shard_sounds_withheld_total").unwrap() > sent as f64);
+    }
+}
+
 #[test]
 fn light_clients_send_and_read_h264() {
     let node = Node::start("fra", Ports::free(), SECRET, &[]);
