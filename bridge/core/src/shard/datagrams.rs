@@ -236,6 +236,7 @@ impl ShardCore {
                 let transmit = Transmit {
                     to,
                     segment_bytes: None,
+                    is_picture,
                 };
                 self.repairs.push_back((transmit, packet));
             } else {

@@ -249,6 +249,15 @@ impl ShardCore {
         }
     }
 
+    /// A client's TCP connection is gone, by its [`crate::rtc::TcpId::address`]: nothing more is sent there.
+    pub fn handle_disconnect(&mut self, address: SocketAddr) {
+        if let Some(slot) = self.mux.forget(address)
+            && let Some(member) = self.members.get_mut(slot as usize)
+        {
+            member.rtc.forget_addr(address);
+        }
+    }
+
     /// Takes a datagram from the link of `peer`, opening it in place. Hot path.
     pub fn handle_relay(&mut self, now: Instant, peer: NodeId, bytes: &mut [u8]) {
         self.counters.relay_in += 1;

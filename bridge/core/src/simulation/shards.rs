@@ -218,6 +218,7 @@ pub(super) fn rtc_config(certificate: crate::rtc::Certificate) -> RtcConfig {
     RtcConfig {
         certificate,
         candidates: vec![SocketAddr::from(([127, 0, 0, 1], 7_882))],
+        tcp_candidates: Vec::new(),
         shard: ShardId(0),
         estimates_paths: true,
         limits: RtcLimits::default(),

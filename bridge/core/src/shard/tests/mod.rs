@@ -11,6 +11,7 @@ mod repairs;
 mod second;
 mod siblings;
 mod sound;
+mod tcp;
 mod world;
 
 use super::io::ShardCommand;

@@ -53,6 +53,7 @@ fn shard(node: NodeId) -> ShardCore {
     let rtc = RtcConfig {
         certificate: crate::rtc::testing::certificate(),
         candidates: vec!["127.0.0.1:7882".parse().unwrap()],
+        tcp_candidates: Vec::new(),
         shard: ShardId(0),
         estimates_paths: true,
         limits: RtcLimits::default(),
