@@ -2,6 +2,7 @@
 
 use super::keys::Kind;
 use super::reader::Reader;
+use crate::tcp::TcpLimits;
 use bridge_core::mesh::config::MeshLimits;
 use bridge_core::rtc::RtcLimits;
 use bridge_core::shard::limits::ShardLimits;
@@ -18,6 +19,8 @@ pub struct Limits {
     pub shard: ShardLimits,
     /// Of each client's transport.
     pub rtc: RtcLimits,
+    /// Of media over TCP.
+    pub tcp: TcpLimits,
 }
 
 impl Default for Limits {
@@ -28,6 +31,7 @@ impl Default for Limits {
             mesh: MeshLimits::default(),
             shard: ShardLimits::default(),
             rtc: RtcLimits::default(),
+            tcp: TcpLimits::default(),
         };
         for limit in LIMITS {
             let value = (limit.read)(&limits);
@@ -163,6 +167,14 @@ pub(super) const LIMITS: &[Limit] = limits! {
     "sections_per_offer", Count, "m-lines of an offer" => rtc.max_sections;
     "ssrcs_per_session", Count, "media streams one client sends" => rtc.max_ssrcs_per_session;
     "addresses_per_session", Count, "network addresses of one client" => rtc.max_addresses_per_session;
+    "tcp_connections", Count, "media connections of clients by TCP" => tcp.connections;
+    "tcp_connections_per_address", Count, "media connections of one address (IPv6: of one /64)" => tcp.connections_per_address;
+    "tcp_greetings", Count, "media connections on which no session has answered yet" => tcp.greetings;
+    "tcp_greetings_per_address", Count, "those of one address (IPv6: of one /64)" => tcp.greetings_per_address;
+    "tcp_greeting_timeout", Millis, "from a media connection to the answer to its first check" => tcp.greeting_timeout;
+    "tcp_frame_bytes", Bytes, "packet of a client by TCP" => tcp.frame_bytes;
+    "tcp_queue_bytes", Bytes, "packets that wait for one media connection" => tcp.queue_bytes;
+    "tcp_queue_time", Millis, "how long packets of pictures wait for it" => tcp.queue_time;
     "resume_grace", Millis, "how long a session without signalling connection waits for another" => signaling.resume_grace;
     "waiting_sessions", Count, "sessions that wait so at once" => signaling.waiting_sessions;
     "departures_remembered", Count, "people who have left a room, remembered for those who wait" => signaling.departures_remembered;

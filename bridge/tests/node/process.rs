@@ -46,13 +46,18 @@ pub(crate) struct Ports {
 
 impl Ports {
     pub(crate) fn free() -> Self {
-        let udp = || UdpSocket::bind("127.0.0.1:0").unwrap();
-        let (media, mesh) = (udp(), udp());
-        let http = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self {
-            http: http.local_addr().unwrap().port(),
-            media: media.local_addr().unwrap().port(),
-            mesh: mesh.local_addr().unwrap().port(),
+        loop {
+            let udp = || UdpSocket::bind("127.0.0.1:0").unwrap();
+            let (media, mesh) = (udp(), udp());
+            let http = TcpListener::bind("127.0.0.1:0").unwrap();
+            // The same number is taken for media by TCP.
+            if TcpListener::bind(media.local_addr().unwrap()).is_ok() {
+                return Self {
+                    http: http.local_addr().unwrap().port(),
+                    media: media.local_addr().unwrap().port(),
+                    mesh: mesh.local_addr().unwrap().port(),
+                };
+            }
         }
     }
 }
