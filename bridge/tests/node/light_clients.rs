@@ -16,8 +16,14 @@ use crate::process::{Node, Ports, SECRET, flags};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An address of this machine and the port a node serves HTTP at there.
-type Way = (IpAddr, u16);
+/// An address of this machine, and where a node serves HTTP.
+pub(crate) type Way = (IpAddr, Endpoint);
+
+/// By plain HTTP from and to an address of this machine.
+fn plain_way(local: IpAddr, port: u16) -> Way {
+    let url = format!("http://{}", SocketAddr::new(local, port));
+    (local, Endpoint::resolve(&url, None).unwrap())
+}
 
 pub(crate) struct Room {
     worker: Worker,
@@ -29,12 +35,15 @@ impl Room {
     /// Everybody sends sound; those of `cameras` a picture in three layers.
     pub(crate) fn open(nodes: &[&Node], codec: Codec, people: u32, cameras: u32) -> Self {
         let local = IpAddr::from([127, 0, 0, 1]);
-        let ways: Vec<Way> = nodes.iter().map(|node| (local, node.ports.http)).collect();
+        let ways: Vec<Way> = nodes
+            .iter()
+            .map(|node| plain_way(local, node.ports.http))
+            .collect();
         Self::open_by(&ways, codec, people, cameras)
     }
 
-    /// As [`Self::open`]: from an address of this machine to the node that serves HTTP there at that port.
-    fn open_by(ways: &[Way], codec: Codec, people: u32, cameras: u32) -> Self {
+    /// As [`Self::open`]: each by one of the ways, in turn.
+    pub(crate) fn open_by(ways: &[Way], codec: Codec, people: u32, cameras: u32) -> Self {
         let names: Vec<String> = (0..people).map(|id| format!("p{id}")).collect();
         let roster = Roster {
             identities: names.iter().cloned().zip(0..).collect(),
@@ -46,7 +55,7 @@ impl Room {
         let identity = Identity::generate().unwrap();
         let worker = Worker::start(identity, Arc::new(roster), Instant::now(), sender).unwrap();
         for id in 0..people {
-            let way = ways[id as usize % ways.len()];
+            let way = ways[id as usize % ways.len()].clone();
             worker.join(order(way, id, &names[id as usize], codec, id < cameras));
         }
         Self { worker, facts, names }
@@ -88,7 +97,7 @@ impl Room {
     }
 }
 
-fn order((local, http): Way, id: u32, name: &str, codec: Codec, camera: bool) -> Order {
+fn order((local, endpoint): Way, id: u32, name: &str, codec: Codec, camera: bool) -> Order {
     let api = ApiKey {
         key: "key".to_owned(),
         secret: "a secret of an API key".to_owned(),
@@ -116,7 +125,7 @@ fn order((local, http): Way, id: u32, name: &str, codec: Codec, camera: bool) ->
             sources: std::iter::once(audio).chain(camera.then_some(picture)).collect(),
             open_one_in: 64,
         },
-        endpoint: Endpoint::resolve(&format!("http://{}", SocketAddr::new(local, http)), None).unwrap(),
+        endpoint,
         token: mint(&api, pass, now_s, Duration::from_secs(600)).unwrap(),
         identity: name.to_owned(),
         region: 0,
@@ -310,7 +319,7 @@ fn people_on_ipv6_and_on_ipv4_meet_on_one_node() {
         .chain(both.iter().map(String::as_str))
         .collect();
     let node = Node::run(&arguments, ports);
-    let ways = ["::1", "127.0.0.1"].map(|local| (local.parse().unwrap(), ports.http));
+    let ways = ["::1", "127.0.0.1"].map(|local| plain_way(local.parse().unwrap(), ports.http));
     let room = Room::open_by(&ways, Codec::Vp8, 4, 2);
     for figures in seen_by_all(&room, 2).values() {
         assert_eq!(figures.audio.forged + figures.video.forged, 0, "{figures:?}");
