@@ -74,13 +74,30 @@ fn tcp(reader: &mut Reader, udp_listen: SocketAddr, http: &HttpConfig) -> (Optio
     (Some(listen).filter(|_| !is_https_too), beside_https)
 }
 
-/// The addresses of `advertise` at which a client reaches a TCP listener.
+/// The addresses of `advertise` at which a client reaches a TCP listener, less those that browsers refuse.
 pub(crate) fn reached_by_tcp(advertise: &[IpAddr], listener: SocketAddr) -> Vec<SocketAddr> {
     let of_one_machine = listener.ip().is_loopback();
     let reached = advertise
         .iter()
-        .filter(|ip| hears(**ip, listener) && (!of_one_machine || ip.is_loopback()));
-    reached.map(|ip| SocketAddr::new(*ip, listener.port())).collect()
+        .filter(|ip| hears(**ip, listener) && (!of_one_machine || ip.is_loopback()))
+        .map(|ip| SocketAddr::new(*ip, listener.port()));
+    reached.filter(|address| taken_by_browsers(*address)).collect()
+}
+
+/// Whether libwebrtc, which all browsers but Firefox and all native SDKs have, takes a candidate: of the ports below 1024
+/// only 80 and 443, and those of public addresses only (measured: Chromium 156 opens no connection to 10.0.0.1:443).
+fn taken_by_browsers(address: SocketAddr) -> bool {
+    let is_private = match address.ip() {
+        IpAddr::V4(ip) => {
+            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local(),
+    };
+    match address.port() {
+        80 | 443 => !is_private,
+        port => port >= 1_024,
+    }
 }
 
 /// Whether what a client sends to `ip` may come in at `listener`, by its family.

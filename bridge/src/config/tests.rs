@@ -109,19 +109,44 @@ fn clients_without_udp_come_in_where_media_does_and_beside_https() {
 }
 
 #[test]
+fn the_port_of_plain_http_is_not_shared() {
+    for (line, part) in [
+        ("tcp_beside_https = true", "needs http.tls.cert"),
+        (
+            "tcp_listen = \"127.0.0.1:7880\"",
+            "media.tcp_listen: the port of http.listen",
+        ),
+    ] {
+        let text = errors(&with("shards = 2", line));
+        assert!(text.contains(part), "{line}: {text}");
+    }
+}
+
+#[test]
 fn clients_are_told_of_a_tcp_listener_what_may_reach_it() {
-    let advertise: Vec<IpAddr> = ["203.0.113.10", "2001:db8::10", "127.0.0.1"]
+    let advertise: Vec<IpAddr> = ["203.0.113.10", "2001:db8::10", "10.0.0.10", "127.0.0.1"]
         .map(|ip| ip.parse().unwrap())
         .to_vec();
     for (listener, reached) in [
         (
-            "[::]:443",
-            &["203.0.113.10:443", "[2001:db8::10]:443", "127.0.0.1:443"][..],
+            "[::]:7882",
+            &[
+                "203.0.113.10:7882",
+                "[2001:db8::10]:7882",
+                "10.0.0.10:7882",
+                "127.0.0.1:7882",
+            ][..],
         ),
-        ("0.0.0.0:443", &["203.0.113.10:443", "127.0.0.1:443"]),
-        ("10.0.0.10:443", &["203.0.113.10:443", "127.0.0.1:443"]),
+        // Browsers refuse this port of private addresses, and most others below 1024 of all.
+        ("[::]:443", &["203.0.113.10:443", "[2001:db8::10]:443"]),
+        ("[::]:444", &[]),
+        ("0.0.0.0:443", &["203.0.113.10:443"]),
+        (
+            "10.0.0.10:7882",
+            &["203.0.113.10:7882", "10.0.0.10:7882", "127.0.0.1:7882"],
+        ),
         ("[2001:db8::10]:443", &["[2001:db8::10]:443"]),
-        ("127.0.0.1:443", &["127.0.0.1:443"]),
+        ("127.0.0.1:7882", &["127.0.0.1:7882"]),
     ] {
         let told: Vec<String> = reached_by_tcp(&advertise, listener.parse().unwrap())
             .iter()
@@ -270,12 +295,6 @@ fn what_is_wrong_is_named_with_its_key_and_a_way_out() {
         ),
         ("shards = 2", "tcp_listen = \"x\"", "media.tcp_listen: \"x\""),
         ("shards = 2", "tcp_lisen = \"x\"", "unknown key media.tcp_lisen"),
-        ("shards = 2", "tcp_beside_https = true", "needs http.tls.cert"),
-        (
-            "shards = 2",
-            "tcp_listen = \"127.0.0.1:7880\"",
-            "media.tcp_listen: the port of http.listen",
-        ),
         (
             "secret = \"a secret of sufficient length\"",
             "secret = \"short\"",

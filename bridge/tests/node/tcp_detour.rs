@@ -1,6 +1,6 @@
 //! A way that only TCP goes: what clients send to a UDP address goes on by TCP connections, framed by RFC 4571.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ pub(crate) struct Detour {
 struct Connections {
     opened: AtomicUsize,
     /// By the client's address.
-    open: Mutex<HashMap<SocketAddr, TcpStream>>,
+    open: Mutex<BTreeMap<SocketAddr, TcpStream>>,
 }
 
 impl Detour {
@@ -48,7 +48,7 @@ impl Detour {
 
     /// Breaks every connection; what is sent next opens another one.
     pub(crate) fn cut(&self) {
-        for (_, stream) in self.connections.open.lock().unwrap().drain() {
+        for stream in std::mem::take(&mut *self.connections.open.lock().unwrap()).values() {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
     }
