@@ -13,7 +13,7 @@ import { impossible } from "./lib/lines.mjs";
 import { SDK_PAGE } from "./lib/page-server.mjs";
 import { connected } from "./lib/participant.mjs";
 import { CAUSEWAY, resultsFolder } from "./lib/paths.mjs";
-import { measureGaps, seen, showsMoving } from "./lib/picture.mjs";
+import { forget, measureGaps, seen, showsMoving } from "./lib/picture.mjs";
 import { start } from "./lib/program.mjs";
 import { accessToken } from "./lib/token.mjs";
 import { hears } from "./lib/tone.mjs";
@@ -106,16 +106,26 @@ describe("firewalls that block UDP", { skip: skip ?? false }, () => {
     assert.equal(await figure("tcp_others_dropped"), 0, "a fast line drops no sound");
   });
 
+  // A browser that has found its way by UDP opens no connection. It takes 15 s to give its way up (measured: Chromium 156); the
+  // SDK then resumes its signalling, restarts ICE, and finds the other way.
   it("a firewall that closes in mid-call moves it to TCP", async () => {
     const open = people[2];
+    const closedAt = Date.now();
     await places.blockUdp(OPEN.place);
     await until("it is by TCP", PATIENCE_MS, async () => {
       const selected = await open.page.evaluate(() => window.__connections.selected());
-      return { done: selected.every(({ local }) => local.protocol === "tcp"), seen: selected };
+      return { done: selected.length === 1 && selected[0].local.protocol === "tcp", seen: selected };
     });
-    for (const one of people) await measureGaps(one.page);
-    for (const one of people) await showsMoving(one.page, `person ${one.id}`, idsBut(one), PATIENCE_MS);
+    console.log(`by TCP ${Date.now() - closedAt} ms after the firewall has closed`);
+    for (const one of people) await forget(one.page);
+    await Promise.all(
+      people.map(async (one) => {
+        await showsMoving(one.page, `person ${one.id}`, idsBut(one), PATIENCE_MS);
+        console.log(`person ${one.id} sees everybody move again after ${Date.now() - closedAt} ms`);
+      }),
+    );
     const told = await open.page.evaluate(() => window.peer.facts());
+    console.log(JSON.stringify(told.filter(({ fact }) => fact.startsWith("re"))));
     assert.deepEqual(told.filter(({ fact }) => fact === "disconnected"), []);
   });
 
@@ -172,6 +182,8 @@ ${api.key} = "${api.secret}"
   async function enterOurs(one) {
     await one.page.goto(`${origin}/m/${room}?autojoin=1&name=${encodeURIComponent(one.name)}`);
     await connected(one);
+    // The preview before joining is one's own picture.
+    await forget(one.page);
   }
 
   async function enterSdk({ id, page }) {
