@@ -45,7 +45,10 @@ pub fn table(report: &Report) -> String {
             }
         }
         if let Some(clipped) = &target.clipped {
-            row("beginnings of speech missed, p50 / p99".to_owned(), spread(clipped));
+            row(
+                "beginnings of speech missed, p50 / p99".to_owned(),
+                spread(clipped),
+            );
         }
         for node in &target.nodes {
             if let (Some(ns), Some(share)) = (node.cpu_ns_per_forwarded_packet, node.cpu_share) {

@@ -78,6 +78,8 @@ pub struct Estimator {
     sent_before: u64,
     sent_at: Option<Instant>,
     silent_since: Option<Instant>,
+    /// When the path began; what left before says nothing of it.
+    since: Option<Instant>,
 }
 
 impl Default for Estimator {
@@ -100,11 +102,25 @@ impl Default for Estimator {
             sent_before: 0,
             sent_at: None,
             silent_since: None,
+            since: None,
         }
     }
 }
 
 impl Estimator {
+    /// The viewer is reached by another path from now on (Wi-Fi to LTE): nothing is known of it but what sound takes. What
+    /// the old one was without a queue would make a longer new one look full for half a minute.
+    pub fn begin_path(&mut self, now: Instant) {
+        let sound = std::mem::take(&mut self.sound);
+        *self = Self {
+            total: (START.0 as f64).max(sound.rate() * MOST_ABOVE_DELIVERY),
+            sound,
+            sent_before: self.sent_before,
+            since: Some(now),
+            ..Self::default()
+        };
+    }
+
     /// How long a packet queues now, as far as is known.
     pub fn queued(&self) -> Duration {
         self.queue.standing().unwrap_or_default()
@@ -247,6 +263,10 @@ impl Estimator {
 
 impl BandwidthEstimator for Estimator {
     fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
+        let first = self
+            .since
+            .map_or(0, |since| reports.partition_point(|report| report.sent < since));
+        let reports = &reports[first..];
         if reports.is_empty() {
             return;
         }

@@ -11,7 +11,8 @@ mod theirs;
 use super::{BandwidthEstimator as _, Estimator, PacketReport, SentBytes};
 use path::{AUDIO_RATE, Line, Second, Subject, run};
 use proptest::prelude::*;
-use std::time::Duration;
+use relay_proto::unit::Bitrate;
+use std::time::{Duration, Instant};
 
 /// What a gallery can choose from: one small picture up to several large ones.
 const GALLERY: [u64; 8] = [
@@ -187,6 +188,55 @@ fn pictures_come_back_where_neither_end_has_a_processor_and_many_speak() {
             .filter(|second| second.estimate > 300_000)
             .count();
         assert!(enough >= 25, "{enough} of 30 seconds");
+    }
+}
+
+/// An estimator that is told of a new path a while after its first tick.
+struct Moving {
+    estimator: Estimator,
+    after: Duration,
+    began: Option<Instant>,
+    is_told: bool,
+}
+
+impl super::BandwidthEstimator for Moving {
+    fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
+        self.estimator.on_reports(now, reports);
+    }
+
+    fn estimate(&self) -> Bitrate {
+        self.estimator.estimate()
+    }
+}
+
+impl Subject for Moving {
+    fn padding(&mut self, now: Instant, wanted: Bitrate, sent: SentBytes) -> Option<usize> {
+        let began = *self.began.get_or_insert(now);
+        if now >= began + self.after && !std::mem::replace(&mut self.is_told, true) {
+            self.estimator.begin_path(now);
+        }
+        self.estimator.padding(now, wanted, sent)
+    }
+}
+
+#[test]
+fn a_viewer_who_moves_to_a_longer_path_has_its_pictures_back_within_three_seconds() {
+    for seed in SEEDS {
+        let line = |second| Line {
+            delay_ms: if second < 15 { 10 } else { 90 },
+            ..Line::of(3_000_000)
+        };
+        let mut moving = Moving {
+            estimator: Estimator::default(),
+            after: Duration::from_secs(15),
+            began: None,
+            is_told: false,
+        };
+        let seconds = run(&mut moving, seed, 25, &GALLERY, line);
+        if seed == SEEDS.start {
+            show("moves", &seconds);
+        }
+        fills("after the move", &seconds[18..], 3_000_000);
     }
 }
 
