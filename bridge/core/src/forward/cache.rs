@@ -3,6 +3,7 @@
 //! One cache per published layer, never per viewer. Slots keep their buffers, so that a layer in steady state
 //! allocates nothing.
 
+use super::svc::SvcPosition;
 use relay_proto::unit::{MediaSeq, RtpTime};
 
 /// What is known of a packet besides its payload.
@@ -18,6 +19,8 @@ pub struct PacketMeta {
     pub keyframe: bool,
     /// First byte of its relay body (audio level), so that a repair over a link is byte for byte the original.
     pub level: u8,
+    /// Its layers, in a scalable stream; [`super::track::Track::ingest`] finds them out.
+    pub position: SvcPosition,
 }
 
 #[derive(Debug)]
@@ -132,6 +135,7 @@ mod tests {
             marker: false,
             keyframe: false,
             level: 0xff,
+            position: SvcPosition::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! A receiver is a viewer (leg) or a next-hop node; both choose by the same rule, so that what a link carries is
 //! what somebody behind it watches.
 
+use super::svc::{Reach, SvcPosition, TOP_TEMPORAL};
 use relay_proto::id::{Layer, MAX_LAYERS};
 use std::time::{Duration, Instant};
 
@@ -80,6 +81,8 @@ pub enum Admission {
 pub struct LayerChoice {
     max: Layer,
     enabled: bool,
+    /// Layers share a stream, and each contains those below it.
+    nested: bool,
     allowance: Allowance,
     current: Option<Layer>,
     target: Option<Layer>,
@@ -122,10 +125,24 @@ impl LayerChoice {
         Self {
             max: at_most_top(max),
             enabled: true,
+            nested: false,
             allowance: Allowance::ALL,
             current: None,
             target: None,
         }
+    }
+
+    /// The same among layers of one scalable stream (`nested`) or of separate streams.
+    #[must_use]
+    pub const fn among(mut self, nested: bool) -> Self {
+        self.nested = nested;
+        self
+    }
+
+    /// Whether its layers share a stream.
+    #[must_use]
+    pub const fn is_nested(&self) -> bool {
+        self.nested
     }
 
     /// Changes the wish. A receiver that is switched off has no layer and starts again at a keyframe.
@@ -171,9 +188,10 @@ impl LayerChoice {
         }
     }
 
-    /// Lets go of a layer there is no room for at once, at the price of a still picture until the next keyframe.
+    /// Lets go of a layer there is no room for at once, at the price of a still picture until the next keyframe. In a
+    /// scalable stream it costs nothing: the smaller layer is there with the next picture anyway.
     pub fn stop_above_allowance(&mut self) {
-        if self.current > self.allowance.layer {
+        if !self.nested && self.current > self.allowance.layer {
             self.current = None;
         }
     }
@@ -193,6 +211,9 @@ impl LayerChoice {
     /// Sets the target from what is alive; returns the layer whose keyframe is needed to get there.
     pub fn retarget(&mut self, activity: &LayerActivity, now: Instant) -> Option<Layer> {
         let max = self.demand()?;
+        if self.nested {
+            return self.retarget_nested(max, activity, now);
+        }
         let best = activity.best(max, now);
         self.target = match (self.current, best) {
             (Some(current), Some(best)) if best < current && current <= max => {
@@ -208,6 +229,17 @@ impl LayerChoice {
             (current, None) => current.or_else(|| activity.latest(max)),
         };
         self.waits_for()
+    }
+
+    /// Of a scalable stream a receiver has everything up to its target from a keyframe on, also what begins later. One
+    /// is asked for where that would show something.
+    fn retarget_nested(&mut self, max: Layer, activity: &LayerActivity, now: Instant) -> Option<Layer> {
+        self.target = Some(max);
+        let shows_more = match self.current {
+            Some(current) => activity.best(max, now) > Some(current),
+            None => activity.latest(max).is_some(),
+        };
+        shows_more.then_some(max)
     }
 
     /// The layer whose keyframe this receiver waits for.
@@ -231,6 +263,38 @@ impl LayerChoice {
         } else {
             Admission::Drop
         }
+    }
+
+    /// Decides on a packet of a scalable stream. It begins, and larger layers are taken up, at keyframes only: from there
+    /// on every layer depends on nothing but itself and those below, in whichever way the encoder uses them. A smaller
+    /// layer is there with the next picture. Never within a picture: what ends it has been decided at its beginning.
+    /// Hot path.
+    pub fn admit_nested(&mut self, position: SvcPosition, keyframe: bool) -> Admission {
+        if keyframe && self.target.is_some() {
+            let before = std::mem::replace(&mut self.current, self.target);
+            return if before.is_none() {
+                Admission::Switch
+            } else {
+                Admission::Forward
+            };
+        }
+        if position.starts_picture() && self.target.is_some() && self.target < self.current {
+            self.current = self.target;
+        }
+        if Some(Layer(position.spatial)) <= self.current {
+            Admission::Forward
+        } else {
+            Admission::Drop
+        }
+    }
+
+    /// The largest layers it gets now of a scalable stream; none while it gets nothing.
+    #[must_use]
+    pub fn reach(&self) -> Option<Reach> {
+        self.current.map(|layer| Reach {
+            spatial: layer.0,
+            temporal: TOP_TEMPORAL,
+        })
     }
 
     /// The layer it gets now.

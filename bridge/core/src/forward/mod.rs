@@ -17,5 +17,6 @@ mod rate;
 mod redundancy;
 pub mod rewrite;
 pub mod sequence;
+pub mod svc;
 pub mod track;
 pub mod vp9;

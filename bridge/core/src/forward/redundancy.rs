@@ -48,16 +48,43 @@ pub(super) fn earlier<'a>(layer: &'a LayerState, meta: &PacketMeta, depth: u32) 
     Some(earlier)
 }
 
-/// What a packet carries: its frame and those it repeats.
+/// What a packet carries: its frame and those it repeats, or nothing but a byte of padding.
 #[derive(Debug)]
 pub(super) struct Body<'a> {
     pub(super) earlier: Earlier<'a>,
     pub(super) payload: &'a [u8],
+    is_fill: bool,
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
+    pub(super) const fn new(earlier: Earlier<'a>, payload: &'a [u8]) -> Self {
+        Self {
+            earlier,
+            payload,
+            is_fill: false,
+        }
+    }
+
+    /// An empty packet, so that its number is not missed.
+    pub(super) fn fill() -> Self {
+        Self {
+            earlier: Earlier::default(),
+            payload: &[],
+            is_fill: true,
+        }
+    }
+
+    pub(super) const fn is_fill(&self) -> bool {
+        self.is_fill
+    }
+
+    /// The padding of an empty packet.
+    pub(super) fn fill_bytes(&self) -> usize {
+        usize::from(self.is_fill)
+    }
+
     pub(super) fn bytes(&self) -> usize {
-        self.payload.len() + self.earlier.bytes()
+        self.payload.len() + self.earlier.bytes() + self.fill_bytes()
     }
 
     /// A packet that repeats nothing is a plain one.

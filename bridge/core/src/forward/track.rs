@@ -1,5 +1,7 @@
 //! A published track: its layers, its viewers on this shard, and the nodes its media goes to next.
 
+mod picture;
+
 use super::cache::{PacketCache, PacketMeta};
 use super::keyframe::KeyframeRequester;
 use super::layer::{Admission, LayerActivity, LayerChoice};
@@ -8,11 +10,14 @@ use super::nack::{NackGenerator, NackPolicy};
 use super::publishing::Publishing;
 use super::rate::RateMeter;
 use super::sequence::SequenceExtender;
+use super::svc::SvcPosition;
 use crate::red;
 use relay_proto::id::{Layer, LayerSet, MAX_LAYERS, NodeId, ParticipantSid, TrackAlias, TrackSid};
-use relay_proto::room::{Codec, MediaKind, TrackRecord, TrackSource};
+use relay_proto::room::{Codec, MediaKind};
 use relay_proto::unit::{MediaSeq, RtpTime};
 use std::time::{Duration, Instant};
+
+pub use picture::Picture;
 
 /// Packets kept per video layer: about a second at 4 Mbit/s.
 const VIDEO_WINDOW: usize = 512;
@@ -20,11 +25,6 @@ const VIDEO_WINDOW: usize = 512;
 const CLOCK_INTERVAL: Duration = Duration::from_millis(100);
 /// Packets kept per audio track: about two seconds.
 const AUDIO_WINDOW: usize = 128;
-
-/// What a viewer's packet has around a payload: IP, UDP, RTP with its number, the tag of a seal.
-const WIRE_OVERHEAD_BYTES: usize = 64;
-/// What the layers of a camera cost, before there is anything to measure.
-const USUAL_RATES: [u64; MAX_LAYERS] = [150_000, 450_000, 1_500_000];
 
 /// A publisher's relation of media time to its wall clock, from a sender report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,39 +152,6 @@ pub struct TrackIdentity {
     pub redundant: bool,
 }
 
-/// What is known of a track's pictures before they come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Picture {
-    /// A shared screen.
-    pub is_screen: bool,
-    /// How many layers there are.
-    pub layers: usize,
-    /// What the publisher aims at for each layer, in bits a second; 0 where it does not say.
-    pub aims: [u64; MAX_LAYERS],
-}
-
-impl Picture {
-    /// From what the publisher has announced.
-    #[must_use]
-    pub fn of(record: &TrackRecord) -> Self {
-        let mut aims = [0; MAX_LAYERS];
-        for layer in &record.layers {
-            if let Some(aim) = aims.get_mut(usize::from(layer.layer.0)) {
-                *aim = layer.bitrate.0;
-            }
-        }
-        Self {
-            is_screen: record.source == TrackSource::ScreenShare,
-            layers: match record.layers.len() {
-                _ if !record.simulcast => 1,
-                0 => MAX_LAYERS,
-                announced => announced.min(MAX_LAYERS),
-            },
-            aims,
-        }
-    }
-}
-
 /// A packet on its way in.
 #[derive(Clone, Copy, Debug)]
 pub struct Incoming<'a> {
@@ -254,6 +221,16 @@ impl Track {
         self.identity.codec.kind()
     }
 
+    /// The stream a layer comes in: its own, or the one all layers share.
+    #[must_use]
+    pub const fn stream_of(&self, layer: Layer) -> Layer {
+        if self.identity.picture.nested {
+            Layer(0)
+        } else {
+            layer
+        }
+    }
+
     /// Extends a client's sequence number in its layer.
     pub fn extend(&mut self, layer: Layer, seq: u16) -> MediaSeq {
         self.layers[usize::from(layer.0).min(MAX_LAYERS - 1)]
@@ -263,12 +240,16 @@ impl Track {
 
     /// Takes a packet in: stores it, notes gaps, and marks it for this batch's fan-out. False where it is a
     /// duplicate, too old, muted, or of a layer that does not exist. Hot path: one copy, no allocation in steady state.
-    pub fn ingest(&mut self, now: Instant, packet: Incoming<'_>) -> bool {
+    pub fn ingest(&mut self, now: Instant, mut packet: Incoming<'_>) -> bool {
         if self.muted {
             // Not kept either: what is kept could be asked for as if it had been lost.
             return false;
         }
         let kind = self.kind();
+        let nested = self.identity.picture.nested;
+        if nested {
+            packet.meta.position = SvcPosition::of_payload(self.identity.codec, packet.payload);
+        }
         let Some(layer) = self.layers.get_mut(usize::from(packet.layer.0)) else {
             return false;
         };
@@ -288,16 +269,24 @@ impl Track {
             return false;
         }
         let begins = packet.meta.keyframe && kind == MediaKind::Video;
-        if begins && !has_receiver(&self.legs, &self.peers, packet.layer) {
+        let of_layer = (!nested).then_some(packet.layer);
+        if begins && !has_receiver(&self.legs, &self.peers, of_layer) {
             // Whoever takes up the layer does so here: what was sent before it is of no use.
             layer.nack.restart();
         }
-        layer.meter.count(packet.payload.len() + WIRE_OVERHEAD_BYTES);
         layer.nack.received(packet.meta.seq, now);
         if layer.nack.take_overrun() {
             layer.keyframe.want();
         }
-        if self.activity.touch(packet.layer, now) {
+        let chosen = if nested {
+            Layer(packet.meta.position.spatial)
+        } else {
+            packet.layer
+        };
+        self.layers[usize::from(chosen.0)]
+            .meter
+            .count(packet.payload.len() + picture::WIRE_OVERHEAD_BYTES);
+        if self.activity.touch(chosen, now) {
             self.retarget(now);
         }
         if packet.meta.keyframe {
@@ -312,6 +301,8 @@ impl Track {
     /// nobody needs any more. Call on every change of wishes and at every review.
     pub fn retarget(&mut self, now: Instant) {
         let mut in_use = LayerSet::NONE;
+        let nested = self.identity.picture.nested;
+        let stream_of = |layer| if nested { Layer(0) } else { layer };
         let legs = self
             .legs
             .iter_mut()
@@ -323,42 +314,21 @@ impl Track {
             .flat_map(|peer| peer.wanted.iter_mut().flatten());
         for choice in legs.chain(peers) {
             if let Some(layer) = choice.retarget(&self.activity, now) {
-                self.layers[usize::from(layer.0)].keyframe.want();
-                in_use = in_use.with(layer);
+                let stream = stream_of(layer);
+                self.layers[usize::from(stream.0)].keyframe.want();
+                in_use = in_use.with(stream);
             }
-            in_use = choice.current().into_iter().fold(in_use, LayerSet::with);
+            in_use = choice
+                .current()
+                .map(stream_of)
+                .into_iter()
+                .fold(in_use, LayerSet::with);
         }
         for (layer, state) in (0..).map(Layer).zip(&mut self.layers) {
             if !in_use.contains(layer) {
                 state.keyframe.give_up();
             }
         }
-    }
-
-    /// Moves the rates of its layers on; call at every review.
-    pub fn roll_rates(&mut self, now: Instant) {
-        for layer in &mut self.layers {
-            layer.meter.roll(now);
-        }
-    }
-
-    /// What each layer costs a viewer in bits a second, growing: measured, else as announced, else as usual. A layer
-    /// that does not exist costs what the one below it costs.
-    #[must_use]
-    pub fn rates(&self) -> [u64; MAX_LAYERS] {
-        let Picture { layers, aims, .. } = self.identity.picture;
-        let mut rates = [0; MAX_LAYERS];
-        let mut below = 0;
-        for (at, state) in self.layers.iter().enumerate() {
-            let supposed = if aims[at] > 0 { aims[at] } else { USUAL_RATES[at] };
-            let rate = state
-                .meter
-                .rate()
-                .unwrap_or(if at < layers { supposed } else { 0 });
-            below = below.max(rate);
-            rates[at] = below;
-        }
-        rates
     }
 
     /// Mutes or unmutes. After a pause every receiver starts again at a keyframe, and nothing of it counts as lost.
@@ -412,7 +382,7 @@ impl Track {
             let after = layers.contains(layer).then(|| {
                 let mut choice = choice
                     .or_else(|| replaced.next())
-                    .unwrap_or_else(|| LayerChoice::new(layer));
+                    .unwrap_or_else(|| LayerChoice::new(layer).among(self.identity.picture.nested));
                 choice.set_wish(true, layer);
                 choice
             });
@@ -426,14 +396,24 @@ impl Track {
         self.peers.iter().map(|peer| peer.node)
     }
 
-    /// Collects into `nodes` who gets a packet of `layer`, each node once. Hot path: no allocation once `nodes` is
-    /// as long as the longest list.
-    pub fn next_hops(&mut self, layer: Layer, keyframe: bool, nodes: &mut Vec<NodeId>) {
+    /// Collects into `nodes` who gets a packet of `layer` that has just been taken in, each node once; all of a scalable
+    /// stream goes to whoever wants any of it. Hot path: no allocation once `nodes` is as long as the longest list.
+    pub fn next_hops(&mut self, layer: Layer, meta: &PacketMeta, nodes: &mut Vec<NodeId>) {
         nodes.clear();
+        let position = match self.layers[usize::from(layer.0)].packet(meta.seq) {
+            Some((stored, _)) if self.identity.picture.nested => Some(stored.position),
+            _ => None,
+        };
         for peer in &mut self.peers {
             let mut wanted = false;
             for choice in peer.wanted.iter_mut().flatten() {
-                wanted |= choice.admit(layer, keyframe) != Admission::Drop;
+                wanted |= match position {
+                    Some(position) => {
+                        choice.admit_nested(position, meta.keyframe);
+                        true
+                    }
+                    None => choice.admit(layer, meta.keyframe) != Admission::Drop,
+                };
             }
             if wanted {
                 nodes.push(peer.node);
@@ -456,27 +436,6 @@ impl Track {
         received && !std::mem::replace(&mut self.told_received, true)
     }
 
-    /// The layers of a local picture its publisher should send now, where that has changed since the last call: those
-    /// that anybody on any node wants, and below one that is wanted and does not come (the publisher has no room for
-    /// it) the next smaller one. More is wanted at once, less only after a while.
-    pub fn poll_publishing(&mut self, now: Instant) -> Option<LayerSet> {
-        if self.kind() == MediaKind::Audio || self.muted {
-            return None;
-        }
-        let top = Layer(self.identity.picture.layers.clamp(1, MAX_LAYERS) as u8 - 1);
-        let of_peers = self.peers.iter().flat_map(|peer| peer.wanted.iter().flatten());
-        let choices = self.legs.iter().map(|leg| &leg.choice).chain(of_peers);
-        let mut wanted = choices
-            .filter_map(LayerChoice::demand)
-            .fold(LayerSet::NONE, |set, layer| set.with(layer.min(top)));
-        for layer in (1..=top.0).rev().map(Layer) {
-            if wanted.contains(layer) && !self.activity.is_alive(layer, now) {
-                wanted = wanted.with(Layer(layer.0 - 1));
-            }
-        }
-        self.publishing.update(now, wanted)
-    }
-
     /// Somebody downstream needs a keyframe of `layer`, or of what comes nearest below.
     pub fn want_keyframe(&mut self, layer: Layer, now: Instant) {
         let layer = self
@@ -484,15 +443,17 @@ impl Track {
             .best(layer, now)
             .or_else(|| self.activity.latest(layer))
             .unwrap_or(Layer(0));
-        self.layers[usize::from(layer.0)].keyframe.want();
+        let stream = self.stream_of(layer);
+        self.layers[usize::from(stream.0)].keyframe.want();
     }
 }
 
-/// Whether anybody gets this layer now.
-fn has_receiver(legs: &[Leg], peers: &[PeerDemand], layer: Layer) -> bool {
+/// Whether anybody gets this layer now, or any.
+fn has_receiver(legs: &[Leg], peers: &[PeerDemand], layer: Option<Layer>) -> bool {
     let of_peers = peers.iter().flat_map(|peer| peer.wanted.iter().flatten());
     legs.iter()
         .map(|leg| &leg.choice)
         .chain(of_peers)
-        .any(|choice| choice.current() == Some(layer))
+        .filter_map(LayerChoice::current)
+        .any(|current| layer.is_none_or(|layer| current == layer))
 }

@@ -1,6 +1,7 @@
 //! From a link's datagram to a packet.
 
 use crate::forward::cache::PacketMeta;
+use crate::forward::svc::SvcPosition;
 use crate::forward::track::Incoming;
 use relay_proto::datagram::{DatagramError, HEADER_BYTES, Header, MediaBody, Piece};
 use relay_proto::id::{Epoch, Layer};
@@ -118,6 +119,7 @@ pub fn packet<'a>(header: &Header, body: &'a [u8]) -> Result<(Incoming<'a>, Medi
         marker: header.marker,
         keyframe: header.keyframe,
         level: body[0],
+        position: SvcPosition::default(),
     };
     Ok((
         Incoming {

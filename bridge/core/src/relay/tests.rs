@@ -31,6 +31,7 @@ fn meta(seq: u32) -> PacketMeta {
         marker: true,
         keyframe: true,
         level: 0xff,
+        position: crate::forward::svc::SvcPosition::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use super::io::ShardFact;
 use super::transmit::Transmit;
 use crate::forward::cache::PacketMeta;
 use crate::forward::keyframe::is_keyframe_start;
+use crate::forward::svc::SvcPosition;
 use crate::forward::track::{Clock, Incoming};
 use crate::relay::egress;
 use crate::rtc::{Received, RtcEvent, RtcpIn, RtpIn};
@@ -54,6 +55,7 @@ impl ShardCore {
             marker: packet.marker,
             keyframe: is_keyframe_start(track.identity.codec, packet.payload),
             level: encode_level(packet.level),
+            position: SvcPosition::default(),
         };
         let incoming = Incoming {
             layer: packet.layer,
@@ -87,6 +89,7 @@ impl ShardCore {
                 marker: false,
                 keyframe: true,
                 level: encode_level(None),
+                position: SvcPosition::default(),
             };
             let incoming = Incoming {
                 layer: packet.layer,
@@ -129,7 +132,7 @@ impl ShardCore {
     fn relay_packet(&mut self, track_slot: u32, packet: &Incoming<'_>) {
         let track = &mut self.tracks[track_slot as usize];
         let mut hops = std::mem::take(&mut self.hops);
-        track.next_hops(packet.layer, packet.meta.keyframe, &mut hops);
+        track.next_hops(packet.layer, &packet.meta, &mut hops);
         if !hops.is_empty() {
             let room = &self.rooms[track.identity.room as usize];
             let audio = track.kind() == MediaKind::Audio;
@@ -186,7 +189,8 @@ impl ShardCore {
             .find(|leg| leg.session == slot)
             .and_then(|leg| leg.choice.current());
         if let Some(layer) = layer {
-            track.layers[usize::from(layer.0)].keyframe.want();
+            let stream = track.stream_of(layer);
+            track.layers[usize::from(stream.0)].keyframe.want();
             self.request_keyframes(now, track_slot);
         }
     }
@@ -259,7 +263,7 @@ impl ShardCore {
             return false;
         }
         for leg in &track.legs {
-            if leg.choice.current() != Some(layer) {
+            if leg.choice.current().map(|current| track.stream_of(current)) != Some(layer) {
                 continue;
             }
             let Some(clock) = leg.sender_clock(&track.layers) else {

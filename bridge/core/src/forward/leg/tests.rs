@@ -1,3 +1,5 @@
+mod svc;
+
 use super::*;
 use crate::forward::packet::NUMBERED_HEADER_BYTES;
 use crate::forward::track::{Incoming, Source, Track, TrackIdentity};
@@ -32,8 +34,10 @@ impl SealRtp for PlainSeal {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Packet {
     seq: u16,
+    marker: bool,
     time: u32,
     payload: Vec<u8>,
 }
@@ -81,6 +85,7 @@ fn feed(track: &mut Track, now: Instant, layer: u8, seq: u32, time: u32, keyfram
         marker: false,
         keyframe,
         level: 0xff,
+        position: crate::forward::svc::SvcPosition::default(),
     };
     assert!(
         track.ingest(
@@ -114,6 +119,7 @@ fn drain(track: &mut Track, now: Instant) -> Vec<Packet> {
             };
             packets.push(Packet {
                 seq: u16::from_be_bytes([bytes[2], bytes[3]]),
+                marker: bytes[1] & 0x80 != 0,
                 time: u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
                 payload: bytes[NUMBERED_HEADER_BYTES..end - padding].to_vec(),
             });
