@@ -16,6 +16,12 @@ import { showsMoving } from "./lib/picture.mjs";
 import { until } from "./lib/until.mjs";
 
 const PATIENCE_MS = 60_000;
+/** Sizes of a tile, and how long is looked at what comes for one. */
+const LARGE = [1280, 720];
+const SMALL = [160, 90];
+const LOOK_MS = 3_000;
+/** Of three spatial layers the smallest has a quarter of the height. */
+const SMALL_HEIGHT = LARGE[1] / 4;
 /** Decoded pictures that are no accident. */
 const FRAMES = 30;
 const PEOPLE = [
@@ -53,7 +59,7 @@ for (const { codec, mime, mode } of CASES) {
         const browser = await startBrowser(id);
         people.push({ id, browser });
         const { url, token } = await askToJoin(mesh.nodes.fra, room, `person ${id}`, CITIES[city].address);
-        await browser.page.goto(`${server.origin}/?codec=${codec}`);
+        await browser.page.goto(`${server.origin}/?adaptive&codec=${codec}`);
         await browser.page.evaluate(([url, token, sender]) => window.peer.join(url, token, sender), [url, token, id]);
       }
     });
@@ -89,6 +95,28 @@ for (const { codec, mime, mode } of CASES) {
         });
         assert.deepEqual(rows.map((row) => row.format), [mime]);
       }
+    });
+
+    it("comes as large as it is shown, small and large again", { skip: !mode }, async () => {
+      const [one] = people;
+      const shown = async (size) => {
+        await one.browser.page.evaluate(([width, height]) => window.peer.show(width, height), size);
+        const asked = Date.now();
+        const { height } = await until(`person ${one.id} gets it for ${size}`, PATIENCE_MS, async () => {
+          const [{ frameHeight: height }] = await pictures(one, "inbound");
+          return { done: size === LARGE ? height > SMALL_HEIGHT : height > 0 && height <= SMALL_HEIGHT, seen: { height }, height };
+        });
+        const waited = Date.now() - asked;
+        const [before] = await pictures(one, "inbound");
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+        const [after] = await pictures(one, "inbound");
+        assert.ok(after.framesDecoded > before.framesDecoded, `it moves at ${size}`);
+        return { size, height, waited, bytes: after.bytesReceived - before.bytesReceived, frames: after.framesDecoded - before.framesDecoded };
+      };
+      const seen = [await shown(LARGE), await shown(SMALL), await shown(LARGE)];
+      await writeFile(join(results, "sizes.json"), JSON.stringify(seen, null, 2));
+      const [large, small, again] = seen;
+      assert.ok(small.bytes * 2 < large.bytes && small.bytes * 2 < again.bytes, JSON.stringify(seen));
     });
   });
 }
