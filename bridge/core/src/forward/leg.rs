@@ -11,7 +11,7 @@ mod thinning;
 
 use super::cache::PacketMeta;
 use super::layer::{Admission, LayerChoice};
-use super::packet::{Draft, Fields, SealRtp, header_bytes};
+use super::packet::{Draft, Extensions, Fields, SealRtp};
 use super::redundancy::{self, Body, Depth};
 use super::rewrite::PictureRewriter;
 use super::track::{Clock, LayerState};
@@ -45,6 +45,8 @@ pub struct LegParameters {
     pub rtx: Option<(u8, u32)>,
     /// Payload type of redundant sound (RFC 2198), where negotiated and allowed.
     pub red: Option<u8>,
+    /// Id of the header extension with the dependency descriptor, where negotiated.
+    pub descriptor: Option<u8>,
 }
 
 /// Counters of a leg, for sender reports.
@@ -165,13 +167,19 @@ impl Leg {
         buf: &mut Vec<u8>,
     ) -> Option<usize> {
         buf.clear();
-        let overhead = header_bytes(self.transport_cc(seal)) + seal.tag_bytes();
+        let transport_cc = self.transport_cc(seal);
+        let plain = Extensions {
+            transport_cc,
+            descriptor: None,
+        };
+        let overhead = plain.header_bytes() + seal.tag_bytes();
         let mut segment = 0;
         for count in 0..MAX_SEGMENTS {
             let Some((layer, meta, body)) = self.next_admitted(now, layers, fresh, next) else {
                 break;
             };
-            let len = overhead + body.bytes();
+            let header = body.extensions(transport_cc, self.parameters).header_bytes();
+            let len = header + seal.tag_bytes() + body.bytes();
             if count == 0 {
                 segment = self.segment_bytes(len, layers, &fresh[*next..], overhead);
             }
@@ -234,7 +242,8 @@ impl Leg {
         }
         let at = self.run_of(layer, meta.seq)?;
         let earlier = self.earlier(layers, self.runs[at], meta)?;
-        Some(Body::new(earlier, payload))
+        let descriptor = layers[usize::from(layer.0)].descriptor(meta.seq);
+        Some(Body::new(earlier, payload).described(descriptor))
     }
 
     /// The frames a packet repeats, the same at every call. None where one of them is not held any more.
@@ -320,10 +329,10 @@ impl Leg {
             time,
             ssrc: self.parameters.ssrc,
         };
-        let draft = Draft::begin(buf, fields, self.transport_cc(seal));
+        let extensions = body.extensions(self.transport_cc(seal), self.parameters);
+        let draft = Draft::begin(buf, fields, extensions);
         body.write(buf, self.parameters);
-        self.pictures
-            .rewrite(&mut buf[draft.payload_at()..], run.picture, newest);
+        self.rewrite(buf, &draft, draft.payload_at(), run, newest);
         draft.pad(buf, padding + body.fill_bytes());
         draft.finish(buf, index, seal);
         if newest {
@@ -333,6 +342,14 @@ impl Leg {
         }
         self.count.packets = self.count.packets.wrapping_add(1);
         self.count.bytes = self.count.bytes.wrapping_add(body.bytes() as u32);
+    }
+
+    /// Writes the viewer's numbers of pictures and frames over the publisher's.
+    fn rewrite(&mut self, buf: &mut [u8], draft: &Draft, payload_at: usize, run: Run, newest: bool) {
+        match draft.descriptor_at() {
+            Some(at) => self.pictures.rewrite_frame(&mut buf[at..], run.picture, newest),
+            None => self.pictures.rewrite(&mut buf[payload_at..], run.picture, newest),
+        }
     }
 
     fn start_run(
@@ -352,7 +369,10 @@ impl Leg {
             last: meta.seq,
             first_index: self.next_index(),
             time_offset: self.time_offset(now, layers, layer, meta.time),
-            picture: self.pictures.offsets_for(payload),
+            picture: match layers[usize::from(layer.0)].descriptor(meta.seq) {
+                [] => self.pictures.offsets_for(payload),
+                descriptor => self.pictures.offsets_for_frame(descriptor),
+            },
         };
         self.runs.push_back(run);
     }

@@ -7,6 +7,7 @@
 
 pub mod av1;
 pub mod cache;
+pub mod dependency;
 pub mod keyframe;
 pub mod layer;
 pub mod leg;

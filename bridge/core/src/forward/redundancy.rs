@@ -3,6 +3,7 @@
 
 use super::cache::PacketMeta;
 use super::leg::LegParameters;
+use super::packet::Extensions;
 use super::track::LayerState;
 use crate::red::Earlier;
 use relay_proto::unit::MediaSeq;
@@ -53,6 +54,8 @@ pub(super) fn earlier<'a>(layer: &'a LayerState, meta: &PacketMeta, depth: u32) 
 pub(super) struct Body<'a> {
     pub(super) earlier: Earlier<'a>,
     pub(super) payload: &'a [u8],
+    /// Dependency descriptor; empty where it has none.
+    descriptor: &'a [u8],
     is_fill: bool,
 }
 
@@ -61,7 +64,23 @@ impl<'a> Body<'a> {
         Self {
             earlier,
             payload,
+            descriptor: &[],
             is_fill: false,
+        }
+    }
+
+    /// The same with a dependency descriptor.
+    pub(super) const fn described(mut self, descriptor: &'a [u8]) -> Self {
+        self.descriptor = descriptor;
+        self
+    }
+
+    /// What stands in its header, with a transport-wide number where there is one.
+    pub(super) fn extensions(&self, transport_cc: Option<u8>, parameters: LegParameters) -> Extensions<'a> {
+        let descriptor = parameters.descriptor.filter(|_| !self.descriptor.is_empty());
+        Extensions {
+            transport_cc,
+            descriptor: descriptor.map(|id| (id, self.descriptor)),
         }
     }
 
@@ -70,6 +89,7 @@ impl<'a> Body<'a> {
         Self {
             earlier: Earlier::default(),
             payload: &[],
+            descriptor: &[],
             is_fill: true,
         }
     }

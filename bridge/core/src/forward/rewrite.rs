@@ -1,5 +1,6 @@
 //! What must change inside a payload so that a viewer sees one continuous stream over layer switches.
 
+use super::dependency::FRAME_NUMBER_AT;
 use super::vp9::Vp9Descriptor;
 use relay_proto::room::Codec;
 
@@ -91,6 +92,12 @@ fn numbers_of(codec: Codec, payload: &[u8]) -> Option<PictureNumbers> {
     }
 }
 
+/// The frame number in a dependency descriptor.
+fn frame_number(descriptor: &[u8]) -> Option<u16> {
+    let bytes = descriptor.get(FRAME_NUMBER_AT..)?.first_chunk()?;
+    Some(u16::from_be_bytes(*bytes))
+}
+
 /// What is added to the picture ids and TL0 indices of one stretch of a viewer's stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PictureOffsets {
@@ -128,6 +135,28 @@ impl PictureRewriter {
             offsets.tl0 = last_tl0.wrapping_add(1).wrapping_sub(tl0);
         }
         offsets
+    }
+
+    /// The same for the frame numbers of dependency descriptors: `descriptor` is that of the first packet.
+    #[must_use]
+    pub fn offsets_for_frame(&self, descriptor: &[u8]) -> PictureOffsets {
+        let mut offsets = PictureOffsets::default();
+        if let (Some(frame), Some((last, _))) = (frame_number(descriptor), self.last) {
+            offsets.picture = last.wrapping_add(1).wrapping_sub(frame);
+        }
+        offsets
+    }
+
+    /// Rewrites the frame number of a dependency descriptor in place.
+    pub fn rewrite_frame(&mut self, descriptor: &mut [u8], offsets: PictureOffsets, newest: bool) {
+        let Some(frame) = frame_number(descriptor) else {
+            return;
+        };
+        let sent = frame.wrapping_add(offsets.picture);
+        descriptor[FRAME_NUMBER_AT..FRAME_NUMBER_AT + 2].copy_from_slice(&sent.to_be_bytes());
+        if newest {
+            self.last = Some((sent, 0));
+        }
     }
 
     /// Rewrites `payload` in place. `newest`: it is not older than what was sent before.
@@ -206,6 +235,25 @@ mod tests {
         let mut other = third.clone();
         PictureRewriter::new(Codec::Av1).rewrite(&mut other, switched, true);
         assert_eq!(other, third);
+    }
+
+    #[test]
+    fn frame_numbers_of_dependency_descriptors_continue_and_wrap() {
+        let mut rewriter = PictureRewriter::new(Codec::Av1);
+        let mut first = [0xc0, 0xff, 0xfe];
+        let start = rewriter.offsets_for_frame(&first);
+        rewriter.rewrite_frame(&mut first, start, true);
+        assert_eq!(first, [0xc0, 0xff, 0xfe]);
+        let mut second = [0xc0, 0x00, 0x09, 0x80];
+        let switched = rewriter.offsets_for_frame(&second);
+        rewriter.rewrite_frame(&mut second, switched, true);
+        assert_eq!(second, [0xc0, 0xff, 0xff, 0x80]);
+        let mut third = [0xc0, 0x00, 0x0a];
+        rewriter.rewrite_frame(&mut third, switched, true);
+        assert_eq!(third, [0xc0, 0x00, 0x00]);
+        let mut short = [0xc0, 0x00];
+        rewriter.rewrite_frame(&mut short, switched, true);
+        assert_eq!(short, [0xc0, 0x00]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod picture;
 
 use super::cache::{PacketCache, PacketMeta};
+use super::dependency::DependencyReader;
 use super::keyframe::KeyframeRequester;
 use super::layer::{Admission, LayerActivity, LayerChoice};
 use super::leg::Leg;
@@ -56,6 +57,8 @@ pub struct LayerState {
     pub keyframe: KeyframeRequester,
     /// How much it sends.
     meter: RateMeter,
+    /// What its dependency descriptors refer to.
+    dependencies: DependencyReader,
     /// Newest sender report.
     pub clock: Option<Clock>,
     clock_at: Option<Instant>,
@@ -69,6 +72,7 @@ impl LayerState {
             nack: NackGenerator::new(policy),
             keyframe: KeyframeRequester::default(),
             meter: RateMeter::default(),
+            dependencies: DependencyReader::default(),
             clock: None,
             clock_at: None,
         }
@@ -92,6 +96,20 @@ impl LayerState {
     #[must_use]
     pub fn packet(&self, seq: MediaSeq) -> Option<(&PacketMeta, &[u8])> {
         self.cache.as_ref()?.packet(seq)
+    }
+
+    /// The dependency descriptor of a packet still held; empty where it has none.
+    #[must_use]
+    pub fn descriptor(&self, seq: MediaSeq) -> &[u8] {
+        self.cache.as_ref().map_or(&[], |cache| cache.descriptor(seq))
+    }
+
+    /// Takes over what a packet's descriptor says.
+    fn describe(&mut self, meta: &mut PacketMeta, descriptor: &[u8]) {
+        if let Some(said) = self.dependencies.read(descriptor) {
+            meta.position = said.position;
+            meta.keyframe = said.starts_keyframe;
+        }
     }
 
     /// How many packets right before this one were held when it came; at most two, and only of sound.
@@ -159,6 +177,8 @@ pub struct Incoming<'a> {
     pub layer: Layer,
     /// Header facts; `seq` already extended.
     pub meta: PacketMeta,
+    /// Its dependency descriptor, at most [`relay_proto::datagram::MAX_DESCRIPTOR_BYTES`]; empty where it has none.
+    pub descriptor: &'a [u8],
     /// RTP payload.
     pub payload: &'a [u8],
 }
@@ -247,12 +267,14 @@ impl Track {
         }
         let kind = self.kind();
         let nested = self.identity.picture.nested;
-        if nested {
-            packet.meta.position = SvcPosition::of_payload(self.identity.codec, packet.payload);
-        }
         let Some(layer) = self.layers.get_mut(usize::from(packet.layer.0)) else {
             return false;
         };
+        if !packet.descriptor.is_empty() {
+            layer.describe(&mut packet.meta, packet.descriptor);
+        } else if nested {
+            packet.meta.position = SvcPosition::of_payload(self.identity.codec, packet.payload);
+        }
         let window = if kind == MediaKind::Audio {
             AUDIO_WINDOW
         } else {
@@ -265,7 +287,7 @@ impl Track {
         };
         let empty = || PacketCache::new(window).counting_earlier(looks_back);
         let cache = layer.cache.get_or_insert_with(empty);
-        if !cache.insert(packet.meta, packet.payload) {
+        if !cache.insert(packet.meta, packet.descriptor, packet.payload) {
             return false;
         }
         let begins = packet.meta.keyframe && kind == MediaKind::Video;
@@ -400,16 +422,16 @@ impl Track {
     /// stream goes to whoever wants any of it. Hot path: no allocation once `nodes` is as long as the longest list.
     pub fn next_hops(&mut self, layer: Layer, meta: &PacketMeta, nodes: &mut Vec<NodeId>) {
         nodes.clear();
-        let position = match self.layers[usize::from(layer.0)].packet(meta.seq) {
-            Some((stored, _)) if self.identity.picture.nested => Some(stored.position),
+        let stored = match self.layers[usize::from(layer.0)].packet(meta.seq) {
+            Some((stored, _)) if self.identity.picture.nested => Some(*stored),
             _ => None,
         };
         for peer in &mut self.peers {
             let mut wanted = false;
             for choice in peer.wanted.iter_mut().flatten() {
-                wanted |= match position {
-                    Some(position) => {
-                        choice.admit_nested(position, meta.keyframe);
+                wanted |= match stored {
+                    Some(meta) => {
+                        choice.admit_nested(meta.position, meta.keyframe);
                         true
                     }
                     None => choice.admit(layer, meta.keyframe) != Admission::Drop,

@@ -112,7 +112,7 @@ impl Origin {
 /// # Errors
 /// [`IngressError::Body`].
 pub fn packet<'a>(header: &Header, body: &'a [u8]) -> Result<(Incoming<'a>, MediaBody<'a>), IngressError> {
-    let media = MediaBody::decode(body)?;
+    let media = MediaBody::decode(body, header.audio)?;
     let meta = PacketMeta {
         seq: header.seq,
         time: header.time,
@@ -125,6 +125,7 @@ pub fn packet<'a>(header: &Header, body: &'a [u8]) -> Result<(Incoming<'a>, Medi
         Incoming {
             layer: Layer(header.layer.0),
             meta,
+            descriptor: media.descriptor,
             payload: media.payload,
         },
         media,

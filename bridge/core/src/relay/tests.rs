@@ -41,7 +41,7 @@ fn datagram(seq: u32, payload: &[u8]) -> Bytes {
         Epoch(300),
         Layer(1),
         &meta(seq),
-        payload,
+        (&[], payload),
         &Seal::new(&KEY),
     )
 }

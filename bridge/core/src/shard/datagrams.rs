@@ -11,7 +11,7 @@ use crate::relay::egress;
 use crate::rtc::{Received, RtcEvent, RtcpIn, RtpIn};
 use relay_proto::datagram::encode_level;
 use relay_proto::id::Layer;
-use relay_proto::room::MediaKind;
+use relay_proto::room::{Codec, MediaKind};
 use relay_proto::session::EndCause;
 use relay_proto::unit::{AudioLevel, MediaSeq, RtpTime};
 use std::net::SocketAddr;
@@ -49,17 +49,22 @@ impl ShardCore {
             return;
         };
         let track = &mut self.tracks[track_slot as usize];
+        let codec = track.identity.codec;
         let meta = PacketMeta {
             seq: track.extend(packet.layer, packet.seq),
             time: RtpTime(packet.time),
             marker: packet.marker,
-            keyframe: is_keyframe_start(track.identity.codec, packet.payload),
+            keyframe: is_keyframe_start(codec, packet.payload),
             level: encode_level(packet.level),
             position: SvcPosition::default(),
         };
         let incoming = Incoming {
             layer: packet.layer,
             meta,
+            descriptor: packet
+                .descriptor
+                .filter(|_| codec == Codec::Av1)
+                .unwrap_or_default(),
             payload: packet.payload,
         };
         if !packet.earlier.is_empty() {
@@ -94,6 +99,7 @@ impl ShardCore {
             let incoming = Incoming {
                 layer: packet.layer,
                 meta,
+                descriptor: &[],
                 payload: block.payload,
             };
             self.counters.sounds_recovered += 1;
@@ -141,7 +147,7 @@ impl ShardCore {
                 room.epoch,
                 packet.layer,
                 &packet.meta,
-                packet.payload,
+                (packet.descriptor, packet.payload),
                 &room.seal,
             );
             for node in &hops {

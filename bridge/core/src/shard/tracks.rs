@@ -249,5 +249,6 @@ fn leg_parameters(downlink: &Downlink, redundant: bool) -> LegParameters {
         ssrc: downlink.ssrc,
         rtx: downlink.rtx_pt.zip(downlink.rtx_ssrc),
         red: downlink.red_pt.filter(|_| redundant),
+        descriptor: downlink.dependency_ext,
     }
 }

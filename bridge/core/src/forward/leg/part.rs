@@ -13,13 +13,16 @@ impl Leg {
     pub(super) fn admit_part<'a>(
         &mut self,
         now: Instant,
-        layers: &[LayerState],
+        layers: &'a [LayerState],
         stream: Layer,
         meta: &PacketMeta,
         payload: &'a [u8],
     ) -> Option<Body<'a>> {
         let thinning = self.thinning.as_mut()?;
-        let whole = || Some(Body::new(Earlier::default(), payload));
+        let whole = || {
+            let descriptor = layers[usize::from(stream.0)].descriptor(meta.seq);
+            Some(Body::new(Earlier::default(), payload).described(descriptor))
+        };
         match thinning.entry(meta.seq).map(|entry| (entry.fate, entry.reach)) {
             Some((Fate::Forwarded, _)) => return whole(),
             Some((Fate::Filled, _)) => return Some(Body::fill()),

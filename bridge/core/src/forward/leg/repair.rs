@@ -3,7 +3,7 @@
 
 use super::thinning::Fate;
 use super::{Body, LayerState, Leg, MAX_SEGMENTS, Run};
-use crate::forward::packet::{Draft, Fields, MAX_PADDING_BYTES, SealRtp, header_bytes};
+use crate::forward::packet::{Draft, Extensions, Fields, MAX_PADDING_BYTES, SealRtp};
 use relay_proto::unit::MediaSeq;
 
 impl Leg {
@@ -27,7 +27,8 @@ impl Leg {
             let Some(earlier) = self.earlier(layers, run, meta) else {
                 return false;
             };
-            Body::new(earlier, payload)
+            let descriptor = layers[usize::from(run.layer.0)].descriptor(source);
+            Body::new(earlier, payload).described(descriptor)
         };
         let (_, marker) = self.place_of(run, meta);
         let time = meta.time.0.wrapping_add(run.time_offset);
@@ -47,15 +48,19 @@ impl Leg {
                     seq: rtx_index as u16,
                     ..plain
                 };
-                let draft = Draft::begin(buf, fields, seal.transport_cc());
+                let extensions = body.extensions(seal.transport_cc(), self.parameters);
+                let draft = Draft::begin(buf, fields, extensions);
                 buf.extend_from_slice(&seq.to_be_bytes());
                 (draft, rtx_index)
             }
-            None => (Draft::begin(buf, plain, None), index),
+            None => {
+                let extensions = body.extensions(None, self.parameters);
+                (Draft::begin(buf, plain, extensions), index)
+            }
         };
         let payload_at = buf.len();
         body.write(buf, self.parameters);
-        self.pictures.rewrite(&mut buf[payload_at..], run.picture, false);
+        self.rewrite(buf, &draft, payload_at, run, false);
         draft.pad(buf, body.fill_bytes());
         draft.finish(buf, sealed_index, seal);
         true
@@ -77,8 +82,11 @@ impl Leg {
         buf: &mut Vec<u8>,
     ) -> Option<usize> {
         let (pt, ssrc) = self.parameters.rtx?;
-        let transport_cc = Some(seal.transport_cc()?);
-        let around = header_bytes(transport_cc) + seal.tag_bytes();
+        let extensions = Extensions {
+            transport_cc: Some(seal.transport_cc()?),
+            descriptor: None,
+        };
+        let around = extensions.header_bytes() + seal.tag_bytes();
         let count = bytes.div_ceil(around + MAX_PADDING_BYTES).min(MAX_SEGMENTS);
         let padding = (bytes / count.max(1))
             .saturating_sub(around)
@@ -92,7 +100,7 @@ impl Leg {
                 time: self.last_time.0,
                 ssrc,
             };
-            let draft = Draft::begin(buf, fields, transport_cc);
+            let draft = Draft::begin(buf, fields, extensions);
             draft.pad(buf, padding);
             draft.finish(buf, index, seal);
         }

@@ -84,7 +84,9 @@ impl Thinning {
 
     /// Decides on the newest packet, and reserves numbers for what is missing before it. Hot path.
     pub(super) fn decide(&mut self, seq: MediaSeq, reach: Reach, forwarded: bool) {
-        let newest = self.newest.map_or(seq.0.wrapping_sub(1), |newest| newest.0);
+        let newest = self
+            .newest
+            .map_or_else(|| seq.0.wrapping_sub(1), |newest| newest.0);
         let missing = seq.0.wrapping_sub(newest).wrapping_sub(1);
         if missing > MAX_RESERVED {
             self.next_index += u64::from(missing);

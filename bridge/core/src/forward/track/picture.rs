@@ -51,7 +51,7 @@ impl Picture {
 
 /// Whether a forwarder can tell the spatial layers of one stream apart.
 const fn is_scalable(codec: Codec) -> bool {
-    matches!(codec, Codec::Vp9)
+    matches!(codec, Codec::Vp9 | Codec::Av1)
 }
 
 impl Track {

@@ -2,6 +2,7 @@
 //! have no holes, every picture ends once, and what is repaired is the same again.
 
 use super::*;
+use crate::forward::dependency::testing::{Kind, descriptor};
 use crate::forward::svc::SvcPosition;
 use crate::forward::track::Picture;
 use proptest::prelude::*;
@@ -27,17 +28,33 @@ type Frame = (u32, u8);
 struct Sent {
     seq: u32,
     frame: Frame,
-    temporal: u8,
-    starts: bool,
     ends: bool,
     marker: bool,
     keyframe: bool,
+    descriptor: Vec<u8>,
     payload: Vec<u8>,
 }
 
-/// Writes VP9 with three spatial and three temporal layers, in non-flexible mode.
+/// For each spatial layer its frames in a keyframe and in pictures of each temporal layer.
+const KINDS: [Kind; 12] = [
+    (0, 0, "SSSSSSSSS", &[]),
+    (0, 0, "SSS------", &[12]),
+    (0, 1, "-SR------", &[6]),
+    (0, 2, "--D------", &[3]),
+    (1, 0, "---SSSSSS", &[1]),
+    (1, 0, "---SSS---", &[12]),
+    (1, 1, "----SR---", &[6]),
+    (1, 2, "-----D---", &[3]),
+    (2, 0, "------SSS", &[1]),
+    (2, 0, "------SSS", &[12]),
+    (2, 1, "-------SR", &[6]),
+    (2, 2, "--------D", &[3]),
+];
+
+/// Writes three spatial and three temporal layers: VP9 in non-flexible mode, or AV1 with dependency descriptors.
 struct Encoder {
     mode: Mode,
+    codec: Codec,
     picture: u32,
     /// Pictures since the keyframe.
     phase: u32,
@@ -47,9 +64,10 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn new(mode: Mode) -> Self {
+    const fn new(mode: Mode, codec: Codec) -> Self {
         Self {
             mode,
+            codec,
             picture: 0x7ff0,
             phase: 0,
             tl0: 250,
@@ -84,14 +102,21 @@ impl Encoder {
                 payload.push(self.tl0);
                 payload.extend_from_slice(&self.seq.to_be_bytes());
                 payload.resize(10 + usize::from(at) * 40, 0);
+                let template = usize::from(spatial) * 4 + if key { 0 } else { 1 + usize::from(temporal) };
+                let number = (self.picture * u32::from(SPATIAL)) as u16 + u16::from(spatial);
+                let brings = key && starts && spatial == 0;
+                let descriptor = match self.codec {
+                    Codec::Av1 => descriptor(&KINDS, (starts, ends), template, number, brings),
+                    _ => Vec::new(),
+                };
                 sent.push(Sent {
                     seq: self.seq,
                     frame,
-                    temporal,
-                    starts,
                     ends,
                     marker: ends && spatial + 1 == SPATIAL,
-                    keyframe: key && starts && spatial == 0,
+                    // What AV1's payload says of it is not asked.
+                    keyframe: brings && self.codec == Codec::Vp9,
+                    descriptor,
                     payload,
                 });
                 self.seq += 1;
@@ -101,18 +126,21 @@ impl Encoder {
     }
 }
 
-fn scalable_track() -> Track {
-    let mut track = track(Codec::Vp9);
+fn scalable_track(codec: Codec) -> Track {
+    let mut track = track(codec);
     track.identity.picture = Picture {
         layers: 3,
         nested: true,
         ..Picture::default()
     };
-    let parameters = track.legs[0].parameters();
+    let parameters = LegParameters {
+        descriptor: Some(12),
+        ..track.legs[0].parameters()
+    };
     track.legs[0] = Leg::new(
         5,
         "TR_a".into(),
-        Codec::Vp9,
+        codec,
         parameters,
         LayerChoice::new(Layer(2)).among(true),
     );
@@ -130,7 +158,13 @@ fn take_in(track: &mut Track, now: Instant, packet: &Sent) {
     };
     let layer = Layer(0);
     let payload = &packet.payload;
-    assert!(track.ingest(now, Incoming { layer, meta, payload }));
+    let incoming = Incoming {
+        layer,
+        meta,
+        descriptor: &packet.descriptor,
+        payload,
+    };
+    assert!(track.ingest(now, incoming));
 }
 
 /// The publisher's number behind a packet of the viewer; none of an empty one.
@@ -151,9 +185,13 @@ struct Scene {
 
 impl Scene {
     fn new(mode: Mode) -> Self {
+        Self::of(mode, Codec::Vp9)
+    }
+
+    fn of(mode: Mode, codec: Codec) -> Self {
         Self {
-            encoder: Encoder::new(mode),
-            track: scalable_track(),
+            encoder: Encoder::new(mode, codec),
+            track: scalable_track(codec),
             now: crate::rtc::testing::instant(),
             sent: BTreeMap::new(),
             arrived: BTreeSet::new(),
@@ -267,7 +305,8 @@ impl Scene {
             } else {
                 0
             };
-            assert_eq!(buf[NUMBERED_HEADER_BYTES + 2..end - padding], packet.payload);
+            assert_eq!(buf[header_bytes(&buf) + 2..end - padding], packet.payload);
+            assert_eq!(buf[12..header_bytes(&buf)][8..], packet.extensions[8..]);
             assert_eq!(buf[1] & 0x80 != 0, packet.marker);
             assert_eq!(buf[4..8], packet.time.to_be_bytes());
         }
@@ -354,6 +393,43 @@ fn a_viewer_that_was_switched_off_goes_on_where_it_stopped() {
     assert!(pictures.len() < 45);
 }
 
+#[test]
+fn layers_of_av1_are_told_by_its_descriptors_which_the_viewer_gets_too() {
+    let mut scene = Scene::of(Mode::Key, Codec::Av1);
+    scene.film(10);
+    scene.wish(true, 1);
+    scene.film(20);
+    let (newest, _) = *scene.frames().last().unwrap();
+    assert!(scene.frames().contains(&(newest, 1)) && !scene.frames().contains(&(newest, 2)));
+    for packet in &scene.got {
+        let sent = &scene.sent[&source(packet).unwrap()];
+        let mut windows = packet.extensions.windows(sent.descriptor.len());
+        assert!(windows.any(|window| window == sent.descriptor), "{packet:?}");
+    }
+    scene.check_numbers(0);
+    scene.check_decodable();
+    scene.check_markers();
+    scene.check_repairs();
+}
+
+#[test]
+fn frame_numbers_go_on_where_a_viewer_was_switched_off() {
+    let mut scene = Scene::of(Mode::Key, Codec::Av1);
+    scene.film(10);
+    scene.wish(false, 2);
+    scene.film(40);
+    let before = scene.got.len();
+    scene.wish(true, 2);
+    scene.film(20);
+    let number = |packet: &Packet| {
+        let at = if packet.extensions[0] == 0xbe { 9 } else { 11 };
+        u16::from_be_bytes([packet.extensions[at], packet.extensions[at + 1]])
+    };
+    assert_eq!(number(&scene.got[before]), number(&scene.got[before - 1]) + 1);
+    scene.check_decodable();
+    scene.check_repairs();
+}
+
 /// What happens next.
 #[derive(Clone, Debug)]
 enum Step {
@@ -378,10 +454,12 @@ proptest! {
     fn what_a_viewer_gets_can_be_decoded(
         steps in steps(),
         full in any::<bool>(),
+        av1 in any::<bool>(),
         fates in prop::collection::vec((0..100_u8, 1..12_usize, 1..4_u8), 64),
         loss in prop_oneof![Just(0), Just(5), Just(30)],
     ) {
-        let mut scene = Scene::new(if full { Mode::Full } else { Mode::Key });
+        let mode = if full { Mode::Full } else { Mode::Key };
+        let mut scene = Scene::of(mode, if av1 { Codec::Av1 } else { Codec::Vp9 });
         let mut fates = fates.iter().cycle();
         let (mut late, mut never) = (Vec::new(), 0);
         let mut lost = 0;
