@@ -29,8 +29,8 @@ struct Template {
     temporal: u8,
     /// Indications, two bits for each decode target, the first in the lowest.
     targets: u64,
-    /// A receiver may go up to the temporal layer at such a frame.
-    switches_up: bool,
+    /// The temporal layer a receiver may go up to at such a frame.
+    up_to: u8,
 }
 
 /// What a keyframe says of all frames until the next one. Its memory is used again by the next.
@@ -96,7 +96,7 @@ impl DependencyReader {
         let mut template = *structure.template(template)?;
         if custom_targets {
             template.targets = bits.targets(structure.targets)?;
-            template.switches_up = structure.switches(&template);
+            template.up_to = structure.up_to(&template);
         }
         Some(DependencyDescriptor {
             position: SvcPosition {
@@ -104,7 +104,7 @@ impl DependencyReader {
                 temporal: template.temporal,
                 starts_frame,
                 ends_frame,
-                switches_up: template.switches_up,
+                up_to: template.up_to,
             },
             starts_keyframe,
             frame,
@@ -142,7 +142,7 @@ impl DependencyStructure {
             structure.templates[usize::from(at)].targets = bits.targets(structure.targets)?;
         }
         for at in 0..usize::from(structure.count) {
-            structure.templates[at].switches_up = structure.switches(&structure.templates[at]);
+            structure.templates[at].up_to = structure.up_to(&structure.templates[at]);
         }
         for _ in 0..structure.count {
             while bits.flag()? {
@@ -191,22 +191,16 @@ impl DependencyStructure {
         self.templates[..usize::from(self.count)].get(usize::from(at))
     }
 
-    /// Whether a receiver may go up to the frame's temporal layer at the frame: it switches every decode target it is
-    /// the largest frame of, that is, which has no frames of a larger layer.
-    fn switches(&self, template: &Template) -> bool {
-        let mut any = false;
-        for target in 0..self.targets {
-            if template.indication(target) == NOT_PRESENT
-                || self.reach(target) != (template.spatial, template.temporal)
-            {
-                continue;
-            }
-            if template.indication(target) != SWITCH {
-                return false;
-            }
-            any = true;
-        }
-        any
+    /// The largest temporal layer of the decode targets a frame switches, among those of its own spatial layer and of
+    /// more than its own temporal layer; 0 where there are none.
+    fn up_to(&self, template: &Template) -> u8 {
+        let switched = (0..self.targets).filter(|target| template.indication(*target) == SWITCH);
+        switched
+            .map(|target| self.reach(target))
+            .filter(|(spatial, temporal)| *spatial == template.spatial && *temporal > template.temporal)
+            .map(|(_, temporal)| temporal)
+            .max()
+            .unwrap_or_default()
     }
 
     /// The largest layers of a decode target.

@@ -13,9 +13,10 @@ use super::cache::PacketMeta;
 use super::layer::{Admission, LayerChoice};
 use super::packet::{Draft, Extensions, Fields, SealRtp};
 use super::redundancy::{self, Body, Depth};
-use super::rewrite::PictureRewriter;
+use super::rewrite::{PictureOffsets, PictureRewriter};
 use super::track::{Clock, LayerState};
 use crate::red::{self, Earlier};
+use part::Place;
 use relay_proto::id::{Layer, TrackSid};
 use relay_proto::room::Codec;
 use relay_proto::unit::{MediaSeq, RtpTime};
@@ -72,7 +73,7 @@ pub struct Leg {
     parameters: LegParameters,
     codec: Codec,
     runs: VecDeque<Run>,
-    /// What becomes of each packet of a scalable stream, of which the viewer gets a part.
+    /// What becomes of each packet, where the viewer gets a part of a stream.
     thinning: Option<Thinning>,
     highest: Option<u64>,
     /// Older packets went out under other parameters and are not sent again.
@@ -208,6 +209,9 @@ impl Leg {
         fresh: &[(Layer, MediaSeq)],
         next: &mut usize,
     ) -> Option<(Layer, &'a PacketMeta, Body<'a>)> {
+        if self.thinning.is_none() && self.choice.thins() {
+            self.begin_thinning();
+        }
         while let Some(&(layer, seq)) = fresh.get(*next) {
             if let Some((meta, payload)) = layers[usize::from(layer.0)].packet(seq) {
                 let body = if self.thinning.is_some() {
@@ -319,7 +323,11 @@ impl Leg {
         let run = &mut self.runs[at];
         run.last = run.last.max(meta.seq);
         let run = *run;
-        let (index, marker) = self.place_of(run, meta);
+        let Place {
+            index,
+            marker,
+            picture,
+        } = self.place_of(run, meta);
         let time = meta.time.0.wrapping_add(run.time_offset);
         let newest = self.highest.is_none_or(|highest| index > highest);
         let fields = Fields {
@@ -332,7 +340,7 @@ impl Leg {
         let extensions = body.extensions(self.transport_cc(seal), self.parameters);
         let draft = Draft::begin(buf, fields, extensions);
         body.write(buf, self.parameters);
-        self.rewrite(buf, &draft, draft.payload_at(), run, newest);
+        self.rewrite(buf, &draft, draft.payload_at(), picture, newest);
         draft.pad(buf, padding + body.fill_bytes());
         draft.finish(buf, index, seal);
         if newest {
@@ -345,10 +353,17 @@ impl Leg {
     }
 
     /// Writes the viewer's numbers of pictures and frames over the publisher's.
-    fn rewrite(&mut self, buf: &mut [u8], draft: &Draft, payload_at: usize, run: Run, newest: bool) {
+    fn rewrite(
+        &mut self,
+        buf: &mut [u8],
+        draft: &Draft,
+        payload_at: usize,
+        offsets: PictureOffsets,
+        newest: bool,
+    ) {
         match draft.descriptor_at() {
-            Some(at) => self.pictures.rewrite_frame(&mut buf[at..], run.picture, newest),
-            None => self.pictures.rewrite(&mut buf[payload_at..], run.picture, newest),
+            Some(at) => self.pictures.rewrite_frame(&mut buf[at..], offsets, newest),
+            None => self.pictures.rewrite(&mut buf[payload_at..], offsets, newest),
         }
     }
 

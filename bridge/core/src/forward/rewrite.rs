@@ -15,6 +15,8 @@ pub struct Vp8Descriptor {
     pub picture_id: Option<PictureId>,
     /// TL0PICIDX and where it stands.
     pub tl0_index: Option<(usize, u8)>,
+    /// Temporal layer (TID), and whether the frame depends on the smallest one only (Y).
+    pub temporal: Option<(u8, bool)>,
 }
 
 /// A VP8 or VP9 picture id inside a payload.
@@ -38,6 +40,7 @@ impl Vp8Descriptor {
             starts_frame: first & 0x17 == 0x10,
             picture_id: None,
             tl0_index: None,
+            temporal: None,
         };
         if first & 0x80 == 0 {
             return Some(descriptor);
@@ -54,7 +57,10 @@ impl Vp8Descriptor {
             descriptor.len += 1;
         }
         if extension & 0x30 != 0 {
-            payload.get(descriptor.len)?;
+            let &layers = payload.get(descriptor.len)?;
+            if extension & 0x20 != 0 {
+                descriptor.temporal = Some((layers >> 6, layers & 0x20 != 0));
+            }
             descriptor.len += 1;
         }
         Some(descriptor)
@@ -103,6 +109,15 @@ fn frame_number(descriptor: &[u8]) -> Option<u16> {
 pub struct PictureOffsets {
     picture: u16,
     tl0: u8,
+}
+
+impl PictureOffsets {
+    /// The same where so many pictures before have been left out.
+    #[must_use]
+    pub const fn less(mut self, pictures: u16) -> Self {
+        self.picture = self.picture.wrapping_sub(pictures);
+        self
+    }
 }
 
 /// Keeps a viewer's picture ids and TL0 indices (of VP8 and VP9) continuous over layer switches.

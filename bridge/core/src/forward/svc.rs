@@ -3,6 +3,7 @@
 //! The words are those of RFC 9628 (section 3) and of AOM's payload format for AV1: a *picture* is what has one
 //! timestamp; each spatial layer has a *frame* in it; temporal layers are sets of pictures.
 
+use super::rewrite::Vp8Descriptor;
 use super::vp9::Vp9Descriptor;
 use relay_proto::id::MAX_LAYERS;
 use relay_proto::room::Codec;
@@ -21,8 +22,9 @@ pub struct SvcPosition {
     pub starts_frame: bool,
     /// Last packet of a frame.
     pub ends_frame: bool,
-    /// The frame depends on no picture of its own temporal layer: a receiver may go up to it here.
-    pub switches_up: bool,
+    /// The temporal layer a receiver may go up to at this frame, where that is its own (it depends on smaller ones only)
+    /// or larger (what follows depends on nothing larger before it).
+    pub up_to: u8,
 }
 
 impl SvcPosition {
@@ -33,7 +35,20 @@ impl SvcPosition {
             Codec::Vp9 => {
                 Vp9Descriptor::parse(payload).map_or_else(Self::default, |found| Self::of_vp9(&found))
             }
-            Codec::Opus | Codec::Vp8 | Codec::H264 | Codec::Av1 => Self::default(),
+            Codec::Vp8 => {
+                Vp8Descriptor::parse(payload).map_or_else(Self::default, |found| Self::of_vp8(&found))
+            }
+            Codec::Opus | Codec::H264 | Codec::Av1 => Self::default(),
+        }
+    }
+
+    fn of_vp8(descriptor: &Vp8Descriptor) -> Self {
+        let (temporal, syncs) = descriptor.temporal.unwrap_or_default();
+        Self {
+            temporal,
+            starts_frame: descriptor.starts_frame,
+            up_to: if syncs { temporal } else { 0 },
+            ..Self::default()
         }
     }
 
@@ -44,7 +59,7 @@ impl SvcPosition {
             temporal: layer.map_or(0, |layer| layer.temporal),
             starts_frame: descriptor.starts_frame,
             ends_frame: descriptor.ends_frame,
-            switches_up: layer.is_some_and(|layer| layer.switches_up),
+            up_to: layer.map_or(0, |layer| if layer.switches_up { layer.temporal } else { 0 }),
         }
     }
 
@@ -52,6 +67,13 @@ impl SvcPosition {
     #[must_use]
     pub const fn starts_picture(&self) -> bool {
         self.starts_frame && self.spatial == 0
+    }
+
+    /// Whether a receiver of pictures up to `temporal` may go up to [`Self::up_to`] here.
+    #[must_use]
+    pub const fn allows_up_from(&self, temporal: u8) -> bool {
+        let to_its_own = self.temporal == temporal + 1 && self.up_to == self.temporal;
+        to_its_own || self.temporal <= temporal && self.up_to > temporal
     }
 
     /// Whether a receiver of `reach` gets the packet.
@@ -86,7 +108,7 @@ mod tests {
         // I, P, L, F, E: picture 0x21, TID 2, U, SID 1; a frame's last packet.
         let upper = SvcPosition::of_payload(Codec::Vp9, &[0xf4, 0x21, 0x52, 0x02, 0x82]);
         assert_eq!((upper.spatial, upper.temporal), (1, 2));
-        assert!(upper.ends_frame && upper.switches_up && !upper.starts_frame);
+        assert!(upper.ends_frame && upper.up_to == 2 && !upper.starts_frame);
         let (small, half) = (
             Reach {
                 spatial: 0,
@@ -104,6 +126,24 @@ mod tests {
         };
         assert!(upper.is_within(all) && upper.ends_picture(all));
         assert_eq!(SvcPosition::of_payload(Codec::Vp9, &[]), SvcPosition::default());
+    }
+
+    #[test]
+    fn vp8_says_its_temporal_layer_and_where_to_go_up() {
+        // X, S; I, L, T, K; picture 0x1234, TL0 7; TID 1, Y.
+        let vp8 = SvcPosition::of_payload(Codec::Vp8, &[0x90, 0xf0, 0x92, 0x34, 0x07, 0x60, 0x01]);
+        assert_eq!((vp8.spatial, vp8.temporal, vp8.up_to), (0, 1, 1));
+        assert!(vp8.starts_picture() && vp8.allows_up_from(0) && !vp8.allows_up_from(1));
+        // Without T, the field says nothing of layers.
+        let plain = SvcPosition::of_payload(Codec::Vp8, &[0x90, 0x10, 0x60, 0x01]);
+        assert_eq!((plain.temporal, plain.up_to), (0, 0));
+        // T2 that depends on the base only may not be the way up from the base: T1 would come with it.
+        let third = SvcPosition {
+            temporal: 2,
+            up_to: 2,
+            ..vp8
+        };
+        assert!(!third.allows_up_from(0) && third.allows_up_from(1));
     }
 
     #[test]

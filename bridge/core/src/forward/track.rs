@@ -9,7 +9,7 @@ use super::layer::{Admission, LayerActivity, LayerChoice};
 use super::leg::Leg;
 use super::nack::{NackGenerator, NackPolicy};
 use super::publishing::Publishing;
-use super::rate::RateMeter;
+use super::rate::{RateMeter, TemporalShares};
 use super::sequence::SequenceExtender;
 use super::svc::SvcPosition;
 use crate::red;
@@ -57,6 +57,8 @@ pub struct LayerState {
     pub keyframe: KeyframeRequester,
     /// How much it sends.
     meter: RateMeter,
+    /// How its bytes are divided among temporal layers.
+    shares: TemporalShares,
     /// What its dependency descriptors refer to.
     dependencies: DependencyReader,
     /// Newest sender report.
@@ -72,6 +74,7 @@ impl LayerState {
             nack: NackGenerator::new(policy),
             keyframe: KeyframeRequester::default(),
             meter: RateMeter::default(),
+            shares: TemporalShares::default(),
             dependencies: DependencyReader::default(),
             clock: None,
             clock_at: None,
@@ -272,7 +275,7 @@ impl Track {
         };
         if !packet.descriptor.is_empty() {
             layer.describe(&mut packet.meta, packet.descriptor);
-        } else if nested {
+        } else if kind == MediaKind::Video {
             packet.meta.position = SvcPosition::of_payload(self.identity.codec, packet.payload);
         }
         let window = if kind == MediaKind::Audio {
@@ -305,9 +308,10 @@ impl Track {
         } else {
             packet.layer
         };
-        self.layers[usize::from(chosen.0)]
-            .meter
-            .count(packet.payload.len() + picture::WIRE_OVERHEAD_BYTES);
+        let bytes = packet.payload.len() + picture::WIRE_OVERHEAD_BYTES;
+        let counted = &mut self.layers[usize::from(chosen.0)];
+        counted.meter.count(bytes);
+        counted.shares.count(packet.meta.position.temporal, bytes);
         if self.activity.touch(chosen, now) {
             self.retarget(now);
         }

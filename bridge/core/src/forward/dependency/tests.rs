@@ -21,7 +21,7 @@ fn a_keyframe_brings_the_structure_and_other_frames_name_their_template() {
             (*spatial, *temporal)
         );
         assert!(!read.starts_keyframe);
-        assert_eq!(read.position.switches_up, *temporal == 0, "template {template}");
+        assert_eq!(read.position.up_to, 1 - *temporal, "template {template}");
     }
 }
 
@@ -47,12 +47,14 @@ fn active_decode_targets_and_custom_indications_are_passed_over_and_taken() {
     let mut reader = DependencyReader::default();
     reader.read(&descriptor(&L3T2_KEY, WHOLE, 0, 7, true)).unwrap();
     let mut bits = Writer::default();
-    // A frame of the last kind (S2T1), which this time switches its target.
-    bits.put(0b11, 2).put((60 + 8) % 64, 6).put(8, 16).put(0b01100, 5);
-    bits.put(0b11_1111, 6).put(0b00_00_00_00_00_10, 12);
+    // A frame of the kind before the last (S2T0), which this time does not switch the larger target.
+    bits.put(0b11, 2).put((60 + 7) % 64, 6).put(8, 16).put(0b01100, 5);
+    bits.put(0b11_1111, 6).put(0b00_00_00_00_10_11, 12);
     let read = reader.read(&bits.bytes()).unwrap();
-    assert_eq!((read.position.spatial, read.position.temporal), (2, 1));
-    assert!(read.position.switches_up);
+    assert_eq!(
+        (read.position.spatial, read.position.temporal, read.position.up_to),
+        (2, 0, 0)
+    );
 }
 
 #[test]

@@ -1,15 +1,36 @@
-//! A scalable stream to a viewer that gets a part of it.
+//! A stream to a viewer that gets a part of it: some of its spatial layers, or some of its frames.
 
-use super::{Body, Fate, LayerState, Leg, Run};
+use super::{Body, Fate, LayerState, Leg, Run, Thinning};
 use crate::forward::cache::PacketMeta;
 use crate::forward::layer::Admission;
+use crate::forward::rewrite::PictureOffsets;
 use crate::red::Earlier;
 use relay_proto::id::Layer;
+use relay_proto::room::Codec;
 use std::time::Instant;
 
+/// A packet's place in a viewer's stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) index: u64,
+    pub(super) marker: bool,
+    pub(super) picture: PictureOffsets,
+}
+
 impl Leg {
-    /// Decides on a packet of a scalable stream, the same at every call: the packet, an empty one that fills its
-    /// number, or nothing. Hot path.
+    /// From now on what becomes of each packet is remembered: the viewer may get a part of the frames.
+    pub(super) fn begin_thinning(&mut self) {
+        let thinning = match (self.runs.back(), self.choice.reach()) {
+            (Some(run), Some(reach)) => {
+                Thinning::within(run.layer, run.last, run.index_of(run.last) + 1, reach)
+            }
+            _ => Thinning::new(),
+        };
+        self.thinning = Some(thinning);
+    }
+
+    /// Decides on a packet of a stream of which the viewer gets a part, the same at every call: the packet, an empty one
+    /// that fills its number, or nothing. Hot path.
     pub(super) fn admit_part<'a>(
         &mut self,
         now: Instant,
@@ -23,47 +44,106 @@ impl Leg {
             let descriptor = layers[usize::from(stream.0)].descriptor(meta.seq);
             Some(Body::new(Earlier::default(), payload).described(descriptor))
         };
-        match thinning.entry(meta.seq).map(|entry| (entry.fate, entry.reach)) {
+        match thinning
+            .entry(stream, meta.seq)
+            .map(|entry| (entry.fate, entry.reach))
+        {
             Some((Fate::Forwarded, _)) => return whole(),
             Some((Fate::Filled, _)) => return Some(Body::fill()),
             Some((Fate::Dropped, _)) => return None,
             Some((Fate::Reserved, reach)) => {
-                if self.runs.back()?.first > meta.seq {
+                let run = self.runs.back()?;
+                if run.layer != stream || run.first > meta.seq {
                     return None;
                 }
                 let forwarded = self.choice.current().is_some() && meta.position.is_within(reach);
                 thinning.resolve(meta.seq, forwarded);
                 return if forwarded { whole() } else { Some(Body::fill()) };
             }
-            None if !thinning.is_newest(meta.seq) => return None,
             None => {}
         }
-        let admission = self.choice.admit_nested(meta.position, meta.keyframe);
-        if admission == Admission::Switch {
-            thinning.restart(meta.seq);
-            self.start_run(now, layers, stream, meta, payload);
+        if self.choice.is_nested() {
+            if !thinning.is_newest(meta.seq) {
+                return None;
+            }
+        } else if self.choice.current() == Some(stream) && !thinning.is_newest(meta.seq) {
+            // Late from before anything was remembered.
+            let run = self.runs.back()?;
+            let is_before = run.layer == stream && run.first <= meta.seq;
+            return if is_before && thinning.is_before(run.index_of(meta.seq)) {
+                whole()
+            } else {
+                None
+            };
         }
-        let forwarded = admission != Admission::Drop;
-        let thinning = self.thinning.as_mut()?;
-        match self.choice.reach() {
-            Some(reach) => thinning.decide(meta.seq, reach, forwarded),
-            None => thinning.pass_by(meta.seq),
+        if self.decide(now, layers, stream, meta, payload) {
+            whole()
+        } else {
+            None
         }
-        if forwarded { whole() } else { None }
     }
 
-    /// Index and marker of a packet of `run` in the viewer's stream, the same at every call.
-    pub(super) fn place_of(&self, run: Run, meta: &PacketMeta) -> (u64, bool) {
-        let entry = self
-            .thinning
-            .as_ref()
-            .and_then(|thinning| thinning.entry(meta.seq));
-        match entry {
-            None => (run.index_of(meta.seq), meta.marker),
-            Some(entry) => (
-                entry.index,
-                meta.marker || meta.position.ends_picture(entry.reach),
-            ),
+    /// Decides on the newest packet; whether the viewer gets it.
+    fn decide(
+        &mut self,
+        now: Instant,
+        layers: &[LayerState],
+        stream: Layer,
+        meta: &PacketMeta,
+        payload: &[u8],
+    ) -> bool {
+        let nested = self.choice.is_nested();
+        let admission = if nested {
+            self.choice.admit_nested(meta.position, meta.keyframe)
+        } else {
+            self.choice.admit(stream, meta.keyframe)
+        };
+        if admission == Admission::Switch {
+            let next_index = self.next_index();
+            self.start_run(now, layers, stream, meta, payload);
+            if let Some(thinning) = &mut self.thinning {
+                thinning.restart(stream, meta.seq, next_index);
+            }
+        } else if admission == Admission::Drop && !nested {
+            return false;
+        }
+        let in_time = self.choice.admit_temporal(meta.position, meta.keyframe);
+        let forwarded = admission != Admission::Drop && in_time;
+        let (reach, Some(thinning)) = (self.choice.reach(), &mut self.thinning) else {
+            return false;
+        };
+        match reach {
+            Some(reach) => {
+                if !in_time {
+                    thinning.leave_out(meta.time);
+                }
+                thinning.decide(meta.seq, reach, forwarded);
+            }
+            None => thinning.pass_by(meta.seq),
+        }
+        forwarded
+    }
+
+    /// A packet of `run` in the viewer's stream: index, marker, and what is added to its picture ids; the same at every
+    /// call.
+    pub(super) fn place_of(&self, run: Run, meta: &PacketMeta) -> Place {
+        let thinning = self.thinning.as_ref();
+        match thinning.and_then(|thinning| thinning.entry(run.layer, meta.seq)) {
+            None => Place {
+                index: run.index_of(meta.seq),
+                marker: meta.marker,
+                picture: run.picture,
+            },
+            Some(entry) => Place {
+                index: entry.index,
+                marker: meta.marker || self.choice.is_nested() && meta.position.ends_picture(entry.reach),
+                // VP9's refer to each other, and frame numbers too: a receiver knows from them what it does not have. Those
+                // of VP8 must follow one another (RFC 7741, section 4.2).
+                picture: match self.codec {
+                    Codec::Vp8 => run.picture.less(entry.left_out),
+                    _ => run.picture,
+                },
+            },
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a viewer gets besides the stream itself, in packets of its own: repairs, and padding that shows what its path
 //! carries.
 
+use super::part::Place;
 use super::thinning::Fate;
 use super::{Body, LayerState, Leg, MAX_SEGMENTS, Run};
 use crate::forward::packet::{Draft, Extensions, Fields, MAX_PADDING_BYTES, SealRtp};
@@ -21,7 +22,7 @@ impl Leg {
         let Some((meta, payload)) = layers[usize::from(run.layer.0)].packet(source) else {
             return false;
         };
-        let body = if self.is_filled(source) {
+        let body = if self.is_filled(run, source) {
             Body::fill()
         } else {
             let Some(earlier) = self.earlier(layers, run, meta) else {
@@ -30,7 +31,7 @@ impl Leg {
             let descriptor = layers[usize::from(run.layer.0)].descriptor(source);
             Body::new(earlier, payload).described(descriptor)
         };
-        let (_, marker) = self.place_of(run, meta);
+        let Place { marker, picture, .. } = self.place_of(run, meta);
         let time = meta.time.0.wrapping_add(run.time_offset);
         let plain = Fields {
             pt: body.pt(self.parameters),
@@ -60,7 +61,7 @@ impl Leg {
         };
         let payload_at = buf.len();
         body.write(buf, self.parameters);
-        self.rewrite(buf, &draft, payload_at, run, false);
+        self.rewrite(buf, &draft, payload_at, picture, false);
         draft.pad(buf, body.fill_bytes());
         draft.finish(buf, sealed_index, seal);
         true
@@ -115,15 +116,18 @@ impl Leg {
             return None;
         }
         let run = *self.runs.iter().rev().find(|run| run.first_index <= index)?;
-        if let Some(thinning) = &self.thinning {
+        if let Some(thinning) = &self.thinning
+            && !thinning.is_before(index)
+        {
             return thinning.sent(index).map(|entry| (run, index, entry.seq));
         }
         let source = u64::from(run.first.0) + (index - run.first_index);
         (source <= u64::from(run.last.0)).then_some((run, index, MediaSeq(source as u32)))
     }
 
-    fn is_filled(&self, source: MediaSeq) -> bool {
-        let entry = self.thinning.as_ref().and_then(|thinning| thinning.entry(source));
+    fn is_filled(&self, run: Run, source: MediaSeq) -> bool {
+        let thinning = self.thinning.as_ref();
+        let entry = thinning.and_then(|thinning| thinning.entry(run.layer, source));
         entry.is_some_and(|entry| entry.fate == Fate::Filled)
     }
 }

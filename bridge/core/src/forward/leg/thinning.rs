@@ -6,7 +6,8 @@
 //! empty packet *fills* its number, or the viewer would ask for it in vain.
 
 use crate::forward::svc::Reach;
-use relay_proto::unit::MediaSeq;
+use relay_proto::id::Layer;
+use relay_proto::unit::{MediaSeq, RtpTime};
 
 /// Packets remembered: as many as the cache holds.
 const WINDOW: usize = 512;
@@ -26,33 +27,58 @@ pub(super) enum Fate {
     Dropped,
 }
 
-/// A packet of the publisher's stream, as one viewer knows it.
+/// A packet of a publisher's stream, as one viewer knows it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
+    stream: Layer,
     pub(super) seq: MediaSeq,
     /// Index in the viewer's stream.
     pub(super) index: u64,
     /// The layers the viewer had when it was decided.
     pub(super) reach: Reach,
     pub(super) fate: Fate,
+    /// How many pictures of the stream have been left out before it; wraps.
+    pub(super) left_out: u16,
 }
 
-/// The last packets of a stream. Memory: 512 entries of 24 bytes, made once.
+/// The last packets of a stream. Memory: 512 entries of 32 bytes, made once.
 #[derive(Debug)]
 pub(super) struct Thinning {
     entries: Box<[Option<Entry>]>,
+    stream: Layer,
     newest: Option<MediaSeq>,
     next_index: u64,
     reach: Reach,
+    left_out: u16,
+    /// The picture that was left out last.
+    last_left_out: Option<RtpTime>,
+    /// What came before has constant offsets: the first index that is remembered.
+    since: u64,
 }
 
 impl Thinning {
     pub(super) fn new() -> Self {
         Self {
             entries: vec![None; WINDOW].into_boxed_slice(),
+            stream: Layer(0),
             newest: None,
             next_index: 1,
             reach: Reach::default(),
+            left_out: 0,
+            last_left_out: None,
+            since: 0,
+        }
+    }
+
+    /// One that begins within a stream, after the packet `newest`; `next_index` is that of the packet behind it.
+    pub(super) fn within(stream: Layer, newest: MediaSeq, next_index: u64, reach: Reach) -> Self {
+        Self {
+            stream,
+            newest: Some(newest),
+            next_index,
+            reach,
+            since: next_index,
+            ..Self::new()
         }
     }
 
@@ -61,9 +87,15 @@ impl Thinning {
         self.next_index
     }
 
+    /// Whether a packet with this index went out before anything was remembered.
+    pub(super) const fn is_before(&self, index: u64) -> bool {
+        index < self.since
+    }
+
     /// What has been decided on a packet, if it is remembered. Hot path.
-    pub(super) fn entry(&self, seq: MediaSeq) -> Option<&Entry> {
-        self.entries[slot(seq)].as_ref().filter(|entry| entry.seq == seq)
+    pub(super) fn entry(&self, stream: Layer, seq: MediaSeq) -> Option<&Entry> {
+        let entry = self.entries[slot(seq)].as_ref();
+        entry.filter(|entry| entry.seq == seq && entry.stream == stream)
     }
 
     /// Whether a packet comes after all those decided on.
@@ -77,9 +109,19 @@ impl Thinning {
         self.newest = Some(seq);
     }
 
-    /// The stream begins anew with `seq`: nothing before it is missing.
-    pub(super) const fn restart(&mut self, seq: MediaSeq) {
+    /// `stream` begins (anew) with `seq`, as packet `next_index`: nothing before it is missing.
+    pub(super) const fn restart(&mut self, stream: Layer, seq: MediaSeq, next_index: u64) {
+        self.stream = stream;
         self.newest = Some(MediaSeq(seq.0.wrapping_sub(1)));
+        self.next_index = next_index;
+        self.left_out = 0;
+    }
+
+    /// A packet of a picture of which the viewer gets nothing.
+    pub(super) fn leave_out(&mut self, time: RtpTime) {
+        if self.last_left_out.replace(time) != Some(time) {
+            self.left_out = self.left_out.wrapping_add(1);
+        }
     }
 
     /// Decides on the newest packet, and reserves numbers for what is missing before it. Hot path.
@@ -113,10 +155,12 @@ impl Thinning {
 
     fn note(&mut self, seq: MediaSeq, reach: Reach, fate: Fate) {
         self.entries[slot(seq)] = Some(Entry {
+            stream: self.stream,
             seq,
             index: self.next_index,
             reach,
             fate,
+            left_out: self.left_out,
         });
         if fate != Fate::Dropped {
             self.next_index += 1;
@@ -127,7 +171,7 @@ impl Thinning {
     pub(super) fn sent(&self, index: u64) -> Option<&Entry> {
         let newest = self.newest?;
         (0..WINDOW as u32)
-            .filter_map(|back| self.entry(MediaSeq(newest.0.wrapping_sub(back))))
+            .filter_map(|back| self.entry(self.stream, MediaSeq(newest.0.wrapping_sub(back))))
             .take_while(|entry| entry.index >= index)
             .find(|entry| entry.index == index && matches!(entry.fate, Fate::Forwarded | Fate::Filled))
     }
@@ -147,7 +191,7 @@ mod tests {
     };
 
     fn index(thinning: &Thinning, seq: u32) -> u64 {
-        thinning.entry(MediaSeq(seq)).unwrap().index
+        thinning.entry(Layer(0), MediaSeq(seq)).unwrap().index
     }
 
     #[test]
@@ -157,7 +201,10 @@ mod tests {
         thinning.decide(MediaSeq(101), ALL, false);
         thinning.decide(MediaSeq(104), ALL, true);
         assert_eq!((index(&thinning, 100), index(&thinning, 104)), (1, 4));
-        assert_eq!(thinning.entry(MediaSeq(102)).unwrap().fate, Fate::Reserved);
+        assert_eq!(
+            thinning.entry(Layer(0), MediaSeq(102)).unwrap().fate,
+            Fate::Reserved
+        );
         assert!(
             thinning.sent(2).is_none(),
             "nothing has gone out under this number"
@@ -168,7 +215,10 @@ mod tests {
         assert_eq!(thinning.sent(3).unwrap().fate, Fate::Filled);
         assert_eq!(thinning.sent(4).unwrap().seq, MediaSeq(104));
         thinning.resolve(MediaSeq(101), true);
-        assert_eq!(thinning.entry(MediaSeq(101)).unwrap().fate, Fate::Dropped);
+        assert_eq!(
+            thinning.entry(Layer(0), MediaSeq(101)).unwrap().fate,
+            Fate::Dropped
+        );
     }
 
     #[test]
@@ -177,8 +227,8 @@ mod tests {
         thinning.decide(MediaSeq(100), ALL, true);
         thinning.decide(MediaSeq(300), ALL, true);
         assert_eq!(index(&thinning, 300), 201);
-        assert!(thinning.entry(MediaSeq(200)).is_none());
-        thinning.restart(MediaSeq(900));
+        assert!(thinning.entry(Layer(0), MediaSeq(200)).is_none());
+        thinning.restart(Layer(0), MediaSeq(900), 202);
         thinning.decide(MediaSeq(900), ALL, true);
         assert_eq!(index(&thinning, 900), 202);
         assert_eq!(
@@ -194,7 +244,7 @@ mod tests {
         for seq in 0..600 {
             thinning.decide(MediaSeq(1_000 + seq), ALL, seq % 2 == 0);
         }
-        assert!(thinning.entry(MediaSeq(1_010)).is_none());
+        assert!(thinning.entry(Layer(0), MediaSeq(1_010)).is_none());
         assert!(thinning.sent(5).is_none());
         assert_eq!(thinning.sent(300).unwrap().seq, MediaSeq(1_598));
     }

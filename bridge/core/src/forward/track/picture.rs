@@ -1,6 +1,7 @@
 //! Layers of a picture as others count on them: what there is, what each costs, what its publisher should send.
 
 use super::{LayerChoice, Track};
+use crate::allocation::TEMPORAL_STEPS;
 use relay_proto::id::{Layer, LayerSet, MAX_LAYERS};
 use relay_proto::room::{Codec, MediaKind, TrackRecord, TrackSource};
 use std::time::Instant;
@@ -59,28 +60,36 @@ impl Track {
     pub fn roll_rates(&mut self, now: Instant) {
         for layer in &mut self.layers {
             layer.meter.roll(now);
+            layer.shares.roll(now);
         }
     }
 
-    /// What each layer costs a viewer in bits a second, growing: measured, else as announced, else as usual. A layer
-    /// that does not exist costs what the one below it costs; one of a scalable stream brings those below it along.
+    /// What each layer costs a viewer in bits a second with its temporal layers up to each, growing: measured, else as
+    /// announced, else as usual. What does not exist costs what the one below it costs; a layer of a scalable stream
+    /// brings those below it along.
     #[must_use]
-    pub fn rates(&self) -> [u64; MAX_LAYERS] {
+    pub fn rates(&self) -> [[u64; TEMPORAL_STEPS]; MAX_LAYERS] {
         let Picture {
             layers, aims, nested, ..
         } = self.identity.picture;
-        let mut rates = [0; MAX_LAYERS];
-        let mut below = 0;
+        let mut rates = [[0; TEMPORAL_STEPS]; MAX_LAYERS];
+        let mut below = [0; TEMPORAL_STEPS];
         for (at, state) in self.layers.iter().enumerate() {
             let supposed = if aims[at] > 0 { aims[at] } else { USUAL_RATES[at] };
-            let rate = match state.meter.rate() {
-                Some(own) if nested => below + own,
-                Some(own) => own,
-                None if at < layers => supposed,
-                None => 0,
+            let brought = if nested { below } else { [0; TEMPORAL_STEPS] };
+            let whole = below[TEMPORAL_STEPS - 1];
+            let own = match state.meter.rate() {
+                Some(own) => state.shares.of(own),
+                None if at < layers => [supposed.saturating_sub(brought[TEMPORAL_STEPS - 1]); TEMPORAL_STEPS],
+                None => [0; TEMPORAL_STEPS],
             };
-            below = below.max(rate);
-            rates[at] = below;
+            for (step, rate) in rates[at].iter_mut().enumerate() {
+                *rate = whole.max(brought[step] + own[step]);
+            }
+            if at == 0 || own[TEMPORAL_STEPS - 1] > 0 {
+                below = std::array::from_fn(|step| brought[step] + own[step]);
+                below[TEMPORAL_STEPS - 1] = below[TEMPORAL_STEPS - 1].max(whole);
+            }
         }
         rates
     }
