@@ -101,7 +101,8 @@ fn described() -> Vec<u8> {
     );
     header.marker = true;
     let descriptor = [0xc4, 0x01, 0xf4];
-    let mut body = vec![encode_descriptor_len(descriptor.len()).unwrap()];
+    let len = encode_descriptor_len(descriptor.len()).expect("it is short");
+    let mut body = vec![len];
     body.extend_from_slice(&descriptor);
     body.extend_from_slice(b"a frame of one layer");
     sealed(&header, &body)

@@ -13,6 +13,8 @@ pub const FRAME_NUMBER_AT: usize = 1;
 const MANDATORY_BYTES: usize = 3;
 /// Most templates of a structure: ids have six bits.
 const MAX_TEMPLATES: usize = 64;
+/// Most decode targets: their number has five bits.
+const MAX_TARGETS: usize = 32;
 /// Most spatial layers: ids have two bits.
 const MAX_SPATIAL: u8 = 4;
 /// Most temporal layers: ids have three bits.
@@ -40,6 +42,8 @@ pub struct DependencyStructure {
     targets: u8,
     count: u8,
     templates: [Template; MAX_TEMPLATES],
+    /// The largest spatial and temporal layer of each decode target.
+    reach: [(u8, u8); MAX_TARGETS],
 }
 
 /// What a descriptor says of its packet.
@@ -136,14 +140,13 @@ impl DependencyStructure {
             targets: bits.take(5)? as u8 + 1,
             count: 0,
             templates: [Template::default(); MAX_TEMPLATES],
+            reach: [(0, 0); MAX_TARGETS],
         };
         structure.read_layers(bits)?;
         for at in 0..structure.count {
             structure.templates[usize::from(at)].targets = bits.targets(structure.targets)?;
         }
-        for at in 0..usize::from(structure.count) {
-            structure.templates[at].up_to = structure.up_to(&structure.templates[at]);
-        }
+        structure.take_stock();
         for _ in 0..structure.count {
             while bits.flag()? {
                 bits.take(4)?;
@@ -191,26 +194,33 @@ impl DependencyStructure {
         self.templates[..usize::from(self.count)].get(usize::from(at))
     }
 
+    /// Notes the largest layers of each decode target, and where templates let a receiver go up.
+    fn take_stock(&mut self) {
+        let templates = &mut self.templates[..usize::from(self.count)];
+        for target in 0..self.targets {
+            let reach = &mut self.reach[usize::from(target)];
+            for template in templates.iter() {
+                if template.indication(target) != NOT_PRESENT {
+                    reach.0 = reach.0.max(template.spatial);
+                    reach.1 = reach.1.max(template.temporal);
+                }
+            }
+        }
+        for at in 0..usize::from(self.count) {
+            self.templates[at].up_to = self.up_to(&self.templates[at]);
+        }
+    }
+
     /// The largest temporal layer of the decode targets a frame switches, among those of its own spatial layer and of
     /// more than its own temporal layer; 0 where there are none.
     fn up_to(&self, template: &Template) -> u8 {
         let switched = (0..self.targets).filter(|target| template.indication(*target) == SWITCH);
         switched
-            .map(|target| self.reach(target))
+            .map(|target| self.reach[usize::from(target)])
             .filter(|(spatial, temporal)| *spatial == template.spatial && *temporal > template.temporal)
             .map(|(_, temporal)| temporal)
             .max()
             .unwrap_or_default()
-    }
-
-    /// The largest layers of a decode target.
-    fn reach(&self, target: u8) -> (u8, u8) {
-        let members = self.templates[..usize::from(self.count)]
-            .iter()
-            .filter(|template| template.indication(target) != NOT_PRESENT);
-        members.fold((0, 0), |(spatial, temporal), template| {
-            (spatial.max(template.spatial), temporal.max(template.temporal))
-        })
     }
 }
 

@@ -246,8 +246,17 @@ impl Leg {
         }
         let at = self.run_of(layer, meta.seq)?;
         let earlier = self.earlier(layers, self.runs[at], meta)?;
-        let descriptor = layers[usize::from(layer.0)].descriptor(meta.seq);
+        let descriptor = self.descriptor(layers, layer, meta.seq);
         Some(Body::new(earlier, payload).described(descriptor))
+    }
+
+    /// The dependency descriptor a packet is sent with; empty where it has none. Only AV1 needs one.
+    fn descriptor<'a>(&self, layers: &'a [LayerState], layer: Layer, seq: MediaSeq) -> &'a [u8] {
+        if self.codec == Codec::Av1 && self.parameters.descriptor.is_some() {
+            layers[usize::from(layer.0)].descriptor(seq)
+        } else {
+            &[]
+        }
     }
 
     /// The frames a packet repeats, the same at every call. None where one of them is not held any more.
@@ -384,7 +393,7 @@ impl Leg {
             last: meta.seq,
             first_index: self.next_index(),
             time_offset: self.time_offset(now, layers, layer, meta.time),
-            picture: match layers[usize::from(layer.0)].descriptor(meta.seq) {
+            picture: match self.descriptor(layers, layer, meta.seq) {
                 [] => self.pictures.offsets_for(payload),
                 descriptor => self.pictures.offsets_for_frame(descriptor),
             },

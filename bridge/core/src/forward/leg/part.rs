@@ -39,11 +39,9 @@ impl Leg {
         meta: &PacketMeta,
         payload: &'a [u8],
     ) -> Option<Body<'a>> {
+        let descriptor = self.descriptor(layers, stream, meta.seq);
+        let whole = || Some(Body::new(Earlier::default(), payload).described(descriptor));
         let thinning = self.thinning.as_mut()?;
-        let whole = || {
-            let descriptor = layers[usize::from(stream.0)].descriptor(meta.seq);
-            Some(Body::new(Earlier::default(), payload).described(descriptor))
-        };
         match thinning
             .entry(stream, meta.seq)
             .map(|entry| (entry.fate, entry.reach))

@@ -28,7 +28,7 @@ impl Leg {
             let Some(earlier) = self.earlier(layers, run, meta) else {
                 return false;
             };
-            let descriptor = layers[usize::from(run.layer.0)].descriptor(source);
+            let descriptor = self.descriptor(layers, run.layer, source);
             Body::new(earlier, payload).described(descriptor)
         };
         let Place { marker, picture, .. } = self.place_of(run, meta);
