@@ -80,6 +80,26 @@ fn a_packet_crosses_a_link_unchanged() {
 }
 
 #[test]
+fn a_dependency_descriptor_crosses_with_its_packet_and_in_a_repair_again() {
+    let seal = Seal::new(&KEY);
+    let packet = || {
+        let parts: (&[u8], &[u8]) = (&[0xc4, 1, 2], b"frame");
+        egress::media_datagram(&identity(), Epoch(300), Layer(0), &meta(9), parts, &seal)
+    };
+    let mut bytes = packet().to_vec();
+    assert_eq!(bytes, packet());
+    let header = header_of(&bytes);
+    let (mut origin, mut joined) = (origin(), Vec::new());
+    let body = origin.open(&header, &mut bytes, &mut joined).unwrap().unwrap();
+    let (incoming, media) = ingress::packet(&header, body).unwrap();
+    assert_eq!(
+        (incoming.descriptor, incoming.payload),
+        (&[0xc4, 1, 2][..], &b"frame"[..])
+    );
+    assert_eq!(media.level, None);
+}
+
+#[test]
 fn a_packet_too_large_for_the_path_crosses_in_two_pieces_in_any_order() {
     let payload = vec![5; 1_200];
     let whole = datagram(1, &payload);
