@@ -2,7 +2,8 @@
 //!
 //! A viewer sees one stream with continuous numbers and time, whatever layers it is made of. The leg keeps this as a
 //! few *runs*: stretches of one layer with constant offsets. A run begins at a keyframe; a lost packet is found again
-//! by looking its number up in the runs, so that nothing is remembered per packet.
+//! by looking its number up in the runs, so that nothing is remembered per packet. Only where a viewer gets a part of a
+//! stream (a scalable one, or fewer frames) the last packets are remembered: see `thinning`.
 
 mod part;
 mod repair;
