@@ -1,7 +1,8 @@
 //! The shell of a Causeway node: sockets, QUIC, configuration, command line and metrics, composed around the pure
 //! core.
 //!
-//! Nothing here decides about rooms, tracks or layers. [`config`] is what the operator says; [`link`] joins nodes. [`shard`] runs the media threads.
+//! Nothing here decides about rooms, tracks or layers. [`config`] is what the operator says; [`link`] joins nodes. [`shard`] runs the media threads, [`tcp`] brings
+//! them clients whose UDP is blocked.
 
 pub mod cli;
 pub mod config;
@@ -10,9 +11,11 @@ mod dual;
 pub mod http;
 pub mod incarnation;
 pub mod link;
+mod listening;
 pub mod media;
 pub mod metrics;
 pub mod node;
 pub mod places;
 pub mod shard;
+pub mod tcp;
 pub mod telemetry;

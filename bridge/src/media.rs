@@ -51,6 +51,8 @@ pub struct PreparedShards {
     sockets: Vec<UdpSocket>,
     receiving: Vec<Receiving>,
     inboxes: Vec<ShardInbox>,
+    /// Where clients are told to come by TCP, best first.
+    pub(crate) tcp_candidates: Vec<SocketAddr>,
 }
 
 impl PreparedShards {
@@ -63,6 +65,7 @@ impl PreparedShards {
             sockets: Vec::new(),
             receiving: Vec::new(),
             inboxes: Vec::new(),
+            tcp_candidates: Vec::new(),
         };
         for shard in 0..config.shards.get() {
             let mut address = config.udp_listen;
@@ -114,6 +117,7 @@ impl PreparedShards {
                     .iter()
                     .map(|ip| SocketAddr::new(*ip, port))
                     .collect(),
+                tcp_candidates: self.tcp_candidates.clone(),
                 shard,
                 estimates_paths: config.estimates_paths,
                 limits: limits.rtc,

@@ -5,6 +5,7 @@ use crate::control::MeshFeed;
 use crate::link::LinkStats;
 use crate::shard::TrackRoutes;
 use crate::shard::thread::ShardReport;
+use crate::tcp::{TcpCounters, counters};
 use bridge_core::mesh::view::LinkView;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
@@ -12,6 +13,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -27,6 +29,8 @@ pub struct Sources {
     pub shards: Vec<Arc<Mutex<ShardReport>>>,
     /// What links had no shard for.
     pub tracks: Arc<TrackRoutes>,
+    /// Connections of clients by TCP.
+    pub tcp: Arc<TcpCounters>,
     /// The mesh.
     pub feed: watch::Receiver<Option<Arc<MeshFeed>>>,
 }
@@ -87,6 +91,18 @@ const SHARD_FIGURES: &[ShardFigure] = &[
         "lost packets of sound that a later one repeated",
         false,
         |r| r.counters.sounds_recovered,
+    ),
+    (
+        "shard_sounds_forwarded",
+        "sounds that are forwarded now, where only the loudest are",
+        true,
+        |r| r.counters.sounds_forwarded,
+    ),
+    (
+        "shard_sounds_withheld",
+        "packets of sound not forwarded because others were louder",
+        false,
+        |r| r.counters.sounds_withheld,
     ),
     ("shard_packets_refused", "media packets refused", false, |r| {
         r.counters.packets_refused
@@ -223,6 +239,12 @@ const SHARD_FIGURES: &[ShardFigure] = &[
         false,
         |r| r.unlinked,
     ),
+    (
+        "shard_tcp_unconnected",
+        "packets for TCP connections that were gone",
+        false,
+        |r| r.unconnected,
+    ),
     ("shard_send_full", "datagrams a full socket dropped", false, |r| {
         r.failures.full
     }),
@@ -293,6 +315,14 @@ impl Collector for Sources {
             self.signaling.rooms.value() as f64,
         )?;
         self.encode_shards(&mut encoder)?;
+        for (name, help, is_gauge, read) in counters::FIGURES {
+            let value = read(&self.tcp).load(Ordering::Relaxed);
+            if *is_gauge {
+                gauge(&mut encoder, name, help, value as f64)?;
+            } else {
+                counter(&mut encoder, name, help, value)?;
+            }
+        }
         counter(
             &mut encoder,
             "relay_unrouted",

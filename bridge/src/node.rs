@@ -8,7 +8,8 @@ use crate::http::status::{self, Operations};
 use crate::incarnation;
 use crate::link::tls::{CredentialsError, Identity};
 use crate::link::{DialState, Dialer, EndpointError, LinkEndpoint, LinkEvent, LinkSettings, LinkedPeers};
-use crate::media::{MediaError, PreparedShards, random_seed};
+use crate::listening::{Listening, Web};
+use crate::media::{MediaError, random_seed};
 use crate::metrics::{Metrics, Sources};
 use crate::places::{Places, PlacesError};
 use crate::shard::{LinkTable, ShardThread, TrackRoutes};
@@ -24,7 +25,6 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 /// Version of the software, for people.
 pub const SOFTWARE: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
@@ -67,6 +67,7 @@ pub struct Node {
     http: SocketAddr,
     mesh: Option<Arc<LinkEndpoint>>,
     links: Vec<JoinHandle<()>>,
+    tcp: Option<JoinHandle<()>>,
     threads: Vec<ShardThread>,
     stop_control: mpsc::Sender<oneshot::Sender<()>>,
     signaling: JoinHandle<()>,
@@ -84,10 +85,10 @@ impl Node {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let places = Places::open(config.geo.clone())?;
         let Listening {
-            listener,
             http,
+            web,
             metrics,
-            tls,
+            tcp,
             shards,
         } = Listening::open(&config)?;
         let inboxes = shards.inboxes();
@@ -116,6 +117,7 @@ impl Node {
             signaling: signaling.counters(),
             shards: threads.iter().map(ShardThread::report).collect(),
             tracks: tracks.clone(),
+            tcp: tcp.media.counters(),
             feed: feeds.clone(),
         };
         let outlets = Outlets {
@@ -146,7 +148,7 @@ impl Node {
             metrics: metrics_of,
         };
         let (stop_servers, stopped) = watch::channel(false);
-        let servers = start_servers(&signaling, operations, (listener, tls), metrics, &stopped);
+        let servers = start_servers(&signaling, operations, web, metrics, &stopped);
         let (reload_places, reloads) = watch::channel(0);
         tokio::spawn(places.watch(reloads));
         log_ready(&config, http);
@@ -154,6 +156,7 @@ impl Node {
             http,
             mesh: endpoint,
             links: link_tasks,
+            tcp: tcp.start(),
             threads,
             stop_control,
             signaling: signaling_task,
@@ -188,7 +191,7 @@ impl Node {
     /// seconds at most, whatever hangs.
     pub async fn stop(self) {
         self.ready.send_replace(false);
-        for task in &self.links {
+        for task in self.links.iter().chain(&self.tcp) {
             task.abort();
         }
         let (told, everybody_told) = oneshot::channel();
@@ -213,44 +216,10 @@ impl Node {
     }
 }
 
-/// Every address of the node that others may hold, taken before anything runs.
-struct Listening {
-    listener: TcpListener,
-    http: SocketAddr,
-    metrics: Option<TcpListener>,
-    tls: Option<TlsAcceptor>,
-    shards: PreparedShards,
-}
-
-impl Listening {
-    fn open(config: &Config) -> Result<Self, StartError> {
-        let address = config.http.listen;
-        let listener = server::listen("http.listen", address)?;
-        let http = listener.local_addr().map_err(|source| ServerError::Listen {
-            key: "http.listen",
-            address,
-            source,
-        })?;
-        let metrics = match config.metrics.listen {
-            Some(address) => Some(server::listen("metrics.listen", address)?),
-            None => None,
-        };
-        let tls = config.http.tls.as_ref().map(server::tls_acceptor).transpose()?;
-        let shards = PreparedShards::open(&config.media)?;
-        Ok(Self {
-            listener,
-            http,
-            metrics,
-            tls,
-            shards,
-        })
-    }
-}
-
 fn start_servers(
     signaling: &Signaling,
     operations: Operations,
-    (listener, tls): (TcpListener, Option<TlsAcceptor>),
+    (listener, tls): Web,
     metrics: Option<TcpListener>,
     stopped: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {

@@ -36,7 +36,7 @@ mod websocket;
 pub use config::{GeoOverrides, SignalingConfig};
 pub use counters::Counters;
 pub use http::Signaling;
-pub use limits::Limits;
+pub use limits::{Limits, counted_as};
 pub use mesh_view::{MeshView, NodeView, RoomHost};
 pub use task::FactsTask;
 pub use turn::TurnServers;

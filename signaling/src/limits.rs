@@ -224,7 +224,8 @@ impl Admission {
 }
 
 /// One household has a whole IPv6 /64: that is what counts as an address.
-fn counted_as(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn counted_as(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => {

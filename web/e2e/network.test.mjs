@@ -1,6 +1,6 @@
 /** Bad networks around one node, in namespaces: a line that loses in bursts, and a change from Wi-Fi to LTE in mid-call. */
 import assert from "node:assert/strict";
-import { createHmac, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import { CAUSEWAY, resultsFolder } from "./lib/paths.mjs";
 import { measureGaps, seen, showsMoving } from "./lib/picture.mjs";
 import { start } from "./lib/program.mjs";
 import { soundOf } from "./lib/sound-gap.mjs";
+import { accessToken } from "./lib/token.mjs";
 import { pause, until } from "./lib/until.mjs";
 
 const PATIENCE_MS = 60_000;
@@ -205,16 +206,7 @@ e2e = "${secret}"
   }
 
   const enters = ({ id, page }) =>
-    page.evaluate(([url, token, sender]) => window.peer.join(url, token, sender), [`ws://${address}:7880`, token(id), id]);
-
-  /** A token as an operator's own service makes it. */
-  function token(id) {
-    const base64 = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-    const now = Math.floor(Date.now() / 1000);
-    const grants = { iss: "e2e", sub: `person-${id}`, nbf: now - 10, exp: now + 3_600, video: { room, roomJoin: true } };
-    const signed = `${base64({ alg: "HS256", typ: "JWT" })}.${base64(grants)}`;
-    return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
-  }
+    page.evaluate(([url, token, sender]) => window.peer.join(url, token, sender), [`ws://${address}:7880`, accessToken({ key: "e2e", secret }, room, id), id]);
 
   /**
    * What each listener got of the sound of the same speaker within the same time. `packetsLost` is RFC 3550's: a packet that

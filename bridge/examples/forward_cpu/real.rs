@@ -58,6 +58,7 @@ fn prepare(
     let rtc = RtcConfig {
         certificate: bridge_core::rtc::testing::certificate(),
         candidates: vec![node],
+        tcp_candidates: Vec::new(),
         shard: ShardId(0),
         estimates_paths: true,
         limits: RtcLimits::default(),

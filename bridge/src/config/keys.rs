@@ -74,6 +74,21 @@ const KEYS: &[Key] = &[
         "UDP address of the first media thread; others take the next ports",
     ),
     key(
+        "media.tcp",
+        Kind::Switch,
+        "serve clients whose UDP is blocked by TCP (ICE-TCP)",
+    ),
+    key(
+        "media.tcp_listen",
+        Kind::Text,
+        "TCP address for them, all media threads; by default that of media.udp_listen",
+    ),
+    key(
+        "media.tcp_beside_https",
+        Kind::Switch,
+        "serve them at http.listen, too; by default where http.tls is set",
+    ),
+    key(
         "media.advertise",
         Kind::List,
         "IP addresses clients are told, the one to be tried first in front: at most 8",

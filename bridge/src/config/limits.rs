@@ -2,6 +2,7 @@
 
 use super::keys::Kind;
 use super::reader::Reader;
+use crate::tcp::TcpLimits;
 use bridge_core::mesh::config::MeshLimits;
 use bridge_core::rtc::RtcLimits;
 use bridge_core::shard::limits::ShardLimits;
@@ -18,6 +19,8 @@ pub struct Limits {
     pub shard: ShardLimits,
     /// Of each client's transport.
     pub rtc: RtcLimits,
+    /// Of media over TCP.
+    pub tcp: TcpLimits,
 }
 
 impl Default for Limits {
@@ -28,6 +31,7 @@ impl Default for Limits {
             mesh: MeshLimits::default(),
             shard: ShardLimits::default(),
             rtc: RtcLimits::default(),
+            tcp: TcpLimits::default(),
         };
         for limit in LIMITS {
             let value = (limit.read)(&limits);
@@ -41,6 +45,8 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     Count,
+    /// A count of which 0 means all.
+    OrAll,
     Bytes,
     Millis,
 }
@@ -57,7 +63,7 @@ pub(super) struct Limit {
 impl Limit {
     pub(super) const fn kind(&self) -> Kind {
         match self.unit {
-            Unit::Count => Kind::Count,
+            Unit::Count | Unit::OrAll => Kind::Count,
             Unit::Bytes | Unit::Millis => Kind::Text,
         }
     }
@@ -133,6 +139,7 @@ pub(super) const LIMITS: &[Limit] = limits! {
     "wishes_per_viewer", Count, "subscriptions remembered for one client" => shard.max_wishes_per_viewer;
     "repairs_per_tick", Count, "packets repaired for one client in 10 ms" => shard.max_repairs_per_tick;
     "packets_per_tick", Count, "media packets taken from one client in 10 ms" => shard.max_packets_per_tick;
+    "loudest_sounds", OrAll, "sounds of one room that are forwarded at once: the loudest (0: all)" => shard.loudest_sounds;
     "queued_facts", Count, "facts of a shard that wait for the node" => shard.max_queued_facts;
     "queued_relay", Count, "datagrams of a shard that wait for links" => shard.max_queued_relay;
     "frame_bytes", Bytes, "signalling frame of a client" => signaling.frame_bytes;
@@ -160,6 +167,14 @@ pub(super) const LIMITS: &[Limit] = limits! {
     "sections_per_offer", Count, "m-lines of an offer" => rtc.max_sections;
     "ssrcs_per_session", Count, "media streams one client sends" => rtc.max_ssrcs_per_session;
     "addresses_per_session", Count, "network addresses of one client" => rtc.max_addresses_per_session;
+    "tcp_connections", Count, "media connections of clients by TCP" => tcp.connections;
+    "tcp_connections_per_address", Count, "media connections of one address (IPv6: of one /64)" => tcp.connections_per_address;
+    "tcp_greetings", Count, "media connections on which no session has answered yet" => tcp.greetings;
+    "tcp_greetings_per_address", Count, "those of one address (IPv6: of one /64)" => tcp.greetings_per_address;
+    "tcp_greeting_timeout", Millis, "from a media connection to the answer to its first check" => tcp.greeting_timeout;
+    "tcp_frame_bytes", Bytes, "packet of a client by TCP" => tcp.frame_bytes;
+    "tcp_queue_bytes", Bytes, "packets that wait for one media connection" => tcp.queue_bytes;
+    "tcp_queue_time", Millis, "how long packets of pictures wait for it" => tcp.queue_time;
     "resume_grace", Millis, "how long a session without signalling connection waits for another" => signaling.resume_grace;
     "waiting_sessions", Count, "sessions that wait so at once" => signaling.waiting_sessions;
     "departures_remembered", Count, "people who have left a room, remembered for those who wait" => signaling.departures_remembered;
@@ -173,11 +188,11 @@ pub(super) fn read(reader: &mut Reader) -> Limits {
     for limit in LIMITS {
         let default = (limit.read)(&limits);
         let value = match limit.unit {
-            Unit::Count => reader.count_or(limit.path, default),
+            Unit::Count | Unit::OrAll => reader.count_or(limit.path, default),
             Unit::Bytes => reader.size_or(limit.path, default),
             Unit::Millis => Raw::raw(reader.duration_or(limit.path, Duration::from_millis(default))),
         };
-        if value == 0 {
+        if value == 0 && limit.unit != Unit::OrAll {
             reader.refuse(limit.path, "a limit of nothing lets nobody in");
         }
         (limit.write)(&mut limits, value);

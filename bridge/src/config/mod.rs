@@ -20,6 +20,7 @@ pub mod units;
 
 pub use layers::{Layers, Origin};
 pub use limits::Limits;
+pub(crate) use media::reached_by_tcp;
 pub use parse::{DEFAULT_HTTP_LISTEN, parse};
 pub use reader::ConfigErrors;
 pub use show::show;
@@ -114,6 +115,10 @@ pub struct MediaConfig {
     /// Addresses that clients are told, the one to be tried first in front; at least one, none twice, every one of a
     /// family that `udp_listen` takes.
     pub advertise: Vec<IpAddr>,
+    /// TCP address for clients whose UDP is blocked; none where they are not served, or only beside HTTPS.
+    pub tcp_listen: Option<SocketAddr>,
+    /// Whether the HTTPS listener takes such clients, too.
+    pub tcp_beside_https: bool,
     /// Whether layers are chosen by what each client's path carries.
     pub estimates_paths: bool,
     /// Number of media threads.

@@ -40,11 +40,12 @@ pub fn parse(layers: Layers, cores: usize) -> Result<(Config, BTreeMap<String, V
         mesh.as_ref().is_some_and(|mesh| !mesh.peers.is_empty()),
     );
     let http = http(&mut reader);
+    let media = media::read(&mut reader, cores, &http);
     let config = Config {
         node,
         testing: testing(&mut reader, http.listen),
         http,
-        media: media::read(&mut reader, cores),
+        media,
         turn: turn::read(&mut reader),
         mesh,
         geo: geo(&mut reader),
@@ -336,6 +337,11 @@ pub(super) fn address_or(reader: &mut Reader, path: &str, default: &'static str)
     let default = default
         .parse()
         .expect("invariant: the defaults of this file are addresses");
+    address_or_same(reader, path, default)
+}
+
+/// As [`address_or`], where the default is another key's value.
+pub(super) fn address_or_same(reader: &mut Reader, path: &str, default: SocketAddr) -> SocketAddr {
     if !reader.has(path) {
         reader.text_or(path, &format!("{default}"));
     }

@@ -79,6 +79,83 @@ fn whoever_advertises_an_ipv6_address_listens_on_both_families() {
     assert_eq!(config.media.udp_listen, "0.0.0.0:7882".parse().unwrap());
 }
 
+/// What a node on HTTPS with these lines in `[media]` listens with by TCP, and whether beside HTTPS.
+fn tcp_of(https: &str, lines: &str) -> (Option<String>, bool) {
+    let tls = format!("listen = \"{https}\"\npublic_url = \"https://x\"\ntls.cert = \"c\"\ntls.key = \"k\"");
+    let text = media(lines).replace("listen = \"127.0.0.1:7880\"", &tls);
+    let (config, _) = read(&text).unwrap();
+    let listen = config.media.tcp_listen.map(|address| address.to_string());
+    (listen, config.media.tcp_beside_https)
+}
+
+#[test]
+fn clients_without_udp_come_in_where_media_does_and_beside_https() {
+    let (config, _) = read(GOOD).unwrap();
+    assert_eq!(config.media.tcp_listen, "127.0.0.1:7882".parse().ok());
+    assert!(!config.media.tcp_beside_https, "a proxy has that port");
+    let udp = "udp_listen = \"0.0.0.0:7882\"\nadvertise = [\"203.0.113.10\"]";
+    let stated = |line: &str| format!("{udp}\n{line}");
+    let own = Some("0.0.0.0:7882".to_owned());
+    for (lines, expected) in [
+        (udp.to_owned(), (own.clone(), true)),
+        (stated("tcp_beside_https = false"), (own, false)),
+        (stated("tcp = false"), (None, false)),
+        (stated("tcp_listen = \"0.0.0.0:443\""), (None, true)),
+        // UDP 443 is HTTP/3's, and lets media through many firewalls: its TCP port is taken.
+        (udp.replace("7882", "443"), (None, true)),
+    ] {
+        assert_eq!(tcp_of("0.0.0.0:443", &lines), expected, "{lines}");
+    }
+}
+
+#[test]
+fn the_port_of_plain_http_is_not_shared() {
+    for (line, part) in [
+        ("tcp_beside_https = true", "needs http.tls.cert"),
+        (
+            "tcp_listen = \"127.0.0.1:7880\"",
+            "media.tcp_listen: the port of http.listen",
+        ),
+    ] {
+        let text = errors(&with("shards = 2", line));
+        assert!(text.contains(part), "{line}: {text}");
+    }
+}
+
+#[test]
+fn clients_are_told_of_a_tcp_listener_what_may_reach_it() {
+    let advertise: Vec<IpAddr> = ["203.0.113.10", "2001:db8::10", "10.0.0.10", "127.0.0.1"]
+        .map(|ip| ip.parse().unwrap())
+        .to_vec();
+    for (listener, reached) in [
+        (
+            "[::]:7882",
+            &[
+                "203.0.113.10:7882",
+                "[2001:db8::10]:7882",
+                "10.0.0.10:7882",
+                "127.0.0.1:7882",
+            ][..],
+        ),
+        // Browsers refuse this port of private addresses, and most others below 1024 of all.
+        ("[::]:443", &["203.0.113.10:443", "[2001:db8::10]:443"]),
+        ("[::]:444", &[]),
+        ("0.0.0.0:443", &["203.0.113.10:443"]),
+        (
+            "10.0.0.10:7882",
+            &["203.0.113.10:7882", "10.0.0.10:7882", "127.0.0.1:7882"],
+        ),
+        ("[2001:db8::10]:443", &["[2001:db8::10]:443"]),
+        ("127.0.0.1:7882", &["127.0.0.1:7882"]),
+    ] {
+        let told: Vec<String> = reached_by_tcp(&advertise, listener.parse().unwrap())
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(told, reached, "{listener}");
+    }
+}
+
 #[test]
 fn an_address_that_would_lead_nowhere_is_not_advertised() {
     let many: Vec<String> = (1..=9).map(|n| format!("\"192.0.2.{n}\"")).collect();
@@ -216,7 +293,8 @@ fn what_is_wrong_is_named_with_its_key_and_a_way_out() {
             "shards = \"two\"",
             "expected a whole number, found string",
         ),
-        ("shards = 2", "tcp_listen = \"x\"", "unknown key media.tcp_listen"),
+        ("shards = 2", "tcp_listen = \"x\"", "media.tcp_listen: \"x\""),
+        ("shards = 2", "tcp_lisen = \"x\"", "unknown key media.tcp_lisen"),
         (
             "secret = \"a secret of sufficient length\"",
             "secret = \"short\"",
@@ -263,6 +341,12 @@ fn what_is_wrong_is_named_with_its_key_and_a_way_out() {
         let text = errors(&with(old, new));
         assert!(text.contains(part), "{new}: expected {part:?} in\n{text}");
     }
+}
+
+#[test]
+fn no_limit_may_be_nothing_but_that_of_sounds_which_then_is_all() {
+    let (config, _) = read(&with("sessions = 77", "loudest_sounds = 0")).unwrap();
+    assert_eq!(config.limits.shard.loudest_sounds, 0);
 }
 
 #[test]

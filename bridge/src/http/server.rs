@@ -2,6 +2,7 @@
 
 use crate::config::HttpTls;
 use crate::dual;
+use crate::tcp::{TcpMedia, begins_with_a_check};
 use axum::Router;
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Request, connect_info::IntoMakeServiceWithConnectInfo};
@@ -71,6 +72,9 @@ pub fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, Ser
         .map_err(|source| ServerError::Listen { key, address, source })
 }
 
+/// Who shares the HTTPS listener.
+pub type Beside = Option<Arc<TcpMedia>>;
+
 /// Serves `router` until `stop` turns true, then finishes what is under way and waits until every connection is closed,
 /// WebSockets included.
 ///
@@ -78,7 +82,7 @@ pub fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, Ser
 /// Whatever the listener says.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<(TlsAcceptor, Beside)>,
     router: Router,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -98,9 +102,9 @@ pub async fn serve(
                 .with_graceful_shutdown(stopped)
                 .await?;
         }
-        Some(acceptor) => {
+        Some((acceptor, beside)) => {
             let listener = Guarded {
-                inner: TlsListener::start(listener, acceptor)?,
+                inner: TlsListener::start(listener, acceptor, beside)?,
                 open,
             };
             axum::serve(listener, service(router))
@@ -165,10 +169,10 @@ struct TlsListener {
 }
 
 impl TlsListener {
-    fn start(listener: Prompt, acceptor: TlsAcceptor) -> io::Result<Self> {
+    fn start(listener: Prompt, acceptor: TlsAcceptor, beside: Beside) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (sender, ready) = mpsc::channel(MAX_HANDSHAKES);
-        tokio::spawn(accept_all(listener, acceptor, sender));
+        tokio::spawn(accept_all(listener, acceptor, beside, sender));
         Ok(Self { address, ready })
     }
 }
@@ -176,6 +180,7 @@ impl TlsListener {
 async fn accept_all(
     mut listener: Prompt,
     acceptor: TlsAcceptor,
+    beside: Beside,
     ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
 ) {
     loop {
@@ -183,17 +188,34 @@ async fn accept_all(
             return;
         };
         let (stream, from) = listener.accept().await;
-        let acceptor = acceptor.clone();
+        let (acceptor, beside) = (acceptor.clone(), beside.clone());
         tokio::spawn(async move {
-            match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => {
+            let handshake = async {
+                if let Some(media) = beside
+                    && is_media(&stream).await?
+                {
+                    media.take(stream, from);
+                    return Ok(None);
+                }
+                acceptor.accept(stream).await.map(Some)
+            };
+            match tokio::time::timeout(HANDSHAKE_TIME, handshake).await {
+                Ok(Ok(Some(stream))) => {
                     place.send((stream, from));
                 }
+                Ok(Ok(None)) => {}
                 Ok(Err(error)) => tracing::debug!(%from, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%from, "TLS handshake took too long"),
             }
         });
     }
+}
+
+/// Whether a client begins with a framed check (RFC 4571, RFC 6544) and not with TLS. Takes nothing from the stream.
+async fn is_media(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    // The end of the stream is for TLS to complain about.
+    Ok(stream.peek(&mut first).await? == 1 && begins_with_a_check(first[0]))
 }
 
 impl Listener for TlsListener {

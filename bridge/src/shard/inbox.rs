@@ -1,13 +1,17 @@
 //! How other threads speak to a shard.
 //!
 //! Overflow policy: **commands** wait for room (their sender is the node's control task, and the shard always takes
-//! them); **relayed media** is dropped and counted, newest first, because its repair is cheaper than its delay.
+//! them); **relayed media** is dropped and counted, newest first, because its repair is cheaper than its delay; packets of
+//! **TCP connections** wait, so that their clients do.
 
+use super::connections::TcpInput;
+use crate::tcp::lanes;
 use bridge_core::shard::io::ShardCommand;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use relay_proto::id::NodeId;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -16,12 +20,15 @@ use tokio::sync::mpsc;
 const MAX_COMMANDS: usize = 4_096;
 /// Datagrams of links that wait for a shard: 0.1 s of 80,000 a second.
 const MAX_RELAYED: usize = 8_192;
+/// Packets of TCP connections that wait for a shard.
+const MAX_TCP: usize = 1_024;
 
 /// The sending ends; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ShardInbox {
     commands: mpsc::Sender<ShardCommand>,
     relayed: mpsc::Sender<(NodeId, Bytes)>,
+    tcp: mpsc::Sender<TcpInput>,
     bell: Arc<Bell>,
     dropped: Arc<AtomicU64>,
 }
@@ -31,6 +38,7 @@ pub struct ShardInbox {
 pub struct Receiving {
     pub(super) commands: mpsc::Receiver<ShardCommand>,
     pub(super) relayed: mpsc::Receiver<(NodeId, Bytes)>,
+    pub(super) tcp: mpsc::Receiver<TcpInput>,
     pub(super) bell: Arc<Bell>,
 }
 
@@ -82,6 +90,7 @@ impl Bell {
 pub fn inbox() -> io::Result<(ShardInbox, Receiving)> {
     let (commands, command_queue) = mpsc::channel(MAX_COMMANDS);
     let (relayed, relayed_queue) = mpsc::channel(MAX_RELAYED);
+    let (tcp, tcp_queue) = mpsc::channel(MAX_TCP);
     let event = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
     let bell = Arc::new(Bell {
         event,
@@ -91,6 +100,7 @@ pub fn inbox() -> io::Result<(ShardInbox, Receiving)> {
     let inbox = ShardInbox {
         commands,
         relayed,
+        tcp,
         bell: bell.clone(),
         dropped: Arc::default(),
     };
@@ -99,6 +109,7 @@ pub fn inbox() -> io::Result<(ShardInbox, Receiving)> {
         Receiving {
             commands: command_queue,
             relayed: relayed_queue,
+            tcp: tcp_queue,
             bell,
         },
     ))
@@ -127,6 +138,27 @@ impl ShardInbox {
 
     pub(super) fn ring(&self) {
         self.bell.ring();
+    }
+
+    /// A client's TCP connection is there, and `lanes` lead to it. False where the shard is gone.
+    pub(crate) async fn connected(&self, address: SocketAddr, lanes: lanes::Sender) -> bool {
+        self.tell(TcpInput::Connected(address, lanes)).await
+    }
+
+    /// A packet of it, waiting for room.
+    pub(crate) async fn packet(&self, address: SocketAddr, packet: BytesMut) -> bool {
+        self.tell(TcpInput::Packet(address, packet)).await
+    }
+
+    /// It is gone.
+    pub(crate) async fn disconnected(&self, address: SocketAddr) -> bool {
+        self.tell(TcpInput::Disconnected(address)).await
+    }
+
+    async fn tell(&self, input: TcpInput) -> bool {
+        let queued = self.tcp.send(input).await.is_ok();
+        self.bell.ring();
+        queued
     }
 
     /// Datagrams dropped so far because the shard did not keep up.

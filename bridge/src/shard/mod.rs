@@ -3,16 +3,18 @@
 //!
 //! ```text
 //!  clients --recvmmsg--> ShardCore --GSO--> clients
+//!  tcp ----inbox------> ShardCore --lanes of a connection--> clients by TCP
 //!  links ---inbox------> ShardCore --lanes of the next hop--> links
 //!  siblings-inbox------> ShardCore --their inboxes--> siblings
 //!  mesh ----inbox------> ShardCore --facts--> mesh
 //! ```
 //!
-//! [`inbox`] is how other threads speak to a shard and wake it, [`routes`] and `siblings` say where a datagram goes, [`socket`] receives and sends in batches, and
+//! [`inbox`] is how other threads speak to a shard and wake it, [`routes`], `siblings` and `connections` say where a datagram goes, [`socket`] receives and sends in batches, and
 //! [`thread`] is the loop: take everything that waits, stamp `now` once, feed the core, drain it, sleep.
 //!
 //! What may not live here: any decision about media. The core decides; this moves bytes.
 
+mod connections;
 pub mod inbox;
 pub mod routes;
 mod siblings;

@@ -1,9 +1,11 @@
 //! The loop of a media thread.
 
+use super::connections::{Connections, TcpInput};
 use super::inbox::{Bell, Receiving};
 use super::routes::{LinkTable, hand_over};
 use super::siblings::Siblings;
 use super::socket::{BATCH, MediaSocket, SendFailures};
+use bridge_core::rtc::TcpId;
 use bridge_core::shard::ShardCore;
 use bridge_core::shard::counters::ShardCounters;
 use bridge_core::shard::io::{ShardFact, ShardId};
@@ -43,6 +45,8 @@ pub struct ShardReport {
     pub failures: SendFailures,
     /// Datagrams for nodes without a link.
     pub unlinked: u64,
+    /// Packets for TCP connections that were gone.
+    pub unconnected: u64,
     /// Processor time of the thread.
     pub cpu: Duration,
 }
@@ -82,6 +86,7 @@ impl ShardThread {
                     core,
                     socket: MediaSocket::new(socket),
                     inbox,
+                    connections: Connections::default(),
                     links,
                     siblings,
                     events,
@@ -131,6 +136,7 @@ struct Running {
     core: ShardCore,
     socket: MediaSocket,
     inbox: Receiving,
+    connections: Connections,
     links: LinkTable,
     siblings: Siblings,
     events: mpsc::Sender<ShardEvent>,
@@ -151,12 +157,13 @@ impl Running {
             };
             let (core, socket) = (&mut self.core, &mut self.socket);
             let received = socket.receive(|from, bytes| core.handle_datagram(now, from, bytes))?;
+            let by_tcp = self.take_tcp(now);
             if self.core.poll_timeout().is_some_and(|at| at <= now) {
                 self.core.handle_timeout(now);
             }
             self.drain(now);
             self.publish(now);
-            if received < BATCH && taken < INBOX_BATCH {
+            if received < BATCH && by_tcp < BATCH && taken < INBOX_BATCH {
                 self.sleep()?;
             }
         }
@@ -188,10 +195,35 @@ impl Running {
         Some(taken)
     }
 
+    /// As much of clients' TCP connections as is taken from the socket.
+    fn take_tcp(&mut self, now: Instant) -> usize {
+        let mut taken = 0;
+        while taken < BATCH
+            && let Ok(input) = self.inbox.tcp.try_recv()
+        {
+            match input {
+                TcpInput::Packet(from, mut bytes) => self.core.handle_datagram(now, from, &mut bytes),
+                TcpInput::Connected(address, lanes) => self.connections.add(address, lanes),
+                TcpInput::Disconnected(address) => {
+                    self.connections.remove(address);
+                    self.core.handle_disconnect(address);
+                }
+            }
+            taken += 1;
+        }
+        taken
+    }
+
     fn drain(&mut self, now: Instant) {
         while let Some(transmit) = self.core.poll_transmit(now, &mut self.send_buffer) {
-            self.socket
-                .send(transmit.to, &self.send_buffer, transmit.segment_bytes);
+            let (to, segment_bytes) = (transmit.to, transmit.segment_bytes);
+            if let Some(connection) = TcpId::of(to) {
+                let packets = (&self.send_buffer[..], segment_bytes);
+                self.connections
+                    .send(now, connection, packets, transmit.is_picture);
+            } else {
+                self.socket.send(to, &self.send_buffer, segment_bytes);
+            }
         }
         let mut links = None;
         while let Some(transmit) = self.core.poll_relay() {
@@ -226,6 +258,7 @@ impl Running {
         bell.going_to_sleep();
         let waiting = !self.inbox.commands.is_empty()
             || !self.inbox.relayed.is_empty()
+            || !self.inbox.tcp.is_empty()
             || self.inbox.commands.is_closed()
             || bell.is_stopping();
         if !waiting {
@@ -250,6 +283,7 @@ impl Running {
             counters: self.core.counters(),
             failures: self.socket.failures(),
             unlinked: self.unlinked,
+            unconnected: self.connections.unconnected,
             cpu: thread_cpu().unwrap_or_default(),
         };
         *self

@@ -16,8 +16,14 @@ use crate::process::{Node, Ports, SECRET, flags};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An address of this machine and the port a node serves HTTP at there.
-type Way = (IpAddr, u16);
+/// An address of this machine, and where a node serves HTTP.
+pub(crate) type Way = (IpAddr, Endpoint);
+
+/// By plain HTTP from and to an address of this machine.
+fn plain_way(local: IpAddr, port: u16) -> Way {
+    let url = format!("http://{}", SocketAddr::new(local, port));
+    (local, Endpoint::resolve(&url, None).unwrap())
+}
 
 pub(crate) struct Room {
     worker: Worker,
@@ -29,12 +35,15 @@ impl Room {
     /// Everybody sends sound; those of `cameras` a picture in three layers.
     pub(crate) fn open(nodes: &[&Node], codec: Codec, people: u32, cameras: u32) -> Self {
         let local = IpAddr::from([127, 0, 0, 1]);
-        let ways: Vec<Way> = nodes.iter().map(|node| (local, node.ports.http)).collect();
+        let ways: Vec<Way> = nodes
+            .iter()
+            .map(|node| plain_way(local, node.ports.http))
+            .collect();
         Self::open_by(&ways, codec, people, cameras)
     }
 
-    /// As [`Self::open`]: from an address of this machine to the node that serves HTTP there at that port.
-    fn open_by(ways: &[Way], codec: Codec, people: u32, cameras: u32) -> Self {
+    /// As [`Self::open`]: each by one of the ways, in turn.
+    pub(crate) fn open_by(ways: &[Way], codec: Codec, people: u32, cameras: u32) -> Self {
         let names: Vec<String> = (0..people).map(|id| format!("p{id}")).collect();
         let roster = Roster {
             identities: names.iter().cloned().zip(0..).collect(),
@@ -46,7 +55,7 @@ impl Room {
         let identity = Identity::generate().unwrap();
         let worker = Worker::start(identity, Arc::new(roster), Instant::now(), sender).unwrap();
         for id in 0..people {
-            let way = ways[id as usize % ways.len()];
+            let way = ways[id as usize % ways.len()].clone();
             worker.join(order(way, id, &names[id as usize], codec, id < cameras));
         }
         Self { worker, facts, names }
@@ -88,7 +97,7 @@ impl Room {
     }
 }
 
-fn order((local, http): Way, id: u32, name: &str, codec: Codec, camera: bool) -> Order {
+fn order((local, endpoint): Way, id: u32, name: &str, codec: Codec, camera: bool) -> Order {
     let api = ApiKey {
         key: "key".to_owned(),
         secret: "a secret of an API key".to_owned(),
@@ -116,7 +125,7 @@ fn order((local, http): Way, id: u32, name: &str, codec: Codec, camera: bool) ->
             sources: std::iter::once(audio).chain(camera.then_some(picture)).collect(),
             open_one_in: 64,
         },
-        endpoint: Endpoint::resolve(&format!("http://{}", SocketAddr::new(local, http)), None).unwrap(),
+        endpoint,
         token: mint(&api, pass, now_s, Duration::from_secs(600)).unwrap(),
         identity: name.to_owned(),
         region: 0,
@@ -219,6 +228,68 @@ fn a_room_on_two_media_threads_of_one_node_and_one_of_another_is_one_room() {
     }
 }
 
+/// What a metric of one media thread says.
+fn metric(node: &Node, name: &str) -> Option<f64> {
+    let metrics = node.get("/metrics")?;
+    let line = format!("causeway_{name}{{shard=\"0\"}} ");
+    let value = metrics.lines().find_map(|text| text.strip_prefix(&line))?;
+    value.parse().ok()
+}
+
+#[test]
+fn of_twenty_who_talk_at_once_eight_are_forwarded_to_everybody_on_both_nodes() {
+    const PEOPLE: u32 = 20;
+    let (here, there) = (Ports::free(), Ports::free());
+    let mut fra = Node::start("fra", here, SECRET, &[there.mesh]);
+    let sin = Node::start("sin", there, SECRET, &[here.mesh]);
+    fra.wait_until("linked", |node| node.peer_state("sin").as_deref() == Some("up"));
+    let room = Room::open(&[&fra, &sin], Codec::Vp8, PEOPLE, 0);
+    room.wait("everybody connected", |seen| {
+        let connected = |fact: &&Fact| matches!(fact, Fact::FirstFrame { .. });
+        seen.iter().filter(connected).count() as u32 == PEOPLE
+    });
+    // Frames that have come to each, and the most that anybody has sent.
+    let count = || {
+        let came = |figures: &Figures| figures.legs.values().map(|leg| leg.frames).sum::<u64>();
+        let sent = room.worker.sent().recv().unwrap();
+        let figures = room.figures();
+        let came: BTreeMap<u32, u64> = figures.iter().map(|(id, figures)| (*id, came(figures))).collect();
+        (
+            came,
+            u64::from(sent.iter().map(|sent| sent.sequence).max().unwrap()),
+        )
+    };
+    let wait_for = |frames: u64| {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let (came, sent) = count();
+            if sent >= frames {
+                return (came, sent);
+            }
+            assert!(Instant::now() < until, "{sent} of {frames} frames sent");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    // Two seconds and a half for everybody to have found a place; then five seconds are counted.
+    let (_, settled) = wait_for(0);
+    let (before, began) = wait_for(settled + 125);
+    let (after, ended) = wait_for(began + 250);
+    let sent = ended - began;
+    for (id, after) in after {
+        let came = after - before[&id];
+        // A change brings at most half a second of what was said before; there are few in five seconds.
+        assert!(
+            came <= 8 * sent + 8 * 2 * 25,
+            "{id} got {came} frames while each sent {sent}"
+        );
+        assert!(came >= 4 * sent, "{id} got {came} frames while each sent {sent}");
+    }
+    for node in [&fra, &sin] {
+        assert_eq!(metric(node, "shard_sounds_forwarded"), Some(8.0));
+        assert!(metric(node, "shard_sounds_withheld_total").unwrap() > sent as f64);
+    }
+}
+
 #[test]
 fn light_clients_send_and_read_h264() {
     let node = Node::start("fra", Ports::free(), SECRET, &[]);
@@ -248,7 +319,7 @@ fn people_on_ipv6_and_on_ipv4_meet_on_one_node() {
         .chain(both.iter().map(String::as_str))
         .collect();
     let node = Node::run(&arguments, ports);
-    let ways = ["::1", "127.0.0.1"].map(|local| (local.parse().unwrap(), ports.http));
+    let ways = ["::1", "127.0.0.1"].map(|local| plain_way(local.parse().unwrap(), ports.http));
     let room = Room::open_by(&ways, Codec::Vp8, 4, 2);
     for figures in seen_by_all(&room, 2).values() {
         assert_eq!(figures.audio.forged + figures.video.forged, 0, "{figures:?}");

@@ -8,3 +8,5 @@ mod load_scenarios;
 mod mesh;
 mod process;
 mod startup;
+mod tcp;
+mod tcp_detour;

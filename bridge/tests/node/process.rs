@@ -3,7 +3,7 @@
 use rustls::pki_types::CertificateDer;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,13 +46,18 @@ pub(crate) struct Ports {
 
 impl Ports {
     pub(crate) fn free() -> Self {
-        let udp = || UdpSocket::bind("127.0.0.1:0").unwrap();
-        let (media, mesh) = (udp(), udp());
-        let http = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self {
-            http: http.local_addr().unwrap().port(),
-            media: media.local_addr().unwrap().port(),
-            mesh: mesh.local_addr().unwrap().port(),
+        loop {
+            let udp = || UdpSocket::bind("127.0.0.1:0").unwrap();
+            let (media, mesh) = (udp(), udp());
+            let http = TcpListener::bind("127.0.0.1:0").unwrap();
+            // The same number is taken for media by TCP.
+            if TcpListener::bind(media.local_addr().unwrap()).is_ok() {
+                return Self {
+                    http: http.local_addr().unwrap().port(),
+                    media: media.local_addr().unwrap().port(),
+                    mesh: mesh.local_addr().unwrap().port(),
+                };
+            }
         }
     }
 }
@@ -88,6 +93,23 @@ pub(crate) fn flags(name: &str, ports: Ports, secret: &str, peers: &[u16]) -> Ve
     .into_iter()
     .map(|(key, value)| format!("--{key}={value}"))
     .collect()
+}
+
+/// A certificate for `localhost` in files in `folder`, and the flags of a node that shows it.
+pub(crate) fn certificate_in(folder: &Path) -> (CertificateDer<'static>, [String; 2]) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    let (cert, key_file) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&cert, certificate.pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let flags = [
+        format!("--http.tls.cert={}", cert.display()),
+        format!("--http.tls.key={}", key_file.display()),
+    ];
+    (certificate.der().clone(), flags)
 }
 
 /// A running node; killed when the test is over.

@@ -1,6 +1,6 @@
 //! What an operator sees who starts a node wrongly, or rightly.
 
-use crate::process::{Node, Ports, SECRET, causeway, flags, refused};
+use crate::process::{Node, Ports, SECRET, causeway, certificate_in, flags, refused};
 use loadtest::signalling::Trust;
 use loadtest::signalling::token::ApiKey;
 use loadtest::target::Attached;
@@ -172,23 +172,15 @@ fn api() -> ApiKey {
 #[test]
 fn with_a_certificate_the_node_speaks_https() {
     let folder = tempfile::tempdir().unwrap();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
-        .unwrap()
-        .self_signed(&key)
-        .unwrap();
-    let (cert, key_file) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    std::fs::write(&cert, certificate.pem()).unwrap();
-    std::fs::write(&key_file, key.serialize_pem()).unwrap();
     let ports = Ports::free();
     let mut flags = flags("fra", ports, SECRET, &[]);
-    flags.push(format!("--http.tls.cert={}", cert.display()));
-    flags.push(format!("--http.tls.key={}", key_file.display()));
+    let (certificate, of_tls) = certificate_in(folder.path());
+    flags.extend(of_tls);
     let arguments: Vec<&str> = std::iter::once("node")
         .chain(flags.iter().map(String::as_str))
         .collect();
-    let mut node = Node::run_https(&arguments, ports, certificate.der());
-    let page = crate::process::get_https(ports.http, "/m/standup", certificate.der()).unwrap();
+    let mut node = Node::run_https(&arguments, ports, &certificate);
+    let page = crate::process::get_https(ports.http, "/m/standup", &certificate).unwrap();
     assert!(
         page.contains(" 200 ") && page.contains("<!doctype html>"),
         "{page}"
@@ -196,7 +188,7 @@ fn with_a_certificate_the_node_speaks_https() {
     // It answers a moment before it says so.
     node.wait_for_log(&[&format!("https://127.0.0.1:{}", ports.http)]);
     let url = format!("https://localhost:{}", ports.http);
-    let trust = Trust::of([certificate.der().clone()]).unwrap();
+    let trust = Trust::of([certificate.clone()]).unwrap();
     let attached = Attached::check(&url, api(), Some(&trust)).unwrap();
     let report = crate::load_scenarios::measure_attached(attached);
     assert_eq!(

@@ -32,7 +32,7 @@ pub use dtls::{Fingerprint, Identity};
 pub use ice::Credentials;
 pub use outgoing::Burst;
 pub use receive::{AUDIO_GAP, Arrival, Gap, Leg, LegKey, ReceiverCounters, Shown, StreamCounters};
-pub use send::{RIDS, Source, SourceSetup};
+pub use send::{RIDS, Source, SourceSetup, Talk};
 
 use dtls::{DtlsClient, DtlsOutput};
 use ice::Ice;
@@ -305,6 +305,12 @@ impl Client {
     pub fn sent(&self, source: Source) -> Option<(u32, bool)> {
         let sender = self.sender(source)?;
         Some((sender.sequence(), sender.is_active()))
+    }
+
+    /// When a microphone has sent sound; empty for a source it has not.
+    #[must_use]
+    pub fn talks(&self) -> &[Talk] {
+        self.sender(Source::Audio).map_or(&[], Sender::talks)
     }
 
     /// Frames that could be shown since the last call are appended.

@@ -94,6 +94,9 @@ pub struct Target {
     pub matrix: Matrix,
     /// Faults, and what they did to whom.
     pub faults: Vec<Fault>,
+    /// How much of what people began to say the others missed, in milliseconds of sound; all of it where nothing came.
+    #[serde(default)]
+    pub clipped: Option<Distribution>,
     /// One entry per second.
     pub timeline: Vec<Second>,
     /// Steps of a ramp, if there was one.

@@ -44,6 +44,12 @@ pub fn table(report: &Report) -> String {
                 );
             }
         }
+        if let Some(clipped) = &target.clipped {
+            row(
+                "beginnings of speech missed, p50 / p99".to_owned(),
+                spread(clipped),
+            );
+        }
         for node in &target.nodes {
             if let (Some(ns), Some(share)) = (node.cpu_ns_per_forwarded_packet, node.cpu_share) {
                 row(
@@ -81,6 +87,13 @@ pub fn table(report: &Report) -> String {
         );
     }
     lines.join("\n") + "\n"
+}
+
+fn spread(clipped: &super::Distribution) -> String {
+    format!(
+        "{:.0} / {:.0} ms, of {}",
+        clipped.p50_ms, clipped.p99_ms, clipped.count
+    )
 }
 
 /// Text that cannot end a cell or a row.

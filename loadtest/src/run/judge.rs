@@ -55,6 +55,7 @@ fn value_of(metric: Metric, report: &Report) -> Option<f64> {
             of_kind(report, true)
                 .map(|media| media.gap_lengths.as_ref().map_or(0.0, |lengths| lengths.p95_ms)),
         ),
+        Metric::ClippedP99 => largest(targets().filter_map(|target| Some(target.clipped.as_ref()?.p99_ms))),
         Metric::FreezeRatio => largest(of_kind(report, false).map(|media| 100.0 * media.gap_ratio)),
         Metric::SeenByAll => smallest(targets().flat_map(cells).map(|share| 100.0 * share)),
         Metric::RssSlope => of_trends(report, Trend::beyond_noise),

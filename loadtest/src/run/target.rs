@@ -83,7 +83,7 @@ impl Running {
                     places: without.into_iter().map(|region| region.name.clone()).collect(),
                     links: scenario.links.iter().flat_map(both).collect::<BTreeMap<_, _>>(),
                     shards: *shards,
-                    settings: settings.clone(),
+                    settings: with_sounds(settings, scenario),
                     seed: scenario.seed,
                     ground: *ground,
                 };
@@ -169,4 +169,21 @@ impl Running {
         }
         Ok(())
     }
+}
+
+/// The key of a node's configuration that says how many sounds of a room are forwarded.
+const LOUDEST_SOUNDS: &str = "limits.loudest_sounds";
+/// What a node takes without it.
+const USUAL_SOUNDS: usize = 8;
+
+/// `settings`, and how many sounds the scenario wants to have forwarded, where that is not what the node does anyhow: a
+/// program from before there was a choice does not know the key.
+fn with_sounds(settings: &[String], scenario: &Scenario) -> Vec<String> {
+    let mut settings = settings.to_vec();
+    let said = settings.iter().any(|setting| setting.starts_with(LOUDEST_SOUNDS));
+    let all = scenario.loudest_sounds == 0 && scenario.microphones() <= USUAL_SOUNDS;
+    if !said && !all && scenario.loudest_sounds != USUAL_SOUNDS {
+        settings.push(format!("{LOUDEST_SOUNDS}={}", scenario.loudest_sounds));
+    }
+    settings
 }

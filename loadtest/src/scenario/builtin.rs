@@ -40,6 +40,7 @@ const ALL: &[Builtin] = builtin![
     "s10",
     "s11",
     "s12",
+    "s13",
     "churn",
 ];
 

@@ -35,6 +35,8 @@ struct RawScenario {
     rooms: u64,
     #[serde(default)]
     speech: SpeechModel,
+    #[serde(default)]
+    loudest_sounds: u64,
     regions: Vec<RawRegion>,
     #[serde(default)]
     links: Vec<RawLink>,
@@ -201,6 +203,7 @@ impl Scenario {
             links,
             groups,
             speech: raw.speech,
+            loudest_sounds: usize::try_from(raw.loudest_sounds).unwrap_or(usize::MAX),
             churn: raw.churn.map(RawChurn::checked).transpose()?,
             faults,
             thresholds: thresholds::read(&raw.thresholds)?,
@@ -247,6 +250,13 @@ impl Scenario {
             .iter()
             .fold(0_usize, |sum, group| sum.saturating_add(group.count));
         per_room.saturating_mul(self.rooms)
+    }
+
+    /// How many people of one room have a microphone.
+    #[must_use]
+    pub fn microphones(&self) -> usize {
+        let groups = self.groups.iter().filter(|group| group.role != Role::Audience);
+        groups.map(|group| group.count).sum()
     }
 
     fn check(&self) -> Result<(), ScenarioError> {

@@ -185,6 +185,8 @@ pub struct Scenario {
     pub groups: Vec<Group>,
     /// How they talk.
     pub speech: SpeechModel,
+    /// How many sounds of a room a mesh forwards at once: the loudest. 0: all, and every frame of sound is expected.
+    pub loudest_sounds: usize,
     /// Whether they come and go.
     pub churn: Option<Churn>,
     /// What goes wrong, in order of time.

@@ -27,6 +27,8 @@ pub enum Metric {
     AudioGapRatio,
     /// 95th percentile of the longest audio gap of each leg.
     AudioGapP95,
+    /// 99th percentile of what others miss of the beginning of speech.
+    ClippedP99,
     /// Share of time a picture stood still.
     FreezeRatio,
     /// Share of expected frames that came, worst cell of the matrix, at least.
@@ -41,7 +43,7 @@ pub enum Metric {
 const SLOPE: &str = "KiB/min";
 
 /// All of them, with their names in files, their units, and whether the value must not be below the limit.
-const ALL: [(Metric, &str, &str, bool); 14] = [
+const ALL: [(Metric, &str, &str, bool); 15] = [
     (Metric::Joined, "joined", "%", true),
     (Metric::JoinP99, "join_p99", "ms", false),
     (Metric::FirstFrameP50, "first_frame_p50", "ms", false),
@@ -52,6 +54,7 @@ const ALL: [(Metric, &str, &str, bool); 14] = [
     (Metric::LossAfterRepair, "loss_after_repair", "%", false),
     (Metric::AudioGapRatio, "audio_gap_ratio", "%", false),
     (Metric::AudioGapP95, "audio_gap_p95", "ms", false),
+    (Metric::ClippedP99, "clipped_p99", "ms", false),
     (Metric::FreezeRatio, "freeze_ratio", "%", false),
     (Metric::SeenByAll, "seen_by_all", "%", true),
     (Metric::RssSlope, "rss_slope", SLOPE, false),

@@ -29,12 +29,15 @@ impl Ports {
         Ok(port)
     }
 
-    /// The first of `count` free UDP ports in a row.
+    /// The first of `count` free UDP ports in a row, whose TCP port is free, too: nodes take media by both.
     pub(super) fn udp_row(&mut self, count: u16) -> Result<u16> {
         let (port, row) = search(count, |port| {
             let row = (port..port + count).map(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)));
-            row.collect::<Result<Vec<_>>>()
+            let row = row.collect::<Result<Vec<_>>>()?;
+            Ok((TcpListener::bind((Ipv4Addr::LOCALHOST, port))?, row))
         })?;
+        let (listener, row) = row;
+        self.tcp.push(listener);
         self.udp.extend(row);
         Ok(port)
     }

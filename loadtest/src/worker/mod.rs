@@ -26,7 +26,7 @@ pub use layout::{Layout, wanted_layer};
 pub use participant::Order;
 pub use tally::{PairKey, PairTally, Second, Tally, microseconds};
 
-use crate::client::{ClientError, Identity, Leg, LegKey, ReceiverCounters, Source, StreamCounters};
+use crate::client::{ClientError, Identity, Leg, LegKey, ReceiverCounters, Source, StreamCounters, Talk};
 use crate::signalling::SignallingError;
 
 /// Why a participant is no longer there.
@@ -95,7 +95,7 @@ pub enum Fact {
 }
 
 /// How far a source has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentSoFar {
     /// Which.
     pub key: LegKey,
@@ -103,6 +103,8 @@ pub struct SentSoFar {
     pub sequence: u32,
     /// Whether it is being sent now.
     pub sending: bool,
+    /// When it was sound, if it is a microphone.
+    pub talks: Vec<Talk>,
 }
 
 /// Everything measured of one participant.

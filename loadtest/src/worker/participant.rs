@@ -279,6 +279,11 @@ impl Participant {
                 key,
                 sequence,
                 sending: active && self.connected && !self.over,
+                talks: if source.source == Source::Audio {
+                    self.client.talks().to_vec()
+                } else {
+                    Vec::new()
+                },
             })
         })
     }

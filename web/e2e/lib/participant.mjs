@@ -60,7 +60,8 @@ export async function enter({ id, city, door, room, takeFrames = false, size }) 
 /** Long enough not to occur by chance where it is searched for. */
 const nameOf = (id, city) => `Person ${id} of ${city}`;
 
-async function connected({ page, name }) {
+/** Waits until the page of our client says that it is in the meeting. */
+export async function connected({ page, name }) {
   await until(`${name} is connected`, CONNECTED_WITHIN_MS, async () => {
     const state = page.locator("[data-testid=connection-state]");
     if ((await state.count()) === 1) {

@@ -24,7 +24,7 @@ export async function freeTcpPorts(count) {
   return ports;
 }
 
-/** First of `length` free UDP ports in a row. Blocks given out before are not given out again. */
+/** First of `length` free UDP ports in a row, whose TCP port is free, too: nodes take media by both. Blocks given out before are not given out again. */
 export async function freeUdpBlock(length) {
   for (;;) {
     const first = nextBlock(length);
@@ -43,7 +43,13 @@ function nextBlock(length) {
 
 async function allFree(first, length) {
   const sockets = [];
+  const server = createServer();
   try {
+    await new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(first, HOST, resolve);
+    });
+    sockets.push(server);
     for (let port = first; port < first + length; port++) {
       const socket = createSocket("udp4");
       sockets.push(socket);

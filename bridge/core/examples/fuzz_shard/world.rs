@@ -56,6 +56,7 @@ impl World {
         let rtc = RtcConfig {
             certificate: shared_certificate(),
             candidates: vec![SocketAddr::from(([127, 0, 0, 1], 7_882))],
+            tcp_candidates: Vec::new(),
             shard: ShardId(0),
             estimates_paths: true,
             limits: RtcLimits::default(),

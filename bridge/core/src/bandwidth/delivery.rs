@@ -2,7 +2,6 @@
 
 use super::PacketReport;
 use relay_proto::unit::Bitrate;
-use std::collections::VecDeque;
 use std::time::Instant;
 
 /// Arrivals are kept this long.
@@ -14,13 +13,28 @@ const PEAK_BINS: i64 = 3;
 /// About the largest packet.
 const PACKET_BYTES: u64 = 1_200;
 
-/// Bytes that arrived in the last second, in bins of 20 ms. Memory: 51 bins.
-#[derive(Debug, Default)]
+/// Bins kept: a second, and the one that fills.
+const BINS: i64 = WINDOW_US / BIN_US + 1;
+
+/// Bytes that arrived in the last second, in bins of 20 ms. Memory: 240 bytes.
+#[derive(Debug)]
 pub(super) struct Delivery {
-    /// Number of the bin (arrival / width) and its bytes; ascending.
-    bins: VecDeque<(i64, u64)>,
+    /// Bytes of each bin, at its number (arrival / width) modulo their count.
+    bins: [u32; BINS as usize],
+    /// Numbers of the oldest bin since the clock last jumped, and of the newest.
+    span: Option<(i64, i64)>,
     /// Time and `beside` of the packet before.
     before: Option<(i64, u32)>,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            bins: [0; BINS as usize],
+            span: None,
+            before: None,
+        }
+    }
 }
 
 impl Delivery {
@@ -64,65 +78,61 @@ impl Delivery {
     }
 
     fn add(&mut self, bin: i64, bytes: u64) {
-        // Nearly every packet falls into the newest bin.
-        if let Some((_, sum)) = self.bins.back_mut().filter(|(newest, _)| *newest == bin) {
-            *sum += bytes;
-            return;
+        let (oldest, newest) = match self.span {
+            // Otherwise the receiver's clock has jumped: what was before says nothing any more.
+            Some((oldest, newest)) if (newest - bin).abs() <= 10 * WINDOW_US / BIN_US => (oldest, newest),
+            _ => {
+                self.bins.fill(0);
+                (bin, bin)
+            }
+        };
+        for begun in (newest + 1).max(bin - BINS + 1)..=bin {
+            self.bins[at(begun)] = 0;
         }
-        let newest = self.bins.back().map_or(bin, |(newest, _)| *newest);
-        if (newest - bin).abs() > 10 * WINDOW_US / BIN_US {
-            // The receiver's clock has jumped: what was before says nothing any more.
-            self.bins.clear();
+        let newest = newest.max(bin);
+        self.span = Some((oldest.min(bin).max(newest - BINS + 1), newest));
+        if newest - bin < BINS {
+            let sum = &mut self.bins[at(bin)];
+            *sum = sum.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
         }
-        match self.bins.binary_search_by_key(&bin, |(number, _)| *number) {
-            Ok(at) => self.bins[at].1 += bytes,
-            Err(at) => self.bins.insert(at, (bin, bytes)),
-        }
-        let newest = self.bins.back().map_or(bin, |(newest, _)| *newest);
-        while self
-            .bins
-            .front()
-            .is_some_and(|(oldest, _)| newest - oldest > WINDOW_US / BIN_US)
-        {
-            self.bins.pop_front();
-        }
+    }
+
+    /// Bytes of the bins of this range that are still known.
+    fn sum(&self, from: i64, to: i64) -> u64 {
+        let Some((oldest, newest)) = self.span else {
+            return 0;
+        };
+        (from.max(oldest)..=to.min(newest))
+            .map(|bin| u64::from(self.bins[at(bin)]))
+            .sum()
     }
 
     /// The largest rate of 60 ms among the last `window_us`, one packet left out: packets that come out of the queue of
     /// a narrow link do not come faster than it carries them. Much more than [`Self::rate`] means that something else
     /// held them back: a receiver without a processor, a radio that waits its turn.
     pub(super) fn peak(&self, window_us: i64) -> Bitrate {
-        let newest = self.bins.back().map_or(0, |(newest, _)| *newest);
-        let oldest = newest - window_us / BIN_US;
-        let recent = || self.bins.iter().filter(move |(bin, _)| *bin >= oldest);
-        let from = |first: i64| -> u64 {
-            let inside = |bin: i64| (first..first + PEAK_BINS).contains(&bin);
-            recent()
-                .filter(|(bin, _)| inside(*bin))
-                .map(|(_, bytes)| bytes)
-                .sum()
-        };
-        let bytes = recent().map(|(bin, _)| from(*bin)).max().unwrap_or(0);
+        let (_, newest) = self.span.unwrap_or_default();
+        let first = newest - window_us.min(WINDOW_US) / BIN_US;
+        let bytes = (first..=newest).map(|bin| self.sum(bin, newest.min(bin + PEAK_BINS - 1)));
+        let bytes = bytes.max().unwrap_or(0);
         Bitrate(bytes.saturating_sub(PACKET_BYTES) * 8_000_000 / (PEAK_BINS * BIN_US) as u64)
     }
 
     /// Rate of the last `window_us` (at most a second) before the newest arrival, its own bin left out because it is
     /// not full yet; none before there is as much.
     pub(super) fn rate(&self, window_us: i64) -> Option<Bitrate> {
-        let (newest, _) = *self.bins.back()?;
-        let (oldest, _) = *self.bins.front()?;
+        let (oldest, newest) = self.span?;
         let bins = window_us.min(WINDOW_US) / BIN_US;
         if newest - oldest < bins {
             return None;
         }
-        let bytes: u64 = self
-            .bins
-            .iter()
-            .filter(|(bin, _)| *bin < newest && newest - bin <= bins)
-            .map(|(_, bytes)| bytes)
-            .sum();
+        let bytes = self.sum(newest - bins, newest - 1);
         Some(Bitrate(bytes * 8_000_000 / (bins * BIN_US) as u64))
     }
+}
+
+const fn at(bin: i64) -> usize {
+    bin.rem_euclid(BINS) as usize
 }
 
 #[cfg(test)]
@@ -168,6 +178,5 @@ mod tests {
             let Bitrate(rate) = delivery.rate(window_us).unwrap();
             assert!((950_000..=1_050_000).contains(&rate), "{rate} in {window_us} µs");
         }
-        assert!(delivery.bins.len() <= 52);
     }
 }

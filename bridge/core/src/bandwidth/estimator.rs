@@ -5,6 +5,7 @@ use super::loss::Loss;
 use super::probe::{Finding, Prober};
 use super::queue::QueueDelay;
 use super::sound::SoundRate;
+use super::train::Train;
 use super::{BandwidthEstimator, PacketReport, SentBytes};
 use relay_proto::unit::Bitrate;
 use std::time::{Duration, Instant};
@@ -35,6 +36,8 @@ const MOST_ABOVE_DELIVERY: f64 = 1.5;
 const HELD_BACK_PEAK: f64 = 2.5;
 /// Even then sending less is tried once it has gone on for this long.
 const HELD_BACK: Duration = Duration::from_secs(3);
+/// A train of packets that comes at less than this part of the estimate shows a path that has become narrower.
+const COLLAPSED: f64 = 0.3;
 /// What is sent is averaged over this time, in µs.
 const DEPARTURES_WINDOW_US: i64 = 500_000;
 /// What a viewer that reports nothing keeps after each such time.
@@ -49,21 +52,24 @@ const SUDDEN: f64 = 3.0;
 const FILLING: f64 = 2.0;
 /// Growth ends at this part of the rate at which the path was last full: only a probe shows more.
 const MOST_ABOVE_FULL: f64 = 1.02;
+/// That rate is forgotten when nothing has confirmed it for this long: several probes, or none that could be read.
+const FULL_KNOWN: Duration = Duration::from_secs(15);
 
-/// Estimates one viewer's path. Cost: a few operations a packet reported. Memory: about 4 KiB.
+/// Estimates one viewer's path. Cost: a few operations a packet reported. Memory: about 2 KiB.
 #[derive(Debug)]
 pub struct Estimator {
     /// Of all that is sent, numbered or not: they share the path.
     total: f64,
     sound: SoundRate,
     queue: QueueDelay,
+    train: Train,
     delivery: Delivery,
     departures: Delivery,
     loss: Loss,
     prober: Prober,
     queue_target: f64,
-    /// Rate at which the path was last full.
-    full_at: Option<f64>,
+    /// Rate at which the path was last full, and when that was seen.
+    full_at: Option<(f64, Instant)>,
     changed_at: Option<Instant>,
     /// Since when the queue has stood above its target at every report.
     full_since: Option<Instant>,
@@ -80,6 +86,7 @@ impl Default for Estimator {
             total: START.0 as f64,
             sound: SoundRate::default(),
             queue: QueueDelay::default(),
+            train: Train::default(),
             delivery: Delivery::default(),
             departures: Delivery::default(),
             loss: Loss::default(),
@@ -115,13 +122,15 @@ impl Estimator {
         self.sound.sent(now, sent.beside);
         self.watch_silence(now, sent.numbered);
         if let Some(finding) = self.prober.expire(now) {
-            self.on_finding(finding);
+            self.on_finding(now, finding);
         }
         if self.is_settling(now) {
             return None;
         }
-        let wanted = Bitrate(wanted.0.saturating_add(self.sound.rate() as u64));
-        self.prober.poll(now, Bitrate(self.total as u64), wanted, sent)
+        let sound = self.sound();
+        let wanted = Bitrate(wanted.0.saturating_add(sound.0));
+        self.prober
+            .poll(now, Bitrate(self.total as u64), wanted, sound, sent)
     }
 
     /// A viewer that gets packets and says nothing of them gets less and less: nobody knows what it carries.
@@ -156,7 +165,7 @@ impl Estimator {
             .is_some_and(|at| now.saturating_duration_since(at) < SETTLE)
     }
 
-    fn on_full(&mut self, now: Instant, window_us: i64) {
+    fn on_full(&mut self, now: Instant, window_us: i64, loses: bool) {
         if self.is_settling(now) {
             return;
         }
@@ -164,19 +173,33 @@ impl Estimator {
         let held_back = delivered
             .is_some_and(|delivered| self.delivery.peak(window_us).0 as f64 > HELD_BACK_PEAK * delivered);
         let target = match delivered {
-            // It came faster than on average once it came: no narrow link held it back, but the receiver itself. If
-            // that goes on for long, sending less is tried.
-            _ if held_back && !self.is_full_for_long(now) => return,
+            // It came faster than on average once it came: no narrow link held it back, but the receiver itself, unless
+            // much is lost. If that goes on for long, sending less is tried.
+            _ if held_back && !loses && !self.is_full_for_long(now) => return,
             Some(delivered) if !held_back && self.is_loaded() => {
-                self.full_at = Some(delivered);
+                self.full_at = Some((delivered, now));
                 (delivered * BACK_OFF).min(self.total)
             }
             // Who fills the path is not known: less is sent than it was thought to carry.
             _ => self.total * BACK_OFF,
         };
         self.set(now, target);
+        self.look_anew(now);
+    }
+
+    /// The path hands out packets at much less than it was thought to carry.
+    fn on_collapse(&mut self, now: Instant, carried: Bitrate) {
+        let carried = carried.0 as f64;
+        self.full_at = Some((carried, now));
+        self.set(now, carried * BACK_OFF);
+        self.look_anew(now);
+    }
+
+    /// What was seen before a change is not to be judged again.
+    fn look_anew(&mut self, now: Instant) {
         self.full_since = None;
         self.queue.look_anew();
+        self.train.look_anew();
         self.prober.stop(now);
     }
 
@@ -191,28 +214,31 @@ impl Estimator {
         sent.is_some_and(|sent| sent.0 as f64 * 2.0 >= self.total)
     }
 
-    fn grow(&mut self, elapsed: Duration) {
-        let near_full = self.full_at.is_some_and(|full| self.total > 0.8 * full);
+    fn grow(&mut self, now: Instant, elapsed: Duration) {
+        self.full_at = self
+            .full_at
+            .filter(|(_, at)| now.saturating_duration_since(*at) < FULL_KNOWN);
+        let near_full = self.full_at.is_some_and(|(full, _)| self.total > 0.8 * full);
         let growth = if near_full { GROWTH / 4.0 } else { GROWTH };
         let grown = self.total * (1.0 + growth * elapsed.as_secs_f64().min(1.0));
         let delivered = self.delivery.rate(1_000_000).map_or(0.0, |rate| rate.0 as f64);
-        let full = self.full_at.unwrap_or(MOST.0 as f64) * MOST_ABOVE_FULL;
+        let full = self.full_at.map_or(MOST.0 as f64, |(full, _)| full) * MOST_ABOVE_FULL;
         let most = (delivered * MOST_ABOVE_DELIVERY).min(full).min(MOST.0 as f64);
         if grown <= most {
             self.total = grown;
         }
     }
 
-    fn on_finding(&mut self, finding: Finding) {
+    fn on_finding(&mut self, now: Instant, finding: Finding) {
         match finding {
             Finding::AtLeast(rate) => {
                 self.total = self.total.max(rate.0 as f64).min(MOST.0 as f64);
-                if self.full_at.is_some_and(|full| self.total > full) {
+                if self.full_at.is_some_and(|(full, _)| self.total > full) {
                     self.full_at = None;
                 }
             }
             Finding::Exactly(rate) => {
-                self.full_at = Some(rate.0 as f64);
+                self.full_at = Some((rate.0 as f64, now));
                 self.total = self.total.max(0.95 * rate.0 as f64).min(MOST.0 as f64);
             }
         }
@@ -234,6 +260,12 @@ impl BandwidthEstimator for Estimator {
         let epoch = *self.epoch.get_or_insert(reports[0].sent);
         self.departures.on_departures(epoch, reports);
         let lost = self.loss.on_reports(now, reports);
+        if let Some(carried) = self.train.on_reports(reports)
+            && (carried.0 as f64) < self.total * COLLAPSED
+            && !self.is_settling(now)
+        {
+            return self.on_collapse(now, carried);
+        }
         let standing = self.queue.standing().map_or(0.0, |queue| queue.as_secs_f64());
         let rising = self.queue.rising().map_or(0.0, |queue| queue.as_secs_f64());
         let follow = (elapsed.as_secs_f64() / TARGET_TIME).min(1.0);
@@ -246,16 +278,16 @@ impl BandwidthEstimator for Estimator {
         }
         let climbing = self.queue.climbing().map_or(0.0, |queue| queue.as_secs_f64());
         if rising > SUDDEN * self.queue_target || climbing > FILLING * self.queue_target {
-            return self.on_full(now, SUDDEN_WINDOW_US);
+            return self.on_full(now, SUDDEN_WINDOW_US, lost.is_some());
         }
         if standing > self.queue_target || lost.is_some() {
-            return self.on_full(now, FULL_WINDOW_US);
+            return self.on_full(now, FULL_WINDOW_US, lost.is_some());
         }
         if let Some(finding) = self.prober.on_reports(now, reports) {
-            self.on_finding(finding);
+            self.on_finding(now, finding);
         }
         if !self.is_settling(now) && standing < self.queue_target / 2.0 {
-            self.grow(elapsed);
+            self.grow(now, elapsed);
         }
     }
 

@@ -16,16 +16,20 @@ const PATIENCE: Duration = Duration::from_millis(700);
 const PAUSE: Duration = Duration::from_millis(2_000);
 /// Pause after one that found more.
 const SHORT_PAUSE: Duration = Duration::from_millis(50);
-/// Pause after one that said nothing, and how often it doubles while none does: a viewer may never report.
+/// Pause after one that said nothing, and how often it doubles while none does: a viewer may never report; one that
+/// reports, but sleeps so much that nothing can be read from it, is asked again sooner.
 const RETRY: Duration = Duration::from_millis(400);
 const MOST_DOUBLINGS: u32 = 4;
+const MOST_DOUBLINGS_HEARD: u32 = 1;
 /// Pause after one of which nothing could be sent: there is no stream yet to carry it.
 const UNSENT_PAUSE: Duration = Duration::from_millis(50);
 /// Rate of a probe at first and after a success, and of one after a failure, in eighths of the estimate.
 const ONWARD: u64 = 16;
 const CAREFUL: u64 = 12;
-/// A slower probe would have too few packets to say anything, and nothing would ever grow again.
+/// A slower probe would have too few packets to say anything, and nothing would ever grow again. That of padding counts
+/// apart from sound, which may take more than the path was once thought to carry.
 const LEAST_RATE: u64 = 300_000;
+const LEAST_PADDING_RATE: u64 = 200_000;
 /// Room above what is wanted: just enough of it.
 const WANTED_EIGHTHS: u64 = 9;
 /// A probe that says something has at least so many packets and took so long to arrive.
@@ -53,8 +57,12 @@ enum Phase {
         rate: Bitrate,
         sent_before: SentBytes,
     },
-    /// All sent; waiting for the feedback.
-    Waiting { since: Instant, until: Instant },
+    /// All sent between `since` and `end`; waiting for the feedback.
+    Waiting {
+        since: Instant,
+        end: Instant,
+        until: Instant,
+    },
 }
 
 /// When to send padding, and what came of it.
@@ -64,6 +72,8 @@ pub(super) struct Prober {
     eighths: u64,
     /// Probes in a row that said nothing.
     mute: u32,
+    /// What the path was thought to carry when the probe began.
+    estimate: Bitrate,
     /// Of the probe's packets, in the order of sending.
     packets: Vec<PacketReport>,
 }
@@ -74,18 +84,21 @@ impl Default for Prober {
             phase: Phase::Resting { until: None },
             eighths: ONWARD,
             mute: 0,
+            estimate: Bitrate(0),
             packets: Vec::new(),
         }
     }
 }
 
 impl Prober {
-    /// Bytes of padding due now, `sent` having been sent so far. Call every few milliseconds.
+    /// Bytes of padding due now, `sent` having been sent so far. `estimate` and `wanted` are with the `sound` that is
+    /// part of them. Call every few milliseconds.
     pub(super) fn poll(
         &mut self,
         now: Instant,
         estimate: Bitrate,
         wanted: Bitrate,
+        sound: Bitrate,
         sent: SentBytes,
     ) -> Option<usize> {
         match self.phase {
@@ -94,7 +107,9 @@ impl Prober {
                 if rested && wanted.0 > estimate.0 {
                     let rate = (estimate.0 * self.eighths / 8)
                         .min(wanted.0 * WANTED_EIGHTHS / 8)
-                        .max(LEAST_RATE);
+                        .max(LEAST_RATE)
+                        .max(sound.0 + LEAST_PADDING_RATE);
+                    self.estimate = estimate;
                     self.packets.clear();
                     self.phase = Phase::Sending {
                         since: now,
@@ -115,8 +130,10 @@ impl Prober {
                 if elapsed >= LENGTH && sent.numbered == sent_before.numbered {
                     self.rest(now, UNSENT_PAUSE, self.eighths);
                 } else if elapsed >= LENGTH {
+                    // A tick that comes late sends what is left of it, which is part of it.
                     self.phase = Phase::Waiting {
                         since,
+                        end: if bytes > 0 { now } else { since + LENGTH },
                         until: now + PATIENCE,
                     };
                 }
@@ -142,12 +159,11 @@ impl Prober {
 
     /// Takes the packets of one feedback; what the probe has shown, once its last packet is reported on.
     pub(super) fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) -> Option<Finding> {
-        let (since, ended) = match self.phase {
+        let (since, end, ended) = match self.phase {
             Phase::Resting { .. } => return None,
-            Phase::Sending { since, .. } => (since, false),
-            Phase::Waiting { since, .. } => (since, true),
+            Phase::Sending { since, .. } => (since, now, false),
+            Phase::Waiting { since, end, .. } => (since, end, true),
         };
-        let end = since + LENGTH;
         let of_probe = reports
             .iter()
             .filter(|report| report.sent > since && report.sent <= end);
@@ -168,12 +184,18 @@ impl Prober {
 
     fn conclude(&mut self, now: Instant) -> Option<Finding> {
         let finding = self.read();
+        let heard = self.packets.iter().any(|report| report.arrived_us.is_some());
+        let most = if heard {
+            MOST_DOUBLINGS_HEARD
+        } else {
+            MOST_DOUBLINGS
+        };
         let mute = std::mem::take(&mut self.mute);
         match finding {
             Some(Finding::AtLeast(_)) => self.rest(now, SHORT_PAUSE, ONWARD),
             Some(Finding::Exactly(_)) => self.rest(now, PAUSE, CAREFUL),
             None => {
-                self.rest(now, RETRY * (1 << mute.min(MOST_DOUBLINGS)), CAREFUL);
+                self.rest(now, RETRY * (1 << mute.min(most)), CAREFUL);
                 self.mute = mute.saturating_add(1);
             }
         }
@@ -198,16 +220,17 @@ impl Prober {
         if arrived.len() < MIN_PACKETS || sent_us < MIN_SPAN_US {
             return None;
         }
-        // A narrow link hands packets out evenly; a receiver that slept reads them all at once. That says nothing of the
-        // link, unless it slept before the first of them.
+        // A narrow link hands packets out evenly; a receiver that slept reads them all at once. The link then carries at
+        // least what came in all that time.
+        let rate = |span_us: i64| bytes * 8_000_000 / span_us as u64;
         let pauses = arrived.windows(2).map(|pair| pair[1].0 - pair[0].0);
         let slept = pauses.max().is_some_and(|pause| pause * 2 > arrived_us);
         if slept || arrived_us < MIN_SPAN_US {
             let all_came = arrived.len() == self.packets.len();
-            return (all_came && arrived_us <= sent_us)
-                .then(|| Finding::AtLeast(Bitrate(bytes * 8_000_000 / sent_us as u64)));
+            let least = rate(arrived_us.max(sent_us));
+            let is_news = arrived_us <= sent_us || least > self.estimate.0;
+            return (all_came && is_news).then_some(Finding::AtLeast(Bitrate(least)));
         }
-        let rate = |span_us: i64| bytes * 8_000_000 / span_us as u64;
         let (sent, delivered) = (rate(sent_us), rate(arrived_us));
         if delivered >= sent * AS_FAST_EIGHTHS / 8 {
             Some(Finding::AtLeast(Bitrate(delivered.min(sent))))

@@ -112,6 +112,15 @@ impl PacketCache {
             .map_or(&[], |slot| &slot.payload[..usize::from(slot.descriptor_bytes)])
     }
 
+    /// Sets the marker bit of a packet that is still held; only before it has gone anywhere, because a repair must be the same
+    /// bytes again.
+    pub fn mark(&mut self, seq: MediaSeq) {
+        let at = self.index(seq);
+        if let Some(slot) = self.slots[at].as_mut().filter(|slot| slot.meta.seq == seq) {
+            slot.meta.marker = true;
+        }
+    }
+
     /// How many packets right before this one were held when it came.
     #[must_use]
     pub fn earlier(&self, seq: MediaSeq) -> u8 {

@@ -7,9 +7,11 @@
 
 pub mod av1;
 pub mod cache;
+mod clock;
 pub mod dependency;
 pub mod keyframe;
 pub mod layer;
+mod lead_in;
 pub mod leg;
 pub mod nack;
 pub mod packet;

@@ -83,6 +83,14 @@ impl NackGenerator {
         self.newest.map(|(seq, _)| seq)
     }
 
+    /// Whether this packet would be the first after a silence of at least `silence` from which others are missing.
+    #[must_use]
+    pub fn jumps_after(&self, seq: MediaSeq, silence: Duration, now: Instant) -> bool {
+        self.newest.is_some_and(|(newest, at)| {
+            seq.0 > newest.0.saturating_add(1) && now.saturating_duration_since(at) >= silence
+        })
+    }
+
     /// A packet has come. Hot path: no allocation while nothing is missing.
     pub fn received(&mut self, seq: MediaSeq, now: Instant) {
         let Some((newest, newest_at)) = self.newest else {

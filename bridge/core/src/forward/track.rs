@@ -1,133 +1,28 @@
 //! A published track: its layers, its viewers on this shard, and the nodes its media goes to next.
 
+mod layer_state;
 mod picture;
 
 use super::cache::{PacketCache, PacketMeta};
-use super::dependency::DependencyReader;
-use super::keyframe::KeyframeRequester;
+pub use super::clock::Clock;
 use super::layer::{Admission, LayerActivity, LayerChoice};
 use super::leg::Leg;
-use super::nack::{NackGenerator, NackPolicy};
+use super::nack::NackPolicy;
 use super::publishing::Publishing;
-use super::rate::{RateMeter, TemporalShares};
-use super::sequence::SequenceExtender;
 use super::svc::SvcPosition;
 use crate::red;
 use relay_proto::id::{Layer, LayerSet, MAX_LAYERS, NodeId, ParticipantSid, TrackAlias, TrackSid};
 use relay_proto::room::{Codec, MediaKind};
-use relay_proto::unit::{MediaSeq, RtpTime};
-use std::time::{Duration, Instant};
+use relay_proto::unit::MediaSeq;
+use std::time::Instant;
 
+pub use layer_state::LayerState;
 pub use picture::Picture;
 
 /// Packets kept per video layer: about a second at 4 Mbit/s.
 const VIDEO_WINDOW: usize = 512;
-/// Sender reports of a layer that follow more closely are ignored; clients send about one a second.
-const CLOCK_INTERVAL: Duration = Duration::from_millis(100);
 /// Packets kept per audio track: about two seconds.
 const AUDIO_WINDOW: usize = 128;
-
-/// A publisher's relation of media time to its wall clock, from a sender report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
-    /// 64-bit NTP time.
-    pub ntp: u64,
-    /// RTP time at that moment.
-    pub time: RtpTime,
-}
-
-impl Clock {
-    /// RTP time at another NTP time, for a clock of `rate` Hz.
-    #[must_use]
-    pub fn time_at(&self, ntp: u64, rate: u32) -> u32 {
-        let elapsed = i128::from(ntp.wrapping_sub(self.ntp) as i64);
-        let ticks = (elapsed * i128::from(rate)) >> 32;
-        self.time.0.wrapping_add(ticks as u32)
-    }
-}
-
-/// One layer of a track.
-#[derive(Debug)]
-pub struct LayerState {
-    cache: Option<PacketCache>,
-    extender: SequenceExtender,
-    /// Missing packets.
-    pub nack: NackGenerator,
-    /// Wishes for keyframes.
-    pub keyframe: KeyframeRequester,
-    /// How much it sends.
-    meter: RateMeter,
-    /// How its bytes are divided among temporal layers.
-    shares: TemporalShares,
-    /// What its dependency descriptors refer to.
-    dependencies: DependencyReader,
-    /// Newest sender report.
-    pub clock: Option<Clock>,
-    clock_at: Option<Instant>,
-}
-
-impl LayerState {
-    fn new(policy: NackPolicy) -> Self {
-        Self {
-            cache: None,
-            extender: SequenceExtender::default(),
-            nack: NackGenerator::new(policy),
-            keyframe: KeyframeRequester::default(),
-            meter: RateMeter::default(),
-            shares: TemporalShares::default(),
-            dependencies: DependencyReader::default(),
-            clock: None,
-            clock_at: None,
-        }
-    }
-
-    /// Takes a sender report; false where the last one is so new that this one is not worth passing on: one report
-    /// becomes one for every viewer.
-    pub fn take_clock(&mut self, clock: Clock, now: Instant) -> bool {
-        if self
-            .clock_at
-            .is_some_and(|last| now.duration_since(last) < CLOCK_INTERVAL)
-        {
-            return false;
-        }
-        self.clock = Some(clock);
-        self.clock_at = Some(now);
-        true
-    }
-
-    /// A packet still held. Hot path.
-    #[must_use]
-    pub fn packet(&self, seq: MediaSeq) -> Option<(&PacketMeta, &[u8])> {
-        self.cache.as_ref()?.packet(seq)
-    }
-
-    /// The dependency descriptor of a packet still held; empty where it has none.
-    #[must_use]
-    pub fn descriptor(&self, seq: MediaSeq) -> &[u8] {
-        self.cache.as_ref().map_or(&[], |cache| cache.descriptor(seq))
-    }
-
-    /// Takes over what a packet's descriptor says.
-    fn describe(&mut self, meta: &mut PacketMeta, descriptor: &[u8]) {
-        if let Some(said) = self.dependencies.read(descriptor) {
-            meta.position = said.position;
-            meta.keyframe = said.starts_keyframe;
-        }
-    }
-
-    /// How many packets right before this one were held when it came; at most two, and only of sound.
-    #[must_use]
-    pub fn earlier(&self, seq: MediaSeq) -> u8 {
-        self.cache.as_ref().map_or(0, |cache| cache.earlier(seq))
-    }
-
-    /// Whether this packet is missing between those that have come and the one that comes now. Never before the first
-    /// packet, nor the first one after a pause.
-    #[must_use]
-    pub fn lacks(&self, seq: MediaSeq) -> bool {
-        self.nack.newest().is_some_and(|newest| newest < seq)
-    }
-}
 
 /// Where a track's media comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -422,23 +317,19 @@ impl Track {
         self.peers.iter().map(|peer| peer.node)
     }
 
-    /// Collects into `nodes` who gets a packet of `layer` that has just been taken in, each node once; all of a scalable
+    /// Collects into `nodes` who gets a packet of `layer`, each node once; all of a scalable
     /// stream goes to whoever wants any of it. Hot path: no allocation once `nodes` is as long as the longest list.
     pub fn next_hops(&mut self, layer: Layer, meta: &PacketMeta, nodes: &mut Vec<NodeId>) {
         nodes.clear();
-        let stored = match self.layers[usize::from(layer.0)].packet(meta.seq) {
-            Some((stored, _)) if self.identity.picture.nested => Some(*stored),
-            _ => None,
-        };
+        let nested = self.identity.picture.nested;
         for peer in &mut self.peers {
             let mut wanted = false;
             for choice in peer.wanted.iter_mut().flatten() {
-                wanted |= match stored {
-                    Some(meta) => {
-                        choice.admit_nested(meta.position, meta.keyframe);
-                        true
-                    }
-                    None => choice.admit(layer, meta.keyframe) != Admission::Drop,
+                wanted |= if nested {
+                    choice.admit_nested(meta.position, meta.keyframe);
+                    true
+                } else {
+                    choice.admit(layer, meta.keyframe) != Admission::Drop
                 };
             }
             if wanted {

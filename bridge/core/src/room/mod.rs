@@ -1,9 +1,10 @@
 //! Who is in a conference on this shard, and what each of them wants to receive.
 //!
 //! [`Room`] is an index: its members, its tracks (local and remote), and the nodes its remote tracks come from.
-//! [`member::Member`] is one client with its subscriptions. [`speaker`] decides who is speaking, [`quality`] how good a
-//! connection is, [`redundancy`] whose sound repeats itself. Packets never pass through here.
+//! [`member::Member`] is one client with its subscriptions. [`speaker`] decides who is speaking, [`loudest`] who is heard,
+//! [`quality`] how good a connection is, [`redundancy`] whose sound repeats itself. Packets never pass through here.
 
+pub mod loudest;
 pub mod member;
 pub mod quality;
 pub mod redundancy;
@@ -12,6 +13,7 @@ pub mod speaker;
 mod window;
 
 use crate::relay::ingress::Origin;
+use loudest::Loudest;
 use relay_proto::id::{Epoch, Identity, NodeId, ParticipantSid, RoomName, TrackSid};
 use relay_proto::room::Audience;
 use relay_proto::seal::Seal;
@@ -37,12 +39,14 @@ pub struct Room {
     pub audiences: BTreeMap<ParticipantSid, Audience>,
     /// Who is speaking.
     pub speakers: SpeakerDetector,
+    /// Which sounds are forwarded, to viewers and to links.
+    pub loudest: Loudest,
 }
 
 impl Room {
-    /// An empty room.
+    /// An empty room, which forwards at most `loudest_sounds` sounds at once (0: all).
     #[must_use]
-    pub fn new(name: RoomName, epoch: Epoch, seal: Seal) -> Self {
+    pub fn new(name: RoomName, epoch: Epoch, seal: Seal, loudest_sounds: usize) -> Self {
         Self {
             name,
             epoch,
@@ -52,6 +56,7 @@ impl Room {
             origins: BTreeMap::new(),
             audiences: BTreeMap::new(),
             speakers: SpeakerDetector::default(),
+            loudest: Loudest::new(loudest_sounds),
         }
     }
 

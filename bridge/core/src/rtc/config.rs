@@ -12,6 +12,8 @@ pub struct RtcConfig {
     pub certificate: Certificate,
     /// Advertised host candidates, all UDP, best first.
     pub candidates: Vec<SocketAddr>,
+    /// Advertised host candidates for TCP connections that clients open (RFC 6544: passive), best first.
+    pub tcp_candidates: Vec<SocketAddr>,
     /// The shard; written into the ufrag.
     pub shard: ShardId,
     /// Whether clients' paths are estimated and layers chosen to fit. Without it everybody is sent what it wishes: the

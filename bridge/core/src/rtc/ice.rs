@@ -154,6 +154,14 @@ impl IceLite {
         !just_left && self.move_to(now, from)
     }
 
+    /// Nothing sent to `addr` arrives any more, which a TCP connection tells: whatever is checked next is used at once. That
+    /// it was heard still counts, so that a client without another way in has ended in time.
+    pub(crate) fn forget(&mut self, addr: SocketAddr) {
+        if self.current == Some(addr) {
+            self.current = None;
+        }
+    }
+
     /// Takes an address as validated and current without a check.
     #[cfg(any(test, feature = "sim"))]
     pub(crate) fn assume(&mut self, now: Instant, from: SocketAddr) {

@@ -26,6 +26,7 @@ mod sdp;
 mod session;
 mod srtp;
 mod stun;
+mod tcp;
 #[cfg(any(test, feature = "sim"))]
 pub mod testing;
 mod twcc;
@@ -40,3 +41,4 @@ pub use io::{
 pub use mux::Mux;
 pub use session::{NegotiationError, Outgoing, Session};
 pub use srtp::SrtpProfile;
+pub use tcp::TcpId;

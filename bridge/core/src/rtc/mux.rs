@@ -110,6 +110,15 @@ impl Mux {
         }
     }
 
+    /// Forgets an address that cannot come again; the slot it belonged to.
+    pub fn forget(&mut self, address: SocketAddr) -> Option<u32> {
+        let slot = self.by_address.remove(&address)?;
+        if let Some(entry) = self.slots.get_mut(&slot) {
+            entry.addresses.retain(|known| *known != address);
+        }
+        Some(slot)
+    }
+
     /// The shard a STUN request is meant for; none for anything else. Another shard than this one's means the
     /// kernel steered the datagram to the wrong socket.
     #[must_use]

@@ -17,6 +17,7 @@ use super::receiver_report::Receptions;
 use super::sctp::DataChannels;
 use super::sdp::{AnswerHead, ExtensionIds, Offer, SectionKind, write_answer};
 use super::srtp::{SrtcpSealer, SrtpOpener, SrtpProfile, SrtpSealer, split_keying_material};
+use super::tcp::below_bytes;
 use super::twcc::{SendHistory, TwccRecorder};
 use crate::bandwidth::SentBytes;
 use crate::forward::packet::SealRtp;
@@ -41,10 +42,6 @@ pub enum NegotiationError {
     #[error("the session has ended")]
     Ended,
 }
-
-/// Headers of IP and UDP.
-const UDP_IPV4_BYTES: usize = 28;
-const UDP_IPV6_BYTES: usize = 48;
 
 /// What exists once keys are installed.
 #[derive(Debug)]
@@ -219,6 +216,7 @@ impl Session {
             credentials: self.ice.credentials(),
             fingerprint: self.config.certificate.fingerprint(),
             candidates: &self.config.candidates,
+            tcp_candidates: &self.config.tcp_candidates,
             allow_mixed: offer.allow_mixed,
             max_message_bytes: self.config.limits.max_data_message_bytes,
             offers: false,
@@ -335,6 +333,11 @@ impl Session {
         self.ice.current()
     }
 
+    /// The client cannot be reached at `address` any more: media waits for another one.
+    pub fn forget_addr(&mut self, address: SocketAddr) {
+        self.ice.forget(address);
+    }
+
     /// Whether keys are installed.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -344,14 +347,11 @@ impl Session {
     /// What numbers and seals the media that leaves now; none before keys.
     pub fn outgoing(&mut self, now: Instant) -> Option<Outgoing<'_>> {
         let transport_cc = self.transport_cc();
-        let is_v6 = self
-            .ice
-            .current()
-            .is_some_and(|to| to.is_ipv6() && to.ip().to_canonical().is_ipv6());
+        let below_bytes = self.ice.current().map_or(0, below_bytes);
         let sealer = &mut self.keys.as_mut()?.sealer;
         Some(Outgoing {
             now,
-            below_bytes: if is_v6 { UDP_IPV6_BYTES } else { UDP_IPV4_BYTES },
+            below_bytes,
             transport_cc,
             sealer,
             history: &mut self.history,

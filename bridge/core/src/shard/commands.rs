@@ -19,9 +19,9 @@ use std::time::Instant;
 
 impl ShardCore {
     pub(super) fn open_room(&mut self, room: RoomName, epoch: Epoch, seal_key: &SealKey) {
-        let slot = self
-            .rooms
-            .insert(Room::new(room.clone(), epoch, Seal::new(seal_key))) as u32;
+        let loudest_sounds = self.config.limits.loudest_sounds;
+        let opened = Room::new(room.clone(), epoch, Seal::new(seal_key), loudest_sounds);
+        let slot = self.rooms.insert(opened) as u32;
         self.room_slots.insert(room, slot);
     }
 
@@ -149,8 +149,7 @@ impl ShardCore {
         };
         announced.record.muted = muted;
         if let Some(&slot) = self.track_slots.get(track) {
-            self.tracks[slot as usize].set_muted(muted);
-            self.tracks[slot as usize].retarget(now);
+            self.mute_track(now, slot, muted);
         }
     }
 
@@ -269,10 +268,8 @@ impl ShardCore {
             return;
         };
         if let Some(&slot) = self.track_slots.get(&record.sid) {
-            let known = &mut self.tracks[slot as usize];
-            if known.identity.origin == origin {
-                known.set_muted(record.muted);
-                known.retarget(now);
+            if self.tracks[slot as usize].identity.origin == origin {
+                self.mute_track(now, slot, record.muted);
             } else {
                 tracing::warn!(%room, ?origin, track = %record.sid, "remote track refused: its id belongs to another node");
             }

@@ -13,6 +13,8 @@ pub struct ShardCounters {
     pub tracks: u64,
     /// Gauge: legs now.
     pub legs: u64,
+    /// Gauge: sounds that are forwarded, of all rooms; 0 where all are.
+    pub sounds_forwarded: u64,
     /// Datagrams from clients.
     pub datagrams_in: u64,
     /// Datagrams of no known session.
@@ -25,6 +27,8 @@ pub struct ShardCounters {
     pub packets_flooded: u64,
     /// Lost packets of sound that a later packet of the client repeated.
     pub sounds_recovered: u64,
+    /// Packets of sound, from clients and links, that were not forwarded because others were louder.
+    pub sounds_withheld: u64,
     /// What the transports of clients have refused, those of sessions that are over included.
     pub refused: RtcCounters,
     /// Batches of media to clients.

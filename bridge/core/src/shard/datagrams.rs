@@ -107,21 +107,28 @@ impl ShardCore {
         }
     }
 
-    /// A packet of a local track: into its cache, and to the next-hop nodes.
+    /// A packet of a local track: into its cache, to the viewers here, and to the next-hop nodes.
     fn take_in(&mut self, now: Instant, track_slot: u32, incoming: Incoming<'_>, level: Option<AudioLevel>) {
         let track = &mut self.tracks[track_slot as usize];
+        let waits = !track.fresh.is_empty();
         if !track.ingest(now, incoming) {
             self.counters.packets_refused += 1;
             return;
         }
-        if let Some(level) = level {
-            let room = &mut self.rooms[track.identity.room as usize];
-            room.speakers.heard(&track.identity.participant, level, now);
-        }
-        if track.fresh.len() == 1 {
+        let seq = incoming.meta.seq;
+        let first = match track.kind() {
+            MediaKind::Audio => self.sound_of(now, track_slot, (incoming.layer, seq), level),
+            MediaKind::Video => Some(seq),
+        };
+        let Some(first) = first else {
+            return;
+        };
+        if !waits {
             self.fresh.push(track_slot);
         }
-        self.relay_packet(track_slot, &incoming);
+        for seq in (first.0..=seq.0).map(MediaSeq) {
+            self.relay_packet(track_slot, incoming.layer, seq);
+        }
     }
 
     /// A client sends more than anybody could watch: what is over the limit goes nowhere, so that it costs nobody else.
@@ -134,22 +141,23 @@ impl ShardCore {
         }
     }
 
-    /// Sends a local packet to every node that wants its layer: sealed once, each node once.
-    fn relay_packet(&mut self, track_slot: u32, packet: &Incoming<'_>) {
+    /// Sends a local packet, if it is held, to every node that wants its layer: sealed once, each node once.
+    fn relay_packet(&mut self, track_slot: u32, layer: Layer, seq: MediaSeq) {
         let track = &mut self.tracks[track_slot as usize];
+        let Some((&meta, _)) = track.layers[usize::from(layer.0)].packet(seq) else {
+            return;
+        };
         let mut hops = std::mem::take(&mut self.hops);
-        track.next_hops(packet.layer, &packet.meta, &mut hops);
-        if !hops.is_empty() {
+        track.next_hops(layer, &meta, &mut hops);
+        if !hops.is_empty()
+            && let state = &track.layers[usize::from(layer.0)]
+            && let Some((meta, payload)) = state.packet(seq)
+        {
             let room = &self.rooms[track.identity.room as usize];
             let audio = track.kind() == MediaKind::Audio;
-            let datagram = egress::media_datagram(
-                &track.identity,
-                room.epoch,
-                packet.layer,
-                &packet.meta,
-                (packet.descriptor, packet.payload),
-                &room.seal,
-            );
+            let parts = (state.descriptor(seq), payload);
+            let datagram =
+                egress::media_datagram(&track.identity, room.epoch, layer, meta, parts, &room.seal);
             for node in &hops {
                 self.relay_to(*node, audio, datagram.clone());
             }
@@ -240,6 +248,7 @@ impl ShardCore {
                 let transmit = Transmit {
                     to,
                     segment_bytes: None,
+                    is_picture,
                 };
                 self.repairs.push_back((transmit, packet));
             } else {

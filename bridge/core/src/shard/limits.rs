@@ -17,6 +17,8 @@ pub struct ShardLimits {
     pub max_repairs_per_tick: u32,
     /// Most media packets taken from one client per tick (10 ms); further ones are dropped and counted.
     pub max_packets_per_tick: u32,
+    /// Most sounds of one room that are forwarded at once, to viewers and to links: the loudest. 0: all.
+    pub loudest_sounds: usize,
     /// Most datagrams that wait for the shell in `poll_relay`; further ones are dropped and counted.
     pub max_queued_relay: usize,
     /// Facts that may wait for the node while clients send data; a client that sends more ends its session.
@@ -34,6 +36,7 @@ impl Default for ShardLimits {
             max_repairs_per_tick: 64,
             // A keyframe of 4K in three layers is some 300 packets, and arrives in more than one tick.
             max_packets_per_tick: 512,
+            loudest_sounds: 8,
             max_queued_relay: 8_192,
             max_queued_facts: 16_384,
         }

@@ -14,6 +14,7 @@ mod negotiate;
 mod pictures;
 mod relayed;
 mod second;
+mod sounds;
 #[cfg(any(test, feature = "sim"))]
 pub mod testing;
 #[cfg(test)]
@@ -248,6 +249,15 @@ impl ShardCore {
         }
     }
 
+    /// A client's TCP connection is gone, by its [`crate::rtc::TcpId::address`]: nothing more is sent there.
+    pub fn handle_disconnect(&mut self, address: SocketAddr) {
+        if let Some(slot) = self.mux.forget(address)
+            && let Some(member) = self.members.get_mut(slot as usize)
+        {
+            member.rtc.forget_addr(address);
+        }
+    }
+
     /// Takes a datagram from the link of `peer`, opening it in place. Hot path.
     pub fn handle_relay(&mut self, now: Instant, peer: NodeId, bytes: &mut [u8]) {
         self.counters.relay_in += 1;
@@ -291,6 +301,11 @@ impl ShardCore {
             sessions: self.members.len() as u64,
             rooms: self.rooms.len() as u64,
             tracks: self.tracks.len() as u64,
+            sounds_forwarded: self
+                .rooms
+                .iter()
+                .map(|(_, room)| room.loudest.placed() as u64)
+                .sum(),
             legs: self.tracks.iter().map(|(_, track)| track.legs.len() as u64).sum(),
             ..self.counters
         }

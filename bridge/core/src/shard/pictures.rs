@@ -225,6 +225,7 @@ impl ShardCore {
                 let transmit = Transmit {
                     to,
                     segment_bytes: (padding.len() > segment).then_some(segment),
+                    is_picture: true,
                 };
                 self.repairs.push_back((transmit, padding));
                 return;

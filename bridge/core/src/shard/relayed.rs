@@ -56,12 +56,15 @@ impl ShardCore {
         let refused = opened.is_err();
         if let Ok(Some(body)) = opened
             && let Ok((incoming, media)) = ingress::packet(header, body)
-            && track.ingest(now, incoming)
         {
-            if let Some((level, _)) = media.level {
-                room.speakers.heard(&track.identity.participant, level, now);
-            }
-            if track.fresh.len() == 1 {
+            let waits = !track.fresh.is_empty();
+            track.look_for_pause(now, &incoming);
+            let taken = track.ingest(now, incoming);
+            let packet = (incoming.layer, incoming.meta.seq);
+            let level = media.level.map(|(level, _)| level);
+            let is_sound = track.kind() == MediaKind::Audio;
+            let goes_on = taken && (!is_sound || self.sound_of(now, slot, packet, level).is_some());
+            if goes_on && !waits {
                 self.fresh.push(slot);
             }
         }

@@ -113,6 +113,8 @@ pub struct SimClient {
     arrivals: Option<TwccRecorder>,
     /// What it repairs of sound, if it does.
     repair: Option<SoundRepair>,
+    /// How loud its sound is, in minus dBov; none where it does not say.
+    pub level: Option<u8>,
     /// Whether its packets of sound repeat the two frames before their own.
     repeats: bool,
     /// Whether its pictures have three temporal layers; each packet is a picture then.
@@ -143,6 +145,7 @@ impl SimClient {
             receiving: BTreeMap::new(),
             arrivals: None,
             repair: None,
+            level: Some(20),
             repeats: false,
             temporal: false,
         }
@@ -321,7 +324,7 @@ impl SimClient {
         };
         let fields = RtpFields {
             payload_type,
-            marker: true,
+            marker: sending.kind == MediaKind::Video,
             seq: *seq as u16,
             time: *time,
             ssrc: 1_000 + (sending.mid * 10 + stream) as u32,
@@ -331,8 +334,13 @@ impl SimClient {
         *time = time.wrapping_add(step);
         let mid = sending.mid.to_string();
         let mut extensions = vec![(extension::MID, mid.as_bytes())];
+        let level = self
+            .level
+            .map(|level| [level | if level <= 50 { 0x80 } else { 0 }]);
         match sending.kind {
-            MediaKind::Audio => extensions.push((extension::AUDIO_LEVEL, &[0x80 | 20])),
+            MediaKind::Audio => {
+                extensions.extend(level.as_ref().map(|level| (extension::AUDIO_LEVEL, &level[..])))
+            }
             MediaKind::Video => extensions.extend(
                 sending
                     .rids

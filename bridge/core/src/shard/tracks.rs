@@ -22,6 +22,9 @@ impl ShardCore {
             .insert((track.identity.origin, track.identity.alias), slot);
         let room = &mut self.rooms[track.identity.room as usize];
         room.tracks.push(slot);
+        if track.kind() == MediaKind::Audio {
+            room.loudest.add(slot, &track.identity.participant);
+        }
         for member in &room.members {
             self.members[*member as usize].tracks_changed(now);
         }
@@ -40,6 +43,7 @@ impl ShardCore {
         room.tracks.retain(|other| *other != slot);
         if track.kind() == MediaKind::Audio {
             room.speakers.silence(&track.identity.participant);
+            room.loudest.remove(slot);
         }
         for member in &room.members {
             let member = &mut self.members[*member as usize];

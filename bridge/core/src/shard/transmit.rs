@@ -2,6 +2,7 @@
 //! leg, as GSO batches.
 
 use super::ShardCore;
+use relay_proto::room::MediaKind;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -12,6 +13,8 @@ pub struct Transmit {
     pub to: SocketAddr,
     /// Where the buffer holds several datagrams: the size of each (the last may be shorter).
     pub segment_bytes: Option<usize>,
+    /// Pictures: where a TCP connection holds packets back, everything else goes before them, and they are dropped first.
+    pub is_picture: bool,
 }
 
 /// Where the fan-out of the current batch stands.
@@ -44,6 +47,7 @@ impl ShardCore {
                 return Some(Transmit {
                     to,
                     segment_bytes: None,
+                    is_picture: false,
                 });
             }
             self.talkative.pop();
@@ -75,6 +79,7 @@ impl ShardCore {
                         return Some(Transmit {
                             to,
                             segment_bytes: (buf.len() > segment).then_some(segment),
+                            is_picture: track.identity.codec.kind() == MediaKind::Video,
                         });
                     }
                 }

@@ -63,6 +63,28 @@ fn a_cut_link_separates_two_nodes_and_heals_without_ghosts() {
 }
 
 #[test]
+fn in_a_large_meeting_everybody_on_every_node_hears_whoever_of_the_loudest_speaks() {
+    const PEOPLE: u64 = 20;
+    const SILENT: u8 = 127;
+    for seed in seeds() {
+        let mut world = World::forwarding(8, seed, &["fra", "sin", "syd"]);
+        world.fill(PEOPLE as usize);
+        for phase in 0..4 {
+            // From nobody to twelve of them, each 4 dB louder than the next.
+            let talking = world.chance().below(13) as usize;
+            let first = world.chance().below(PEOPLE) as usize;
+            world.talk(|at| match (at + first) % PEOPLE as usize {
+                rank if rank < talking => 4 + rank as u8 * 4,
+                _ => SILENT,
+            });
+            world.check(&format!("phase {phase}: {talking} talk from {first} on"));
+        }
+        world.kill(1);
+        world.check("sin was killed");
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_meeting() {
     let run = || {
         let mut world = World::new(5, &["fra", "sin"]);

@@ -40,7 +40,14 @@ pub(super) struct RealShards {
 }
 
 impl RealShards {
-    pub(super) fn new(node: NodeId, shards: u8, rtc: &RtcConfig, seed: u8, now: Instant) -> Self {
+    /// `loudest`: how many sounds of a room are forwarded at once.
+    pub(super) fn new(
+        (node, shards): (NodeId, u8),
+        rtc: &RtcConfig,
+        loudest: usize,
+        seed: u8,
+        now: Instant,
+    ) -> Self {
         let core = |shard| {
             let config = ShardConfig {
                 node,
@@ -48,7 +55,10 @@ impl RealShards {
                     shard: ShardId(shard),
                     ..rtc.clone()
                 }),
-                limits: ShardLimits::default(),
+                limits: ShardLimits {
+                    loudest_sounds: loudest,
+                    ..ShardLimits::default()
+                },
             };
             ShardCore::new(config, [seed ^ shard; 32])
         };
@@ -208,6 +218,7 @@ pub(super) fn rtc_config(certificate: crate::rtc::Certificate) -> RtcConfig {
     RtcConfig {
         certificate,
         candidates: vec![SocketAddr::from(([127, 0, 0, 1], 7_882))],
+        tcp_candidates: Vec::new(),
         shard: ShardId(0),
         estimates_paths: true,
         limits: RtcLimits::default(),

@@ -11,6 +11,8 @@ pub const AUDIO_GAP: Duration = Duration::from_millis(60);
 const FREEZE_SLACK: Duration = Duration::from_millis(150);
 /// Gaps kept one by one; more only count. The longest are kept.
 const MOST_GAPS: usize = 32;
+/// Stretches of a sound without a missing frame that are remembered.
+const MOST_RUNS: usize = 4_096;
 /// Weight of the newest frame in the mean distance of frames.
 const MEAN_WEIGHT: f64 = 1.0 / 16.0;
 
@@ -55,6 +57,8 @@ pub struct Leg {
     pub longest: Vec<Gap>,
     /// When the first frame came.
     pub first_at: Instant,
+    /// First and last number of each stretch of a sound without a missing frame, the warm-up included.
+    runs: Vec<(u32, u32)>,
     last: Arrival,
     last_sent_ns: u64,
     mean: Option<Duration>,
@@ -76,6 +80,7 @@ impl Leg {
             gap_time: Duration::ZERO,
             longest: Vec::new(),
             first_at: first.arrived.at,
+            runs: Vec::new(),
             last: first.arrived,
             last_sent_ns: first.stamp.sent_at_ns,
             mean: None,
@@ -83,6 +88,7 @@ impl Leg {
             hidden: false,
         };
         leg.count(first);
+        leg.note_run(first.stamp.sequence);
         leg
     }
 
@@ -107,6 +113,25 @@ impl Leg {
         self.last_sent_ns = whole.stamp.sent_at_ns;
         self.last_sequence = whole.stamp.sequence;
         self.count(whole);
+        self.note_run(whole.stamp.sequence);
+    }
+
+    /// The first frame of a sound that has come of those from number `from` to `until`, which is not one of them.
+    #[must_use]
+    pub fn first_within(&self, from: u32, until: u32) -> Option<u32> {
+        let reaching = self.runs.iter().filter(|(_, last)| *last >= from);
+        let first = reaching.map(|(first, _)| (*first).max(from)).min()?;
+        (first < until).then_some(first)
+    }
+
+    fn note_run(&mut self, sequence: u32) {
+        if let Some((_, last)) = self.runs.last_mut()
+            && last.wrapping_add(1) == sequence
+        {
+            *last = sequence;
+        } else if self.audio && self.runs.len() < MOST_RUNS {
+            self.runs.push((sequence, sequence));
+        }
     }
 
     /// Hides the picture or shows it again; nobody misses what is hidden.
@@ -238,6 +263,21 @@ mod tests {
         assert_eq!((leg.gaps, leg.gap_time), (1, Duration::from_millis(320)));
         leg.frame(&sender.whole(9, 560, 960));
         assert_eq!(leg.gaps, 2, "five frames are missing");
+    }
+
+    #[test]
+    fn what_came_first_of_a_stretch_is_known() {
+        let sender = Sender {
+            start: Instant::now(),
+        };
+        let mut leg = Leg::new(&sender.whole(10, 0, 0), true);
+        for sequence in [11, 12, 20, 21, 22] {
+            leg.frame(&sender.whole(sequence, 0, 0));
+        }
+        assert_eq!(leg.first_within(11, 30), Some(11));
+        assert_eq!(leg.first_within(13, 30), Some(20));
+        assert_eq!(leg.first_within(13, 20), None);
+        assert_eq!(leg.first_within(23, 30), None);
     }
 
     #[test]

@@ -98,6 +98,34 @@ impl SourceSetup {
     }
 }
 
+/// Stretches of talking that are remembered of one microphone.
+const MOST_TALKS: usize = 4_096;
+
+/// A stretch in which a microphone sends sound without a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Talk {
+    /// Number of its first frame.
+    pub first: u32,
+    /// How many frames it has.
+    pub frames: u32,
+}
+
+impl Talk {
+    /// The frame `sequence` is one of sound.
+    fn note(talks: &mut Vec<Self>, sequence: u32) {
+        if let Some(talk) = talks.last_mut()
+            && talk.first + talk.frames == sequence
+        {
+            talk.frames += 1;
+        } else if talks.len() < MOST_TALKS {
+            talks.push(Self {
+                first: sequence,
+                frames: 1,
+            });
+        }
+    }
+}
+
 /// One source of one client.
 pub(super) struct Sender {
     setup: SourceSetup,
@@ -110,6 +138,7 @@ pub(super) struct Sender {
     /// A silent microphone sends comfort noise only; a screen that is not shared sends nothing.
     active: bool,
     silent_frames: u32,
+    talks: Vec<Talk>,
     started: bool,
 }
 
@@ -144,6 +173,7 @@ impl Sender {
             next_report: now + REPORT_INTERVAL,
             active: setup.source != Source::Screen,
             silent_frames: 0,
+            talks: Vec::new(),
             started: false,
         }
     }
@@ -160,6 +190,11 @@ impl Sender {
     /// Number of the newest frame; frames are numbered from 1.
     pub(super) fn sequence(&self) -> u32 {
         self.sequence
+    }
+
+    /// When sound was sent, and not only comfort noise: the first [`MOST_TALKS`] stretches.
+    pub(super) fn talks(&self) -> &[Talk] {
+        &self.talks
     }
 
     /// Takes what the answer says about this source's section.
@@ -240,6 +275,9 @@ impl Sender {
         }
         self.sequence = self.sequence.wrapping_add(1);
         let silent = !self.active;
+        if self.setup.source == Source::Audio && !silent {
+            Talk::note(&mut self.talks, self.sequence);
+        }
         for (layer, (stream, played)) in self.streams.iter_mut().zip(frames).enumerate() {
             let played = if silent { played.silenced() } else { played };
             let stamp = Stamp {

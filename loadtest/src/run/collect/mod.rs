@@ -3,6 +3,7 @@
 mod expected;
 mod faults;
 mod memory;
+mod onsets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use hdrhistogram::Histogram;
 use expected::Expected;
 use faults::faults;
 use memory::{rss_of, trend_of};
+use onsets::clipped;
 
 use super::control;
 use super::driver::OutcomeOfRun;
@@ -25,8 +27,9 @@ use crate::worker::{Figures, PairKey, PairTally, microseconds};
 /// A matrix of more people shows regions.
 const MOST_NAMES: usize = 60;
 /// Counters of a node that a report repeats.
-const COUNTERS: [&str; 8] = [
+const COUNTERS: [&str; 9] = [
     "causeway_shard_packets_in",
+    "causeway_shard_sounds_withheld",
     "causeway_shard_batches_out",
     "causeway_shard_bytes_out",
     "causeway_shard_relay_in",
@@ -64,6 +67,7 @@ pub(in crate::run) fn collect(
             .collect(),
         matrix: matrix(scenario, plan, &receivers, &expected),
         faults: faults(scenario, plan, &outcome, &receivers),
+        clipped: clipped(plan, &outcome, &receivers),
         timeline: timeline(&outcome),
         capacity: Vec::new(),
     };

@@ -44,8 +44,28 @@
       });
   }
 
+  /** Of each connection, both ends of the way its media goes. */
+  async function selected() {
+    const ways = [];
+    for (const connection of known.filter((each) => each.connectionState === "connected")) {
+      const report = await connection.getStats();
+      const end = (id) => {
+        const { address, port, protocol, candidateType, tcpType } = report.get(id);
+        return { address, port, protocol, candidateType, tcpType };
+      };
+      for (const row of report.values()) {
+        const pair = row.type === "transport" && report.get(row.selectedCandidatePairId);
+        if (!pair) continue;
+        const { currentRoundTripTime, availableOutgoingBitrate } = pair;
+        ways.push({ local: end(pair.localCandidateId), remote: end(pair.remoteCandidateId), currentRoundTripTime, availableOutgoingBitrate });
+      }
+    }
+    return ways;
+  }
+
   window.__connections = {
     remoteTracks,
+    selected,
     /** Calls `listener` with each transceiver as soon as it is there; with some of them again later. */
     onTransceiver: (listener) => listeners.push(listener),
     outbound: () => stats("outbound-rtp"),

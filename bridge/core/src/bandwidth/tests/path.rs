@@ -12,6 +12,8 @@ const AUDIO_BYTES: u64 = 120;
 const UDP_IP_BYTES: u64 = 28;
 /// What sound takes of the line, headers and all: it is not numbered, and not part of the estimate.
 pub(super) const AUDIO_RATE: u64 = (AUDIO_BYTES + UDP_IP_BYTES) * 8 * 50;
+const AUDIO_MS: u64 = 20;
+const MOST_PEOPLE: usize = 8;
 const FEEDBACK_MS: u64 = 50;
 const TICK_MS: u64 = 10;
 
@@ -26,8 +28,12 @@ pub(super) struct Line {
     pub(super) queue_ms: u64,
     /// The receiver gets a processor only so often, at random: it reads what has come meanwhile all at once.
     pub(super) stall_ms: u64,
+    /// The node gets one only so often too: ticks come late by up to this.
+    pub(super) late_tick_ms: u64,
     /// People who speak all the time.
     pub(super) sounds: u64,
+    /// People whose pictures share what is sent, each at moments of their own.
+    pub(super) cameras: u64,
 }
 
 impl Line {
@@ -40,7 +46,9 @@ impl Line {
             burst: 1.0,
             queue_ms: 200,
             stall_ms: 0,
+            late_tick_ms: 0,
             sounds: 1,
+            cameras: 1,
         }
     }
 }
@@ -70,6 +78,15 @@ pub(super) struct Second {
     /// Padding sent.
     pub(super) padding_bytes: u64,
     pub(super) media_bytes: u64,
+}
+
+/// When a person's packets leave within their interval; the first's at its start.
+const fn phase(seed: u64, person: u64) -> u64 {
+    if person == 0 {
+        0
+    } else {
+        (seed + person).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+    }
 }
 
 struct Random(u64);
@@ -190,9 +207,9 @@ pub(super) fn run(
     };
     let wanted = Bitrate(layers.iter().max().copied().unwrap_or(0));
     let mut all = vec![Second::default(); seconds as usize];
-    let mut last_audio_us: Option<u64> = None;
+    let mut last_audio_us = [None::<u64>; MOST_PEOPLE];
     let mut told: VecDeque<(u64, Vec<PacketReport>)> = VecDeque::new();
-    let mut frame_at_ms = 0;
+    let mut tick_at_ms = 0;
     for ms in 0..seconds * 1_000 {
         let (now_us, now) = (ms * 1_000, start + Duration::from_millis(ms));
         let second = &mut all[(ms / 1_000) as usize];
@@ -206,28 +223,30 @@ pub(super) fn run(
             subject.on_reports(now, &reports);
         }
         second.estimate += subject.estimate().0 / 1_000;
-        if ms % 20 == 0 {
-            for _ in 0..world.line.sounds {
+        for (last, speaker) in last_audio_us.iter_mut().zip(0..world.line.sounds) {
+            if (ms + phase(seed, speaker)).is_multiple_of(AUDIO_MS) {
                 second.audio_sent += 1;
                 world.sent.beside += AUDIO_BYTES + UDP_IP_BYTES;
                 match world.send(now_us, AUDIO_BYTES) {
                     Some((at, waited)) => {
-                        let gap = last_audio_us.map_or(0, |last| at.saturating_sub(last) / 1_000);
+                        let gap = last.map_or(0, |last| at.saturating_sub(last) / 1_000);
                         second.audio_gap_ms = second.audio_gap_ms.max(gap);
                         second.audio_queued_ms = second.audio_queued_ms.max(waited / 1_000);
-                        last_audio_us = Some(at);
+                        *last = Some(at);
                     }
                     None => second.audio_lost += 1,
                 }
             }
         }
-        if ms == frame_at_ms {
-            frame_at_ms += FRAME_MS;
+        for camera in 0..world.line.cameras {
+            if !(ms + phase(seed, camera)).is_multiple_of(FRAME_MS) {
+                continue;
+            }
             let fits = |rate: &&u64| **rate <= subject.estimate().0 * 95 / 100;
             let rate = layers.iter().filter(fits).max().copied().unwrap_or(0);
-            let keyframe = (ms / FRAME_MS).is_multiple_of(300);
+            let keyframe = (ms / FRAME_MS + 75 * camera).is_multiple_of(300);
             // The allocator reckons with what layers are on the wire.
-            let mut bytes = rate * FRAME_MS / 8_000 * 94 / 100;
+            let mut bytes = rate / world.line.cameras * FRAME_MS / 8_000 * 94 / 100;
             if keyframe {
                 bytes *= 5;
             }
@@ -238,9 +257,13 @@ pub(super) fn run(
                 bytes -= packet;
             }
         }
-        if ms % TICK_MS == 0
-            && let Some(bytes) = subject.padding(now, wanted, world.sent)
-        {
+        if ms < tick_at_ms {
+            continue;
+        }
+        // Mostly on time, sometimes very late.
+        let late = world.random.unit().powi(3) * world.line.late_tick_ms as f64;
+        tick_at_ms = ms + TICK_MS + late as u64;
+        if let Some(bytes) = subject.padding(now, wanted, world.sent) {
             let count = bytes.div_ceil(300);
             for _ in 0..count {
                 let bytes = (bytes / count).max(80) as u64;

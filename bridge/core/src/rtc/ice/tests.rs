@@ -132,3 +132,31 @@ fn the_ufrag_names_its_shard() {
     assert_eq!(shard_of_ufrag("é"), None);
     assert!(bench.ice.credentials().password.len() >= 22);
 }
+
+#[test]
+fn a_connection_that_is_gone_leaves_its_place_to_whatever_is_checked_next() {
+    let mut bench = Bench::new();
+    let peer = A.parse().unwrap();
+    let [first, second] = [1, 2].map(|number| crate::rtc::TcpId::new(number).address(peer));
+    let check = |bench: &mut Bench, from: SocketAddr, nominate| {
+        let pair = bench.ice.credentials().clone();
+        let user = format!("{}:peer", pair.ufrag);
+        let message = binding_request([5; 12], &user, &pair.password, nominate, &[]);
+        let request = BindingRequest::parse(&message).unwrap();
+        bench.ice.answer(bench.now, from, &request).unwrap().moved
+    };
+    assert!(check(&mut bench, first, true));
+    // A second connection of the same port is another address: nominated, it takes over at once.
+    assert!(!check(&mut bench, second, false));
+    assert!(check(&mut bench, second, true));
+    bench.ice.forget(first);
+    assert_eq!(bench.ice.current(), Some(second), "it was in use no more");
+    bench.ice.forget(second);
+    assert_eq!(bench.ice.current(), None);
+    assert_eq!(
+        bench.ice.last_heard(),
+        Some(bench.now),
+        "its silence still ends the session"
+    );
+    assert!(check(&mut bench, first, false), "without a silent second");
+}

@@ -26,6 +26,7 @@ impl Bench {
                 "192.0.2.10:7882".parse().unwrap(),
                 "[2001:db8::1]:7882".parse().unwrap(),
             ],
+            tcp_candidates: Vec::new(),
             shard: ShardId(0),
             estimates_paths: true,
             limits: RtcLimits::default(),

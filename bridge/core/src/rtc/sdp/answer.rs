@@ -10,6 +10,9 @@ use std::net::SocketAddr;
 
 /// Priority of the first host candidate (RFC 8445 section 5.1.2: type 126, component 1).
 const HOST_PRIORITY: u32 = 126 << 24 | 0xffff << 8 | 255;
+/// The same for TCP: below every kind of UDP candidate (RFC 6544 section 4.2 leaves the number open; 90 is libwebrtc's),
+/// direction preference 4 for passive ones.
+const TCP_PRIORITY: u32 = 90 << 24 | ((4 << 13) | 0x1fff) << 8 | 255;
 /// The sender name in RTCP terms; says nothing about anybody.
 const CNAME: &str = "causeway";
 
@@ -21,6 +24,7 @@ pub(crate) struct AnswerHead<'a> {
     pub(crate) credentials: &'a Credentials,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) candidates: &'a [SocketAddr],
+    pub(crate) tcp_candidates: &'a [SocketAddr],
     pub(crate) allow_mixed: bool,
     pub(crate) max_message_bytes: usize,
     /// It is an offer of ours: the client takes a part of what it says.
@@ -165,6 +169,15 @@ fn write_transport(out: &mut String, head: &AnswerHead<'_>, section: &Section, f
             write!(
                 out,
                 "a=candidate:{foundation} 1 udp {priority} {ip} {port} typ host\r\n"
+            )?;
+        }
+        for (position, candidate) in head.tcp_candidates.iter().enumerate() {
+            let priority = TCP_PRIORITY - (u32::try_from(position).unwrap_or(0xff).min(0xff) << 8);
+            let foundation = head.candidates.len() + position + 1;
+            let (ip, port) = (candidate.ip(), candidate.port());
+            write!(
+                out,
+                "a=candidate:{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive\r\n"
             )?;
         }
         write!(out, "a=end-of-candidates\r\n")?;

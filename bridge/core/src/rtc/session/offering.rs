@@ -50,6 +50,7 @@ impl Session {
             credentials: self.ice.credentials(),
             fingerprint: self.config.certificate.fingerprint(),
             candidates: &self.config.candidates,
+            tcp_candidates: &self.config.tcp_candidates,
             allow_mixed: true,
             max_message_bytes: self.config.limits.max_data_message_bytes,
             offers: true,

@@ -5,6 +5,7 @@ mod hostile;
 mod media;
 mod offering;
 mod peer;
+mod tcp;
 
 use super::*;
 use crate::rtc::config::RtcLimits;
@@ -23,6 +24,7 @@ fn config() -> Arc<RtcConfig> {
     Arc::new(RtcConfig {
         certificate: testing::certificate(),
         candidates: vec!["192.0.2.10:7882".parse().unwrap()],
+        tcp_candidates: Vec::new(),
         shard: ShardId(1),
         estimates_paths: true,
         limits: RtcLimits::default(),

@@ -3,6 +3,7 @@
 mod audiences;
 mod hostile;
 mod keyframes;
+mod loudest;
 mod order;
 mod pictures;
 mod random;
@@ -10,6 +11,7 @@ mod repairs;
 mod second;
 mod siblings;
 mod sound;
+mod tcp;
 mod world;
 
 use super::io::ShardCommand;

@@ -53,6 +53,7 @@ fn shard(node: NodeId) -> ShardCore {
     let rtc = RtcConfig {
         certificate: crate::rtc::testing::certificate(),
         candidates: vec!["127.0.0.1:7882".parse().unwrap()],
+        tcp_candidates: Vec::new(),
         shard: ShardId(0),
         estimates_paths: true,
         limits: RtcLimits::default(),
@@ -313,14 +314,9 @@ impl World {
             let Some(line) = self.lines.get_mut(&client.address) else {
                 continue;
             };
-            while line
-                .flying
-                .front()
-                .is_some_and(|(arrives, _)| *arrives <= self.now)
-            {
-                if let Some((arrives, mut datagram)) = line.flying.pop_front() {
-                    client.receive(arrives, &mut datagram);
-                }
+            let has_come = |flying: &mut (Instant, Vec<u8>)| flying.0 <= self.now;
+            while let Some((arrives, mut datagram)) = line.flying.pop_front_if(has_come) {
+                client.receive(arrives, &mut datagram);
             }
             let said = client.feedback(self.now);
             for mut feedback in said.into_iter().chain(client.repairs(self.now)) {

@@ -211,10 +211,13 @@ fn no_answer_in_time_ends_the_session() {
 }
 
 #[test]
-fn an_offer_of_ours_tells_every_address_once_with_falling_priority() {
+fn an_offer_of_ours_tells_every_address_once_with_falling_priority_and_tcp_last() {
     let now = testing::instant();
     let mut shared = RtcConfig::clone(&config());
     shared.candidates = ["203.0.113.10:7882", "[2001:db8::1]:7882", "10.0.0.10:7882"]
+        .map(|address| address.parse().unwrap())
+        .to_vec();
+    shared.tcp_candidates = ["203.0.113.10:443", "[2001:db8::1]:443"]
         .map(|address| address.parse().unwrap())
         .to_vec();
     let mut session = Session::new(Arc::new(shared), [9; 32], now);
@@ -230,6 +233,8 @@ fn an_offer_of_ours_tells_every_address_once_with_falling_priority() {
             "a=candidate:1 1 udp 2130706431 203.0.113.10 7882 typ host",
             "a=candidate:2 1 udp 2130706175 2001:db8::1 7882 typ host",
             "a=candidate:3 1 udp 2130705919 10.0.0.10 7882 typ host",
+            "a=candidate:4 1 tcp 1520435199 203.0.113.10 443 typ host tcptype passive",
+            "a=candidate:5 1 tcp 1520434943 2001:db8::1 443 typ host tcptype passive",
         ]
     );
 }
