@@ -59,8 +59,12 @@
     return out.stream.getAudioTracks()[0];
   }
 
-  /** With `?dual` the SDK speaks version 0 of the protocol: two peer connections. */
-  const room = new Room(asked.has("dual") ? { singlePeerConnection: false } : {});
+  /** With `?dual` the SDK speaks version 0 of the protocol: two peer connections. With `?adaptive` it asks for pictures as
+      large as they are shown. */
+  const room = new Room({
+    ...(asked.has("dual") && { singlePeerConnection: false }),
+    ...(asked.has("adaptive") && { adaptiveStream: { pixelDensity: 1 } }),
+  });
   const facts = [];
   const tell = (fact, details) => facts.push({ fact, ...details });
 
@@ -112,6 +116,10 @@
     loseConnection: () => room.simulateScenario("signal-reconnect"),
     /** Lets everybody receive this participant, or nobody. */
     allow: (everybody) => room.localParticipant.setTrackSubscriptionPermissions(everybody, []),
+    /** Shows the pictures of others in this size. */
+    show(width, height) {
+      for (const element of document.querySelectorAll("video")) Object.assign(element.style, { width: `${width}px`, height: `${height}px` });
+    },
     /** As the SDK knows it: it does not say so where it heard of it before it was connected itself. */
     ownQuality: () => room.localParticipant.connectionQuality,
     sid: () => room.localParticipant.sid,

@@ -95,7 +95,7 @@ fn datagram(bytes: &[u8], seal: &Seal) -> bool {
         return false;
     };
     assert_eq!([header.encode().as_slice(), body].concat(), bytes);
-    let _ = MediaBody::decode(body);
+    let _ = MediaBody::decode(body, header.audio);
     if let Ok(seqs) = decode_nack(body) {
         assert_eq!(seqs.count() * 4, body.len());
     }

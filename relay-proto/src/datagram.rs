@@ -248,21 +248,38 @@ impl Header {
     }
 }
 
-/// The plain body of a media datagram: one byte of audio level, then the RTP payload.
+/// The plain body of a media datagram: one byte, then what it announces, then the RTP payload.
 ///
-/// The first byte is `0xff` where the packet says nothing about its level, else bit 7 is the voice flag and the
-/// rest the level (RFC 6464).
+/// The first byte is `0xff` where there is nothing else. Else it is for sound its level (RFC 6464; bit 7 is the voice
+/// flag), and for pictures the length of a dependency descriptor, which stands between it and the payload. Only tracks in
+/// AV1 have one, and so only peers with [`crate::version::Features::DESCRIPTORS`] ever see one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaBody<'a> {
     /// Level and voice flag, if known.
     pub level: Option<(AudioLevel, bool)>,
+    /// Dependency descriptor; empty where there is none.
+    pub descriptor: &'a [u8],
     /// RTP payload.
     pub payload: &'a [u8],
 }
 
 const NO_LEVEL: u8 = 0xff;
+/// Longest dependency descriptor of a media datagram, in bytes.
+pub const MAX_DESCRIPTOR_BYTES: usize = 254;
 
-/// The first byte of a media body.
+/// The first byte of the body of a picture's packet, whose descriptor is that long.
+///
+/// # Errors
+/// [`DatagramError::Body`] where it is longer than [`MAX_DESCRIPTOR_BYTES`].
+pub const fn encode_descriptor_len(bytes: usize) -> Result<u8, DatagramError> {
+    match bytes {
+        0 => Ok(NO_LEVEL),
+        1..=MAX_DESCRIPTOR_BYTES => Ok(bytes as u8),
+        _ => Err(DatagramError::Body(bytes)),
+    }
+}
+
+/// The first byte of the body of a packet of sound.
 #[must_use]
 pub const fn encode_level(level: Option<(AudioLevel, bool)>) -> u8 {
     match level {
@@ -274,19 +291,33 @@ pub const fn encode_level(level: Option<(AudioLevel, bool)>) -> u8 {
 }
 
 impl<'a> MediaBody<'a> {
-    /// Reads an opened body.
+    /// Reads an opened body, of sound (`audio`) or of pictures.
     ///
     /// # Errors
-    /// [`DatagramError::Body`] where it is empty or longer than [`MAX_PAYLOAD_BYTES`].
-    pub fn decode(body: &'a [u8]) -> Result<Self, DatagramError> {
-        let Some((&first, payload)) = body.split_first() else {
-            return Err(DatagramError::Body(0));
+    /// [`DatagramError::Body`] where it is empty, shorter than the descriptor it announces, or has more than
+    /// [`MAX_PAYLOAD_BYTES`] of payload.
+    pub fn decode(body: &'a [u8], audio: bool) -> Result<Self, DatagramError> {
+        let refused = Err(DatagramError::Body(body.len()));
+        let Some((&first, rest)) = body.split_first() else {
+            return refused;
+        };
+        let described = if audio || first == NO_LEVEL {
+            0
+        } else {
+            usize::from(first)
+        };
+        let Some((descriptor, payload)) = rest.split_at_checked(described) else {
+            return refused;
         };
         if payload.len() > MAX_PAYLOAD_BYTES {
-            return Err(DatagramError::Body(body.len()));
+            return refused;
         }
-        let level = (first != NO_LEVEL).then_some((AudioLevel(first & 0x7f), first & 0x80 != 0));
-        Ok(Self { level, payload })
+        let level = (audio && first != NO_LEVEL).then_some((AudioLevel(first & 0x7f), first & 0x80 != 0));
+        Ok(Self {
+            level,
+            descriptor,
+            payload,
+        })
     }
 }
 

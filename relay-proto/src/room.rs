@@ -42,7 +42,8 @@ pub enum Codec {
     H264,
     /// VP9 (RFC 9628), profile 0. Told only to peers with [`crate::version::Features::CODECS`].
     Vp9,
-    /// AV1 (AOM's RTP payload format 1.0), main profile. Told only to peers with [`crate::version::Features::CODECS`].
+    /// AV1 (AOM's RTP payload format 1.0), main profile. Told only to peers with [`crate::version::Features::CODECS`] and
+    /// [`crate::version::Features::DESCRIPTORS`].
     Av1,
 }
 
@@ -82,7 +83,8 @@ impl Codec {
     pub const fn needed(self) -> Features {
         match self {
             Self::Opus | Self::Vp8 | Self::H264 => Features(0),
-            Self::Vp9 | Self::Av1 => Features::CODECS,
+            Self::Vp9 => Features::CODECS,
+            Self::Av1 => Features(Features::CODECS.0 | Features::DESCRIPTORS.0),
         }
     }
 }

@@ -27,9 +27,18 @@ impl Features {
     /// Records may name tracks in VP9 and AV1.
     pub const CODECS: Self = Self(1 << 4);
 
+    /// Packets of AV1 bring their dependency descriptors (see `datagram::MediaBody`).
+    pub const DESCRIPTORS: Self = Self(1 << 5);
+
     /// All abilities of this build.
-    pub const OURS: Self =
-        Self(Self::SPLIT.0 | Self::NACK.0 | Self::AUDIENCE.0 | Self::SEQUENCE.0 | Self::CODECS.0);
+    pub const OURS: Self = Self(
+        Self::SPLIT.0
+            | Self::NACK.0
+            | Self::AUDIENCE.0
+            | Self::SEQUENCE.0
+            | Self::CODECS.0
+            | Self::DESCRIPTORS.0,
+    );
 
     /// What both sides can do.
     #[must_use]

@@ -110,7 +110,7 @@ fn the_golden_media_datagram_opens_to_its_level_and_payload() {
         Header::decode(&golden).unwrap().0,
         samples::datagram::audio_header()
     );
-    let media = MediaBody::decode(&body[..len]).unwrap();
+    let media = MediaBody::decode(&body[..len], true).unwrap();
     assert_eq!(
         (media.level, media.payload),
         (Some((AudioLevel(30), true)), b"opus frame".as_slice())

@@ -7,7 +7,7 @@ use relay_proto::datagram::{Header, MediaBody, decode_nack};
 fuzz_target!(|bytes: &[u8]| {
     if let Ok((header, body)) = Header::decode(bytes) {
         assert_eq!([header.encode().as_slice(), body].concat(), bytes);
-        let _ = MediaBody::decode(body);
+        let _ = MediaBody::decode(body, header.audio);
         if let Ok(seqs) = decode_nack(body) {
             assert_eq!(seqs.count() * 4, body.len());
         }

@@ -75,7 +75,7 @@ proptest! {
     #[test]
     fn every_level_comes_back_but_voice_at_silence(level in 0_u8..=127, voice: bool) {
         let body = [encode_level(Some((AudioLevel(level), voice)))];
-        let decoded = MediaBody::decode(&body).unwrap();
+        let decoded = MediaBody::decode(&body, true).unwrap();
         prop_assert_eq!(decoded.level, Some((AudioLevel(level), voice && level < 127)));
     }
 
@@ -143,17 +143,32 @@ fn only_media_is_split() {
 
 #[test]
 fn media_bodies_outside_their_bounds_are_refused() {
-    assert_eq!(MediaBody::decode(&[]), Err(DatagramError::Body(0)));
+    assert_eq!(MediaBody::decode(&[], true), Err(DatagramError::Body(0)));
     let longest = vec![NO_LEVEL; MAX_PAYLOAD_BYTES + 1];
     assert_eq!(
-        MediaBody::decode(&longest).unwrap().payload.len(),
+        MediaBody::decode(&longest, true).unwrap().payload.len(),
         MAX_PAYLOAD_BYTES
     );
     let over = vec![NO_LEVEL; MAX_PAYLOAD_BYTES + 2];
     assert_eq!(
-        MediaBody::decode(&over),
+        MediaBody::decode(&over, true),
         Err(DatagramError::Body(MAX_PAYLOAD_BYTES + 2))
     );
+}
+
+#[test]
+fn a_picture_may_bring_a_descriptor_and_says_nothing_of_a_level() {
+    let body = [encode_descriptor_len(3).unwrap(), 1, 2, 3, 9];
+    let decoded = MediaBody::decode(&body, false).unwrap();
+    assert_eq!(
+        (decoded.level, decoded.descriptor, decoded.payload),
+        (None, &[1, 2, 3][..], &[9][..])
+    );
+    let plain = [encode_descriptor_len(0).unwrap(), 9];
+    let decoded = MediaBody::decode(&plain, false).unwrap();
+    assert_eq!((decoded.descriptor, decoded.payload), (&[][..], &[9][..]));
+    assert_eq!(MediaBody::decode(&body[..3], false), Err(DatagramError::Body(3)));
+    assert_eq!(encode_descriptor_len(255), Err(DatagramError::Body(255)));
 }
 
 #[test]

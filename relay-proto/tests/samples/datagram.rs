@@ -1,6 +1,8 @@
 //! Examples of every kind of datagram, with every flag set once. Bodies of media and clock are sealed.
 
-use relay_proto::datagram::{Header, Kind, Piece, encode_level, encode_nack, encode_probe};
+use relay_proto::datagram::{
+    Header, Kind, Piece, encode_descriptor_len, encode_level, encode_nack, encode_probe,
+};
 use relay_proto::id::{Epoch, Layer, NodeId, TrackAlias};
 use relay_proto::room::SealKey;
 use relay_proto::seal::Seal;
@@ -29,6 +31,7 @@ pub(crate) fn datagrams() -> Vec<(&'static str, Vec<u8>)> {
         ("datagram-nack", encode_nack(&feedback(Kind::Nack), &seqs)),
         ("datagram-ping", probe(Kind::Ping)),
         ("datagram-pong", probe(Kind::Pong)),
+        ("datagram-media-described", described()),
     ]
 }
 
@@ -85,6 +88,24 @@ fn video(piece: Piece) -> Vec<u8> {
         Piece::First => [&header.encode(), &sealed_body[..middle]].concat(),
         Piece::Second => [&header.encode(), &sealed_body[middle..]].concat(),
     }
+}
+
+/// A packet of AV1 with its dependency descriptor.
+fn described() -> Vec<u8> {
+    let mut header = Header::media(
+        NodeId::of("syd"),
+        TrackAlias(6),
+        Layer(0),
+        MediaSeq(65_537),
+        RtpTime(180_000),
+    );
+    header.marker = true;
+    let descriptor = [0xc4, 0x01, 0xf4];
+    let len = encode_descriptor_len(descriptor.len()).expect("it is short");
+    let mut body = vec![len];
+    body.extend_from_slice(&descriptor);
+    body.extend_from_slice(b"a frame of one layer");
+    sealed(&header, &body)
 }
 
 fn clock() -> Vec<u8> {

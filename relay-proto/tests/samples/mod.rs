@@ -119,7 +119,7 @@ fn name_of_row(value: &RowValue) -> &'static str {
 fn needs_codecs(track: &TrackRecord) -> bool {
     track
         .codec
-        .is_some_and(|codec| codec.needed() == Features::CODECS)
+        .is_some_and(|codec| codec.needed().has(Features::CODECS))
 }
 
 fn name_of_event(event: &RoomEvent) -> &'static str {

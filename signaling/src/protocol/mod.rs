@@ -39,7 +39,4 @@ pub const PROTOCOL: i32 = 17;
 pub const SERVER_VERSION: &str = "1.13.5";
 
 /// Codecs that may be published, as MIME types; the first video codec is what clients fall back to.
-///
-/// AV1 is negotiated but not named: SDKs publish it in three spatial layers on one stream, which Chromium shows nothing of
-/// without the dependency descriptor (measured: Chromium 156, L3T3_KEY; L1T3 is shown). They publish VP8 instead.
-pub const PUBLISH_CODECS: [&str; 4] = ["audio/opus", "video/VP8", "video/H264", "video/VP9"];
+pub const PUBLISH_CODECS: [&str; 5] = ["audio/opus", "video/VP8", "video/H264", "video/VP9", "video/AV1"];

@@ -18,6 +18,7 @@
 mod checks;
 mod client;
 mod data;
+mod descriptors;
 #[path = "../../../../relay-proto/examples/fuzzing/mod.rs"]
 mod fuzzing;
 mod handshake;
@@ -33,7 +34,7 @@ const MIB: usize = 1024 * 1024;
 
 /// Every surface with the most memory a round may take: several times what was measured over a minute,
 /// and far less than what is thrown at it would be if it stayed. Of offers most is the text itself.
-const SURFACES: [Surface; 7] = [
+const SURFACES: [Surface; 8] = [
     Surface {
         name: "offers",
         round: offers::round,
@@ -53,6 +54,11 @@ const SURFACES: [Surface; 7] = [
         name: "media",
         round: media::round,
         most_bytes: 2 * MIB,
+    },
+    Surface {
+        name: "dependency descriptors",
+        round: descriptors::round,
+        most_bytes: MIB,
     },
     Surface {
         name: "reports",

@@ -1,15 +1,16 @@
 //! Media: packets of a publisher with keys, odd in header, extensions, payload descriptor and order; and what a link
 //! may carry.
 
+use crate::descriptors::descriptor;
 use crate::fuzzing::{Random, Tally, throwing};
 use crate::world::{NODE, PEER, World, publisher_and_viewer, record};
 use bridge_core::rtc::testing::extension;
 use bridge_core::shard::io::ShardCommand;
 use relay_proto::datagram::{Header, Kind, encode_nack};
 use relay_proto::id::{Epoch, Layer, LayerSet, ParticipantSid, TrackAlias};
-use relay_proto::room::{Codec, MediaKind, SealKey, TrackRecord};
+use relay_proto::room::{Codec, LayerRecord, MediaKind, SealKey, TrackRecord};
 use relay_proto::seal::Seal;
-use relay_proto::unit::{MediaSeq, RtpTime};
+use relay_proto::unit::{Bitrate, MediaSeq, RtpTime};
 
 const INPUTS: u64 = 2_000;
 
@@ -157,7 +158,13 @@ pub(crate) fn relayed_round(random: &mut Random) -> Tally {
         let codec = Some(if kind == MediaKind::Audio {
             Codec::Opus
         } else {
-            Codec::Vp8
+            random.of(&[Codec::Vp8, Codec::Vp9, Codec::Av1])
+        });
+        let layers = (0..if kind == MediaKind::Video { 3 } else { 0 }).map(|layer| LayerRecord {
+            layer: Layer(layer),
+            width: 320 << layer,
+            height: 180 << layer,
+            bitrate: Bitrate(0),
         });
         world.command(ShardCommand::UpsertRemoteTrack {
             room: "r".into(),
@@ -166,6 +173,8 @@ pub(crate) fn relayed_round(random: &mut Random) -> Tally {
             track: Box::new(TrackRecord {
                 sid: format!("TR_far{kind:?}").as_str().into(),
                 codec,
+                simulcast: false,
+                layers: layers.collect(),
                 ..record
             }),
         });
@@ -212,7 +221,13 @@ fn relayed(random: &mut Random, number: u32, seal: &Seal) -> Vec<u8> {
     header.epoch = Epoch(5).low_byte();
     header.keyframe = random.once_in(3);
     header.audio = random.once_in(2);
-    let mut body = random.noise(1_200);
+    let mut body = Vec::new();
+    if random.once_in(2) {
+        let descriptor = descriptor(random);
+        body.push(descriptor.len() as u8);
+        body.extend_from_slice(&descriptor);
+    }
+    body.extend(random.noise(1_200));
     body.push(random.byte());
     if random.once_in(4) {
         header.kind = Kind::Clock;

@@ -3,15 +3,19 @@
 //! Sound is not part of it: it always goes out. Pictures are served in this order, each step only as far as the money
 //! lasts: everybody's smallest layer (screens first, then who speaks, then the larger tiles), then larger layers in
 //! the same order, equals one layer at a time. So nobody is without a picture while somebody else's is more than the
-//! smallest, and where not even that fits, the least important pictures pause.
+//! smallest, and where not even that fits, the least important pictures pause. Where a layer has temporal layers, there
+//! are steps within it: fewer frames before no picture at all, and before the next layer has all of its own.
 //!
 //! Nothing flaps: a layer is left as soon as it does not fit, but taken up only with room to spare, and not within
 //! two seconds of the last change of that picture.
 //!
 //! What may not live here: how wide the path is (see [`crate::bandwidth`]), packets, legs.
 
+mod point;
 #[cfg(test)]
 mod tests;
+
+pub use point::{OperatingPoint, TEMPORAL_STEPS};
 
 use relay_proto::id::{Layer, MAX_LAYERS};
 use relay_proto::unit::Bitrate;
@@ -43,17 +47,24 @@ pub struct Request {
     pub class: Class,
     /// Largest layer of use: the size of its tile.
     pub max: Layer,
-    /// Bits a second of each layer, growing; a layer that does not exist costs what the one below costs.
-    pub rates: [u64; MAX_LAYERS],
+    /// Bits a second of each layer with its temporal layers up to each step, growing; what does not exist costs what the
+    /// one below costs.
+    pub rates: [[u64; TEMPORAL_STEPS]; MAX_LAYERS],
     /// What it has now.
-    pub held: Option<Layer>,
+    pub held: Option<OperatingPoint>,
     /// Whether its last change is so long ago that it may be raised.
     pub settled: bool,
 }
 
 impl Request {
-    fn cost(&self, layer: Option<Layer>) -> u64 {
-        layer.map_or(0, |layer| self.rates[usize::from(layer.0).min(MAX_LAYERS - 1)])
+    fn cost(&self, point: Option<OperatingPoint>) -> u64 {
+        point.map_or(0, |point| point.of(&self.rates))
+    }
+
+    /// What it has now of what is still of use.
+    #[must_use]
+    pub fn held_of_use(&self) -> Option<OperatingPoint> {
+        self.held.map(|held| held.min(OperatingPoint::whole(self.max)))
     }
 
     /// What it holds for too short a time to lose it to somebody else.
@@ -62,20 +73,26 @@ impl Request {
     }
 
     fn held_cost(&self) -> u64 {
-        self.cost(self.held.map(|held| held.min(self.max)))
+        self.cost(self.held_of_use())
     }
 
-    /// The layer above `layer`, if it is of use.
-    fn above(&self, layer: Option<Layer>) -> Option<Layer> {
-        let next = layer.map_or(Layer(0), |layer| Layer(layer.0 + 1));
-        (next <= self.max && usize::from(next.0) < MAX_LAYERS).then_some(next)
+    /// The next point above `point`, if it is of use. One that costs as much as the whole layer is the whole layer.
+    fn above(&self, point: Option<OperatingPoint>) -> Option<OperatingPoint> {
+        let next = OperatingPoint::above(point);
+        let whole = OperatingPoint::whole(next.layer);
+        let next = if self.cost(Some(next)) == self.cost(Some(whole)) {
+            whole
+        } else {
+            next
+        };
+        (next.layer <= self.max && usize::from(next.layer.0) < MAX_LAYERS).then_some(next)
     }
 }
 
-/// Chooses a layer for each request, or none, into `chosen` (in the order of `requests`).
+/// Chooses a point for each request, or none, into `chosen` (in the order of `requests`).
 ///
 /// Their rates together are at most 95 % of `estimate`. Cost: a sort, and a step for each layer that is given.
-pub fn allocate(estimate: Bitrate, requests: &[Request], chosen: &mut Vec<Option<Layer>>) {
+pub fn allocate(estimate: Bitrate, requests: &[Request], chosen: &mut Vec<Option<OperatingPoint>>) {
     chosen.clear();
     chosen.resize(requests.len(), None);
     let mut order: Vec<usize> = (0..requests.len()).collect();
@@ -93,11 +110,14 @@ pub fn allocate(estimate: Bitrate, requests: &[Request], chosen: &mut Vec<Option
         money.reserved = requests.iter().map(Request::reserved).sum();
     }
     let equals = || order.chunk_by(|a, b| rank(&requests[*a]) == rank(&requests[*b]));
-    for equals in equals() {
-        for step in [Step::Keep, Step::Raise] {
-            for &at in equals {
-                if chosen[at].is_none() {
-                    money.take(step, &requests[at], &mut chosen[at]);
+    for smallest in OperatingPoint::SMALLEST {
+        for equals in equals() {
+            for step in [Step::Keep, Step::Raise] {
+                for &at in equals {
+                    // Who could not be given less is not given more.
+                    if chosen[at] == smallest {
+                        money.take(step, &requests[at], &mut chosen[at]);
+                    }
                 }
             }
         }
@@ -109,7 +129,8 @@ pub fn allocate(estimate: Bitrate, requests: &[Request], chosen: &mut Vec<Option
                 moved = false;
                 for &at in equals {
                     // Who could not be given the smallest layer is not served before the others have theirs.
-                    moved |= chosen[at].is_some() && money.take(step, &requests[at], &mut chosen[at]);
+                    moved |= chosen[at] >= Some(OperatingPoint::whole(Layer(0)))
+                        && money.take(step, &requests[at], &mut chosen[at]);
                 }
             }
         }
@@ -121,7 +142,7 @@ pub fn allocate(estimate: Bitrate, requests: &[Request], chosen: &mut Vec<Option
 pub fn needed(requests: &[Request]) -> Bitrate {
     let sum: u64 = requests
         .iter()
-        .map(|request| request.cost(Some(request.max)))
+        .map(|request| request.cost(Some(OperatingPoint::whole(request.max))))
         .sum();
     Bitrate(sum * 100 / RAISE_PERCENT + 1)
 }
@@ -152,10 +173,10 @@ struct Money {
 }
 
 impl Money {
-    /// Gives a picture its next layer if that is a step of this kind; false where it is not, does not fit, is of no use,
+    /// Gives a picture its next point if that is a step of this kind; false where it is not, does not fit, is of no use,
     /// or would be a change too early.
-    fn take(&mut self, step: Step, request: &Request, layer: &mut Option<Layer>) -> bool {
-        let Some(next) = request.above(*layer) else {
+    fn take(&mut self, step: Step, request: &Request, point: &mut Option<OperatingPoint>) -> bool {
+        let Some(next) = request.above(*point) else {
             return false;
         };
         let raised = Some(next) > request.held;
@@ -168,8 +189,8 @@ impl Money {
         } else {
             self.most
         };
-        let more = request.cost(Some(next)).saturating_sub(request.cost(*layer));
-        let spent = self.spent - request.cost(*layer) + request.cost(Some(next));
+        let more = request.cost(Some(next)).saturating_sub(request.cost(*point));
+        let spent = self.spent - request.cost(*point) + request.cost(Some(next));
         let kept = if request.settled { 0 } else { more };
         let reserved = self.reserved.saturating_sub(kept);
         if spent + reserved > most || (raised && !request.settled) {
@@ -178,7 +199,7 @@ impl Money {
         self.reserved = reserved;
         self.raised |= raised;
         self.spent = spent;
-        *layer = Some(next);
+        *point = Some(next);
         true
     }
 }

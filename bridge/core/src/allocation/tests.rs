@@ -5,8 +5,8 @@ fn camera(class: Class, max: u8, held: Option<u8>) -> Request {
     Request {
         class,
         max: Layer(max),
-        rates: [150_000, 500_000, 1_700_000],
-        held: held.map(Layer),
+        rates: [150_000, 500_000, 1_700_000].map(|rate| [rate; TEMPORAL_STEPS]),
+        held: held.map(|layer| OperatingPoint::whole(Layer(layer))),
         settled: true,
     }
 }
@@ -16,7 +16,7 @@ fn chosen(estimate: u64, requests: &[Request]) -> Vec<Option<u8>> {
     allocate(Bitrate(estimate), requests, &mut chosen);
     chosen
         .into_iter()
-        .map(|layer| layer.map(|layer| layer.0))
+        .map(|point| point.map(|point| point.layer.0))
         .collect()
 }
 
@@ -63,26 +63,60 @@ fn what_is_held_stays_until_it_does_not_fit_and_comes_back_only_with_room_to_spa
     assert_eq!(chosen(5_000_000, &[unsettled]), [Some(0)]);
 }
 
+/// Each layer with its shares, none of it below the layer before.
+fn growing(rates: [u64; 3], shares: [u64; TEMPORAL_STEPS]) -> [[u64; TEMPORAL_STEPS]; MAX_LAYERS] {
+    let mut below = 0;
+    rates.map(|rate| {
+        let steps = shares.map(|share| below.max(rate * share / 100));
+        below = below.max(rate);
+        steps
+    })
+}
+
+fn points(estimate: u64, requests: &[Request]) -> Vec<Option<(u8, Option<u8>)>> {
+    let mut chosen = Vec::new();
+    allocate(Bitrate(estimate), requests, &mut chosen);
+    let said = |point: OperatingPoint| (point.layer.0, point.temporal());
+    chosen.into_iter().map(|point| point.map(said)).collect()
+}
+
+#[test]
+fn frames_are_left_out_before_a_picture_pauses_and_before_a_layer_is_missed() {
+    let with_temporal = Request {
+        rates: growing([150_000, 500_000, 1_700_000], [40, 60, 100]),
+        ..camera(Class::Other, 2, None)
+    };
+    let two = [with_temporal; 2];
+    assert_eq!(points(60_000, &two), [None, None]);
+    assert_eq!(points(150_000, &two), [Some((0, Some(0))); 2]);
+    assert_eq!(points(220_000, &two), [Some((0, Some(1))); 2]);
+    assert_eq!(points(360_000, &two), [Some((0, None)); 2]);
+    assert_eq!(points(530_000, &two), [Some((1, Some(1))), Some((0, None))]);
+    assert_eq!(points(1_200_000, &two), [Some((1, None)); 2]);
+}
+
 prop_compose! {
     fn any_request()(
         class in prop_oneof![Just(Class::Screen), Just(Class::Speaker), Just(Class::Other)],
         max in 0_u8..3,
         small in 20_000_u64..300_000,
         growth in (1_u64..5, 1_u64..5),
-        held in proptest::option::of(0_u8..3),
+        held in proptest::option::of((0_u8..3, 0_u8..3)),
+        // What the temporal layers take, in hundredths: as encoders have them, or none.
+        shares in prop_oneof![Just([100, 100, 100]), Just([40, 60, 100]), Just([60, 100, 100])],
         settled in any::<bool>(),
     ) -> Request {
         Request {
             class,
             max: Layer(max),
-            rates: [small, small * growth.0, small * growth.0 * growth.1],
-            held: held.map(Layer),
+            rates: growing([small, small * growth.0, small * growth.0 * growth.1], shares),
+            held: held.map(|(layer, temporal)| OperatingPoint::of_layer(Layer(layer), temporal)),
             settled,
         }
     }
 }
 
-fn cost(requests: &[Request], chosen: &[Option<Layer>]) -> u64 {
+fn cost(requests: &[Request], chosen: &[Option<OperatingPoint>]) -> u64 {
     requests
         .iter()
         .zip(chosen)
@@ -100,7 +134,7 @@ proptest! {
         allocate(Bitrate(estimate), &requests, &mut chosen);
         prop_assert!(cost(&requests, &chosen) <= estimate * HEADROOM_PERCENT / 100);
         for (request, layer) in requests.iter().zip(&chosen) {
-            prop_assert!(layer.is_none_or(|layer| layer <= request.max));
+            prop_assert!(layer.is_none_or(|point| point.layer <= request.max));
         }
     }
 
@@ -113,7 +147,7 @@ proptest! {
             .into_iter()
             .map(|request| Request { settled: true, ..request })
             .collect();
-        let smallest: u64 = requests.iter().map(|request| request.rates[0]).sum();
+        let smallest: u64 = requests.iter().map(|request| request.rates[0][0]).sum();
         let mut chosen = Vec::new();
         allocate(Bitrate(smallest * 100 / RAISE_PERCENT + 1 + spare), &requests, &mut chosen);
         prop_assert!(chosen.iter().all(Option::is_some));
@@ -139,8 +173,9 @@ proptest! {
             };
             let more = request.cost(Some(next)) - request.cost(chosen[at]);
             for (other, less) in requests.iter().enumerate() {
-                if rank(less) > rank(request) && chosen[other] > Some(Layer(0)) {
-                    let freed = less.cost(chosen[other]) - less.cost(Some(Layer(0)));
+                let smallest = Some(OperatingPoint::whole(Layer(0)));
+                if rank(less) > rank(request) && chosen[other] > smallest {
+                    let freed = less.cost(chosen[other]) - less.cost(smallest);
                     prop_assert!(more > left + freed || more > left, "{at} before {other}");
                 }
             }
@@ -158,12 +193,12 @@ proptest! {
     ) {
         let steps = 20;
         let mut requests = requests;
-        let steady: Vec<[u64; 3]> = requests.iter().map(|request| request.rates).collect();
+        let steady: Vec<_> = requests.iter().map(|request| request.rates).collect();
         let mut last_change = vec![None::<usize>; requests.len()];
         let mut chosen = Vec::new();
         for (step, (of_estimate, of_rates)) in noise.iter().enumerate() {
             for (request, steady) in requests.iter_mut().zip(&steady) {
-                request.rates = steady.map(|rate| rate * (980 + of_rates) / 1_000);
+                request.rates = steady.map(|rates: [u64; TEMPORAL_STEPS]| rates.map(|rate| rate * (980 + of_rates) / 1_000));
             }
             for (request, last) in requests.iter_mut().zip(&last_change) {
                 request.settled = last.is_none_or(|last| step - last >= steps);

@@ -3,6 +3,7 @@
 //! One cache per published layer, never per viewer. Slots keep their buffers, so that a layer in steady state
 //! allocates nothing.
 
+use super::svc::SvcPosition;
 use relay_proto::unit::{MediaSeq, RtpTime};
 
 /// What is known of a packet besides its payload.
@@ -18,6 +19,8 @@ pub struct PacketMeta {
     pub keyframe: bool,
     /// First byte of its relay body (audio level), so that a repair over a link is byte for byte the original.
     pub level: u8,
+    /// Its layers, in a scalable stream; [`super::track::Track::ingest`] finds them out.
+    pub position: SvcPosition,
 }
 
 #[derive(Debug)]
@@ -25,6 +28,8 @@ struct Slot {
     meta: PacketMeta,
     /// How many packets right before it were held when it came.
     earlier: u8,
+    /// The first bytes are its dependency descriptor; 0 where it has none.
+    descriptor_bytes: u8,
     payload: Vec<u8>,
 }
 
@@ -58,8 +63,9 @@ impl PacketCache {
         self
     }
 
-    /// Stores a packet; false where it is a duplicate or older than the window. Hot path.
-    pub fn insert(&mut self, meta: PacketMeta, payload: &[u8]) -> bool {
+    /// Stores a packet; false where it is a duplicate or older than the window. Of a descriptor at most 255 bytes.
+    /// Hot path.
+    pub fn insert(&mut self, meta: PacketMeta, descriptor: &[u8], payload: &[u8]) -> bool {
         if let Some(newest) = self.newest
             && meta.seq <= newest
             && (newest.0 - meta.seq.0) as usize >= self.slots.len()
@@ -72,14 +78,17 @@ impl PacketCache {
             Some(slot) => {
                 slot.meta = meta;
                 slot.earlier = earlier;
+                slot.descriptor_bytes = descriptor.len() as u8;
                 slot.payload.clear();
+                slot.payload.extend_from_slice(descriptor);
                 slot.payload.extend_from_slice(payload);
             }
             empty => {
                 *empty = Some(Slot {
                     meta,
                     earlier,
-                    payload: payload.to_vec(),
+                    descriptor_bytes: descriptor.len() as u8,
+                    payload: [descriptor, payload].concat(),
                 })
             }
         }
@@ -91,7 +100,16 @@ impl PacketCache {
     #[must_use]
     pub fn packet(&self, seq: MediaSeq) -> Option<(&PacketMeta, &[u8])> {
         let slot = self.slots[self.index(seq)].as_ref()?;
-        (slot.meta.seq == seq).then_some((&slot.meta, slot.payload.as_slice()))
+        let payload = &slot.payload[usize::from(slot.descriptor_bytes)..];
+        (slot.meta.seq == seq).then_some((&slot.meta, payload))
+    }
+
+    /// The dependency descriptor of a packet; empty where it has none, or is not held any more.
+    #[must_use]
+    pub fn descriptor(&self, seq: MediaSeq) -> &[u8] {
+        let slot = self.slots[self.index(seq)].as_ref();
+        slot.filter(|slot| slot.meta.seq == seq)
+            .map_or(&[], |slot| &slot.payload[..usize::from(slot.descriptor_bytes)])
     }
 
     /// Sets the marker bit of a packet that is still held; only before it has gone anywhere, because a repair must be the same
@@ -141,16 +159,17 @@ mod tests {
             marker: false,
             keyframe: false,
             level: 0xff,
+            position: SvcPosition::default(),
         }
     }
 
     #[test]
     fn a_duplicate_is_refused_and_a_late_packet_is_kept() {
         let mut cache = PacketCache::new(8);
-        assert!(cache.insert(meta(10), b"ten"));
-        assert!(cache.insert(meta(12), b"twelve"));
-        assert!(!cache.insert(meta(10), b"again"));
-        assert!(cache.insert(meta(11), b"late"));
+        assert!(cache.insert(meta(10), &[], b"ten"));
+        assert!(cache.insert(meta(12), &[], b"twelve"));
+        assert!(!cache.insert(meta(10), &[], b"again"));
+        assert!(cache.insert(meta(11), &[], b"late"));
         assert_eq!(cache.packet(MediaSeq(10)).unwrap().1, b"ten");
         assert_eq!(cache.newest(), Some(MediaSeq(12)));
     }
@@ -159,7 +178,7 @@ mod tests {
     fn what_comes_late_does_not_count_as_held_before() {
         let mut cache = PacketCache::new(8).counting_earlier(2);
         for seq in [10, 11, 12, 14, 13, 15] {
-            assert!(cache.insert(meta(seq), b"x"));
+            assert!(cache.insert(meta(seq), &[], b"x"));
         }
         let earlier = |seq| cache.earlier(MediaSeq(seq));
         assert_eq!([10, 11, 12].map(earlier), [0, 1, 2]);
@@ -168,13 +187,25 @@ mod tests {
     }
 
     #[test]
+    fn a_descriptor_is_kept_beside_the_payload() {
+        let mut cache = PacketCache::new(2);
+        for seq in [7, 9] {
+            assert!(cache.insert(meta(seq), b"abc", b"payload"));
+            assert!(cache.insert(meta(seq + 1), &[], b"other"));
+        }
+        assert_eq!(cache.descriptor(MediaSeq(9)), b"abc");
+        assert_eq!(cache.packet(MediaSeq(9)).unwrap().1, b"payload");
+        assert!(cache.descriptor(MediaSeq(10)).is_empty() && cache.descriptor(MediaSeq(7)).is_empty());
+    }
+
+    #[test]
     fn packets_older_than_the_window_are_refused_and_never_returned() {
         let mut cache = PacketCache::new(4);
         for seq in 100..106 {
-            assert!(cache.insert(meta(seq), &[seq as u8]));
+            assert!(cache.insert(meta(seq), &[], &[seq as u8]));
         }
         assert!(cache.packet(MediaSeq(101)).is_none());
-        assert!(!cache.insert(meta(101), b"old"));
+        assert!(!cache.insert(meta(101), &[], b"old"));
         assert_eq!(cache.packet(MediaSeq(105)).unwrap().1, &[105]);
     }
 }

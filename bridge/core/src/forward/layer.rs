@@ -3,6 +3,8 @@
 //! A receiver is a viewer (leg) or a next-hop node; both choose by the same rule, so that what a link carries is
 //! what somebody behind it watches.
 
+use super::svc::{Reach, SvcPosition, TOP_TEMPORAL};
+use crate::allocation::OperatingPoint;
 use relay_proto::id::{Layer, MAX_LAYERS};
 use std::time::{Duration, Instant};
 
@@ -80,16 +82,22 @@ pub enum Admission {
 pub struct LayerChoice {
     max: Layer,
     enabled: bool,
+    /// Layers share a stream, and each contains those below it.
+    nested: bool,
     allowance: Allowance,
     current: Option<Layer>,
     target: Option<Layer>,
+    /// Its largest temporal layer.
+    temporal: u8,
+    /// Whether it has ever been allowed less than all temporal layers.
+    thins: bool,
 }
 
 /// What a receiver's path has room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowance {
-    /// The largest layer; none where there is no room for any.
-    pub layer: Option<Layer>,
+    /// How much of it; none where there is no room for anything.
+    pub point: Option<OperatingPoint>,
     /// When it changed last; none where it never did.
     pub changed_at: Option<Instant>,
     /// It has never had room: what comes first is no change of something shown.
@@ -99,7 +107,7 @@ pub struct Allowance {
 impl Allowance {
     /// Room for everything.
     pub const ALL: Self = Self {
-        layer: Some(TOP),
+        point: Some(OperatingPoint::whole(TOP)),
         changed_at: None,
         is_first: false,
     };
@@ -108,7 +116,7 @@ impl Allowance {
     #[must_use]
     pub const fn nothing_yet(now: Instant) -> Self {
         Self {
-            layer: None,
+            point: None,
             changed_at: Some(now),
             is_first: true,
         }
@@ -122,10 +130,26 @@ impl LayerChoice {
         Self {
             max: at_most_top(max),
             enabled: true,
+            nested: false,
             allowance: Allowance::ALL,
             current: None,
             target: None,
+            temporal: TOP_TEMPORAL,
+            thins: false,
         }
+    }
+
+    /// The same among layers of one scalable stream (`nested`) or of separate streams.
+    #[must_use]
+    pub const fn among(mut self, nested: bool) -> Self {
+        self.nested = nested;
+        self
+    }
+
+    /// Whether its layers share a stream.
+    #[must_use]
+    pub const fn is_nested(&self) -> bool {
+        self.nested
     }
 
     /// Changes the wish. A receiver that is switched off has no layer and starts again at a keyframe.
@@ -157,23 +181,25 @@ impl LayerChoice {
 
     /// Changes what its path has room for. A receiver without room has no layer and starts again at a keyframe; one
     /// with room for less goes on with what it has until the smaller layer has its keyframe.
-    pub fn allow(&mut self, layer: Option<Layer>, now: Instant) {
-        if self.allowance.layer == layer {
+    pub fn allow(&mut self, point: Option<OperatingPoint>, now: Instant) {
+        if self.allowance.point == point {
             return;
         }
+        self.thins |= point.is_some_and(|point| point.temporal().is_some());
         self.allowance = Allowance {
-            layer,
+            point,
             changed_at: Some(now),
             is_first: false,
         };
-        if layer.is_none() {
+        if point.is_none() {
             self.reset();
         }
     }
 
-    /// Lets go of a layer there is no room for at once, at the price of a still picture until the next keyframe.
+    /// Lets go of a layer there is no room for at once, at the price of a still picture until the next keyframe. In a
+    /// scalable stream it costs nothing: the smaller layer is there with the next picture anyway.
     pub fn stop_above_allowance(&mut self) {
-        if self.current > self.allowance.layer {
+        if !self.nested && self.current > self.allowed_layer() {
             self.current = None;
         }
     }
@@ -181,7 +207,41 @@ impl LayerChoice {
     /// The largest layer that is of use and fits; none where it gets nothing.
     #[must_use]
     pub fn demand(&self) -> Option<Layer> {
-        self.wish().min(self.allowance.layer)
+        self.wish().min(self.allowed_layer())
+    }
+
+    fn allowed_layer(&self) -> Option<Layer> {
+        self.allowance.point.map(|point| point.layer)
+    }
+
+    /// The largest temporal layer there is room for.
+    fn temporal_target(&self) -> u8 {
+        match self.allowance.point {
+            // Who wishes for a smaller layer than there is room for has room for all of that.
+            Some(point) if Some(point.layer) == self.demand() => point.temporal().unwrap_or(TOP_TEMPORAL),
+            _ => TOP_TEMPORAL,
+        }
+    }
+
+    /// Whether it may be given a part of the frames of a layer.
+    #[must_use]
+    pub const fn thins(&self) -> bool {
+        self.thins
+    }
+
+    /// Decides on the temporal layer of a packet of what it gets otherwise. Fewer frames come with the next picture, more
+    /// where the stream says that they can be decoded. Hot path.
+    pub fn admit_temporal(&mut self, position: SvcPosition, keyframe: bool) -> bool {
+        let target = self.temporal_target();
+        if keyframe {
+            self.temporal = target;
+        } else if position.starts_picture() {
+            if position.allows_up_from(self.temporal) {
+                self.temporal = position.up_to;
+            }
+            self.temporal = self.temporal.min(target);
+        }
+        position.temporal <= self.temporal
     }
 
     /// Starts again at the next keyframe (the stream it had is gone).
@@ -193,6 +253,9 @@ impl LayerChoice {
     /// Sets the target from what is alive; returns the layer whose keyframe is needed to get there.
     pub fn retarget(&mut self, activity: &LayerActivity, now: Instant) -> Option<Layer> {
         let max = self.demand()?;
+        if self.nested {
+            return self.retarget_nested(max, activity, now);
+        }
         let best = activity.best(max, now);
         self.target = match (self.current, best) {
             (Some(current), Some(best)) if best < current && current <= max => {
@@ -208,6 +271,17 @@ impl LayerChoice {
             (current, None) => current.or_else(|| activity.latest(max)),
         };
         self.waits_for()
+    }
+
+    /// Of a scalable stream a receiver has everything up to its target from a keyframe on, also what begins later. One
+    /// is asked for where that would show something.
+    fn retarget_nested(&mut self, max: Layer, activity: &LayerActivity, now: Instant) -> Option<Layer> {
+        self.target = Some(max);
+        let shows_more = match self.current {
+            Some(current) => activity.best(max, now) > Some(current),
+            None => activity.latest(max).is_some(),
+        };
+        shows_more.then_some(max)
     }
 
     /// The layer whose keyframe this receiver waits for.
@@ -231,6 +305,45 @@ impl LayerChoice {
         } else {
             Admission::Drop
         }
+    }
+
+    /// Decides on a packet of a scalable stream. It begins, and larger layers are taken up, at keyframes only: from there
+    /// on every layer depends on nothing but itself and those below, in whichever way the encoder uses them. A smaller
+    /// layer is there with the next picture. Never within a picture: what ends it has been decided at its beginning.
+    /// Hot path.
+    pub fn admit_nested(&mut self, position: SvcPosition, keyframe: bool) -> Admission {
+        if keyframe && self.target.is_some() {
+            let before = std::mem::replace(&mut self.current, self.target);
+            return if before.is_none() {
+                Admission::Switch
+            } else {
+                Admission::Forward
+            };
+        }
+        if position.starts_picture() && self.target.is_some() && self.target < self.current {
+            self.current = self.target;
+        }
+        if Some(Layer(position.spatial)) <= self.current {
+            Admission::Forward
+        } else {
+            Admission::Drop
+        }
+    }
+
+    /// The largest layers it gets now; none while it gets nothing.
+    #[must_use]
+    pub fn reach(&self) -> Option<Reach> {
+        self.current.map(|layer| Reach {
+            spatial: layer.0,
+            temporal: self.temporal,
+        })
+    }
+
+    /// What it gets now.
+    #[must_use]
+    pub fn in_use(&self) -> Option<OperatingPoint> {
+        self.current
+            .map(|layer| OperatingPoint::of_layer(layer, self.temporal))
     }
 
     /// The layer it gets now.
@@ -301,7 +414,7 @@ mod tests {
         let mut choice = LayerChoice::new(Layer(2));
         choice.retarget(&alive(&[0, 1, 2], now), now);
         choice.admit(Layer(2), true);
-        choice.allow(Some(Layer(0)), now);
+        choice.allow(Some(OperatingPoint::whole(Layer(0))), now);
         assert_eq!(choice.retarget(&alive(&[0, 1, 2], now), now), Some(Layer(0)));
         assert_eq!(choice.admit(Layer(2), false), Admission::Forward);
         choice.stop_above_allowance();

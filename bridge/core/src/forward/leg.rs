@@ -2,23 +2,29 @@
 //!
 //! A viewer sees one stream with continuous numbers and time, whatever layers it is made of. The leg keeps this as a
 //! few *runs*: stretches of one layer with constant offsets. A run begins at a keyframe; a lost packet is found again
-//! by looking its number up in the runs, so that nothing is remembered per packet.
+//! by looking its number up in the runs, so that nothing is remembered per packet. Only where a viewer gets a part of a
+//! stream (a scalable one, or fewer frames) the last packets are remembered: see `thinning`.
 
+mod part;
+mod repair;
 mod run;
+mod thinning;
 
 use super::cache::PacketMeta;
 use super::layer::{Admission, LayerChoice};
-use super::packet::{Draft, Fields, MAX_PADDING_BYTES, SealRtp, header_bytes};
+use super::packet::{Draft, Extensions, Fields, SealRtp};
 use super::redundancy::{self, Body, Depth};
-use super::rewrite::PictureRewriter;
+use super::rewrite::{PictureOffsets, PictureRewriter};
 use super::track::{Clock, LayerState};
 use crate::red::{self, Earlier};
+use part::Place;
 use relay_proto::id::{Layer, TrackSid};
 use relay_proto::room::Codec;
 use relay_proto::unit::{MediaSeq, RtpTime};
 use run::Run;
 use std::collections::VecDeque;
 use std::time::Instant;
+use thinning::{Fate, Thinning};
 
 /// Most segments in one batch; the kernel takes 64.
 pub const MAX_SEGMENTS: usize = 48;
@@ -41,6 +47,8 @@ pub struct LegParameters {
     pub rtx: Option<(u8, u32)>,
     /// Payload type of redundant sound (RFC 2198), where negotiated and allowed.
     pub red: Option<u8>,
+    /// Id of the header extension with the dependency descriptor, where negotiated.
+    pub descriptor: Option<u8>,
 }
 
 /// Counters of a leg, for sender reports.
@@ -66,6 +74,8 @@ pub struct Leg {
     parameters: LegParameters,
     codec: Codec,
     runs: VecDeque<Run>,
+    /// What becomes of each packet, where the viewer gets a part of a stream.
+    thinning: Option<Thinning>,
     highest: Option<u64>,
     /// Older packets went out under other parameters and are not sent again.
     repairable_from: u64,
@@ -96,6 +106,7 @@ impl Leg {
             parameters,
             codec,
             runs: VecDeque::with_capacity(MAX_RUNS),
+            thinning: choice.is_nested().then(Thinning::new),
             highest: None,
             repairable_from: 0,
             depth: Depth::default(),
@@ -158,13 +169,19 @@ impl Leg {
         buf: &mut Vec<u8>,
     ) -> Option<usize> {
         buf.clear();
-        let overhead = header_bytes(self.transport_cc(seal)) + seal.tag_bytes();
+        let transport_cc = self.transport_cc(seal);
+        let plain = Extensions {
+            transport_cc,
+            descriptor: None,
+        };
+        let overhead = plain.header_bytes() + seal.tag_bytes();
         let mut segment = 0;
         for count in 0..MAX_SEGMENTS {
             let Some((layer, meta, body)) = self.next_admitted(now, layers, fresh, next) else {
                 break;
             };
-            let len = overhead + body.bytes();
+            let header = body.extensions(transport_cc, self.parameters).header_bytes();
+            let len = header + seal.tag_bytes() + body.bytes();
             if count == 0 {
                 segment = self.segment_bytes(len, layers, &fresh[*next..], overhead);
             }
@@ -193,22 +210,54 @@ impl Leg {
         fresh: &[(Layer, MediaSeq)],
         next: &mut usize,
     ) -> Option<(Layer, &'a PacketMeta, Body<'a>)> {
+        if self.thinning.is_none() && self.choice.thins() {
+            self.begin_thinning();
+        }
         while let Some(&(layer, seq)) = fresh.get(*next) {
             if let Some((meta, payload)) = layers[usize::from(layer.0)].packet(seq) {
-                let admission = self.choice.admit(layer, meta.keyframe);
-                if admission == Admission::Switch {
-                    self.start_run(now, layers, layer, meta, payload);
-                }
-                if admission != Admission::Drop
-                    && let Some(at) = self.run_of(layer, seq)
-                    && let Some(earlier) = self.earlier(layers, self.runs[at], meta)
-                {
-                    return Some((layer, meta, Body { earlier, payload }));
+                let body = if self.thinning.is_some() {
+                    self.admit_part(now, layers, layer, meta, payload)
+                } else {
+                    self.admit_whole(now, layers, layer, meta, payload)
+                };
+                if let Some(body) = body {
+                    return Some((layer, meta, body));
                 }
             }
             *next += 1;
         }
         None
+    }
+
+    /// A packet of a layer with a stream of its own: all of the chosen one is for the viewer.
+    fn admit_whole<'a>(
+        &mut self,
+        now: Instant,
+        layers: &'a [LayerState],
+        layer: Layer,
+        meta: &PacketMeta,
+        payload: &'a [u8],
+    ) -> Option<Body<'a>> {
+        let admission = self.choice.admit(layer, meta.keyframe);
+        if admission == Admission::Switch {
+            self.start_run(now, layers, layer, meta, payload);
+        }
+        if admission == Admission::Drop {
+            return None;
+        }
+        let at = self.run_of(layer, meta.seq)?;
+        let earlier = self.earlier(layers, self.runs[at], meta)?;
+        let descriptor = self.descriptor(layers, layer, meta.seq);
+        Some(Body::new(earlier, payload).described(descriptor))
+    }
+
+    /// The dependency descriptor a packet is sent with; empty where it has none. Only AV1 needs one.
+    fn descriptor<'a>(&self, layers: &'a [LayerState], layer: Layer, seq: MediaSeq) -> &'a [u8] {
+        if self.codec == Codec::Av1 && self.parameters.descriptor.is_some() {
+            layers[usize::from(layer.0)].descriptor(seq)
+        } else {
+            &[]
+        }
     }
 
     /// The frames a packet repeats, the same at every call. None where one of them is not held any more.
@@ -284,21 +333,25 @@ impl Leg {
         let run = &mut self.runs[at];
         run.last = run.last.max(meta.seq);
         let run = *run;
-        let index = run.index_of(meta.seq);
+        let Place {
+            index,
+            marker,
+            picture,
+        } = self.place_of(run, meta);
         let time = meta.time.0.wrapping_add(run.time_offset);
         let newest = self.highest.is_none_or(|highest| index > highest);
         let fields = Fields {
             pt: body.pt(self.parameters),
-            marker: meta.marker,
+            marker: marker && !body.is_fill(),
             seq: index as u16,
             time,
             ssrc: self.parameters.ssrc,
         };
-        let draft = Draft::begin(buf, fields, self.transport_cc(seal));
+        let extensions = body.extensions(self.transport_cc(seal), self.parameters);
+        let draft = Draft::begin(buf, fields, extensions);
         body.write(buf, self.parameters);
-        self.pictures
-            .rewrite(&mut buf[draft.payload_at()..], run.picture, newest);
-        draft.pad(buf, padding);
+        self.rewrite(buf, &draft, draft.payload_at(), picture, newest);
+        draft.pad(buf, padding + body.fill_bytes());
         draft.finish(buf, index, seal);
         if newest {
             self.highest = Some(index);
@@ -307,6 +360,21 @@ impl Leg {
         }
         self.count.packets = self.count.packets.wrapping_add(1);
         self.count.bytes = self.count.bytes.wrapping_add(body.bytes() as u32);
+    }
+
+    /// Writes the viewer's numbers of pictures and frames over the publisher's.
+    fn rewrite(
+        &mut self,
+        buf: &mut [u8],
+        draft: &Draft,
+        payload_at: usize,
+        offsets: PictureOffsets,
+        newest: bool,
+    ) {
+        match draft.descriptor_at() {
+            Some(at) => self.pictures.rewrite_frame(&mut buf[at..], offsets, newest),
+            None => self.pictures.rewrite(&mut buf[payload_at..], offsets, newest),
+        }
     }
 
     fn start_run(
@@ -324,9 +392,12 @@ impl Leg {
             layer,
             first: meta.seq,
             last: meta.seq,
-            first_index: self.highest.map_or(1, |highest| highest + 1),
+            first_index: self.next_index(),
             time_offset: self.time_offset(now, layers, layer, meta.time),
-            picture: self.pictures.offsets_for(payload),
+            picture: match self.descriptor(layers, layer, meta.seq) {
+                [] => self.pictures.offsets_for(payload),
+                descriptor => self.pictures.offsets_for_frame(descriptor),
+            },
         };
         self.runs.push_back(run);
     }
@@ -371,105 +442,6 @@ impl Leg {
             let run = &self.runs[at];
             run.layer == layer && run.first <= seq && (at == newest || seq <= run.last)
         })
-    }
-
-    /// Writes the packet the viewer knows as `seq` again, sealed; false where it is not held any more.
-    pub fn write_retransmission(
-        &mut self,
-        layers: &[LayerState],
-        seq: u16,
-        seal: &mut impl SealRtp,
-        buf: &mut Vec<u8>,
-    ) -> bool {
-        let Some((run, index)) = self.find(seq) else {
-            return false;
-        };
-        let source = MediaSeq(run.first.0 + (index - run.first_index) as u32);
-        let Some((meta, payload)) = layers[usize::from(run.layer.0)].packet(source) else {
-            return false;
-        };
-        let Some(earlier) = self.earlier(layers, run, meta) else {
-            return false;
-        };
-        let body = Body { earlier, payload };
-        let time = meta.time.0.wrapping_add(run.time_offset);
-        let plain = Fields {
-            pt: body.pt(self.parameters),
-            marker: meta.marker,
-            seq,
-            time,
-            ssrc: self.parameters.ssrc,
-        };
-        let (draft, sealed_index) = match self.parameters.rtx {
-            Some((pt, ssrc)) => {
-                let rtx_index = self.next_rtx_index();
-                let fields = Fields {
-                    pt,
-                    ssrc,
-                    seq: rtx_index as u16,
-                    ..plain
-                };
-                let draft = Draft::begin(buf, fields, seal.transport_cc());
-                buf.extend_from_slice(&seq.to_be_bytes());
-                (draft, rtx_index)
-            }
-            None => (Draft::begin(buf, plain, None), index),
-        };
-        let payload_at = buf.len();
-        body.write(buf, self.parameters);
-        self.pictures.rewrite(&mut buf[payload_at..], run.picture, false);
-        draft.finish(buf, sealed_index, seal);
-        true
-    }
-
-    const fn next_rtx_index(&mut self) -> u64 {
-        let index = self.next_rtx_index;
-        self.next_rtx_index += 1;
-        index
-    }
-
-    /// Appends packets of nothing but padding, together about `bytes` and at most [`MAX_SEGMENTS`] of them, to
-    /// `buf` as segments of one size, and returns that size. They are empty retransmissions, which every client
-    /// ignores and reports on; none where the client has no retransmissions or no transport-wide numbers.
-    pub fn write_padding(
-        &mut self,
-        bytes: usize,
-        seal: &mut impl SealRtp,
-        buf: &mut Vec<u8>,
-    ) -> Option<usize> {
-        let (pt, ssrc) = self.parameters.rtx?;
-        let transport_cc = Some(seal.transport_cc()?);
-        let around = header_bytes(transport_cc) + seal.tag_bytes();
-        let count = bytes.div_ceil(around + MAX_PADDING_BYTES).min(MAX_SEGMENTS);
-        let padding = (bytes / count.max(1))
-            .saturating_sub(around)
-            .clamp(1, MAX_PADDING_BYTES);
-        for _ in 0..count {
-            let index = self.next_rtx_index();
-            let fields = Fields {
-                pt,
-                marker: false,
-                seq: index as u16,
-                time: self.last_time.0,
-                ssrc,
-            };
-            let draft = Draft::begin(buf, fields, transport_cc);
-            draft.pad(buf, padding);
-            draft.finish(buf, index, seal);
-        }
-        Some(around + padding)
-    }
-
-    /// The run and packet index behind a sequence number the viewer names.
-    fn find(&self, seq: u16) -> Option<(Run, u64)> {
-        let highest = self.highest?;
-        let index = highest.checked_sub(u64::from((highest as u16).wrapping_sub(seq)))?;
-        if index < self.repairable_from {
-            return None;
-        }
-        let run = self.runs.iter().rev().find(|run| run.first_index <= index)?;
-        let source = u64::from(run.first.0) + (index - run.first_index);
-        (source <= u64::from(run.last.0)).then_some((*run, index))
     }
 
     /// The layer the viewer watches now, and its (NTP, RTP time) pair in the viewer's time, for a sender report.

@@ -8,6 +8,7 @@
 pub mod av1;
 pub mod cache;
 mod clock;
+pub mod dependency;
 pub mod keyframe;
 pub mod layer;
 mod lead_in;
@@ -19,5 +20,6 @@ mod rate;
 mod redundancy;
 pub mod rewrite;
 pub mod sequence;
+pub mod svc;
 pub mod track;
 pub mod vp9;

@@ -1,5 +1,6 @@
 //! How much a layer sends, for choosing among layers.
 
+use crate::allocation::TEMPORAL_STEPS;
 use std::time::{Duration, Instant};
 
 /// Bytes are counted for this long before the rate moves.
@@ -50,9 +51,68 @@ impl RateMeter {
     }
 }
 
+/// The older a byte is, the less it counts for the shares of temporal layers: half after this time.
+const SHARES_HALVE: Duration = Duration::from_secs(2);
+
+/// How a layer's bytes are divided among its temporal layers. Over longer than a rate: the smallest may have three
+/// frames in a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TemporalShares {
+    bytes: [u64; TEMPORAL_STEPS],
+    since: Option<Instant>,
+}
+
+impl TemporalShares {
+    /// A packet of `bytes` of a temporal layer has come. Hot path.
+    pub(super) fn count(&mut self, temporal: u8, bytes: usize) {
+        self.bytes[usize::from(temporal).min(TEMPORAL_STEPS - 1)] += bytes as u64;
+    }
+
+    /// Moves on; call every 100 ms or so.
+    pub(super) fn roll(&mut self, now: Instant) {
+        let since = *self.since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= SHARES_HALVE {
+            self.since = Some(now);
+            self.bytes = self.bytes.map(|bytes| bytes / 2);
+        }
+    }
+
+    /// What of `rate` the temporal layers up to each take.
+    pub(super) fn of(&self, rate: u64) -> [u64; TEMPORAL_STEPS] {
+        let all: u64 = self.bytes.iter().sum();
+        let mut so_far = 0;
+        self.bytes.map(|bytes| {
+            so_far += bytes;
+            if so_far == all {
+                rate
+            } else {
+                (u128::from(rate) * u128::from(so_far) / u128::from(all)) as u64
+            }
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn temporal_layers_have_their_shares_and_lose_them_when_they_stop() {
+        let mut at = crate::rtc::testing::instant();
+        let mut shares = TemporalShares::default();
+        assert_eq!(shares.of(1_000), [1_000; 3], "nothing is known");
+        shares.roll(at);
+        for temporal in [0, 2, 1, 2] {
+            shares.count(temporal, 1_000);
+        }
+        assert_eq!(shares.of(1_000), [250, 500, 1_000]);
+        for _ in 0..30 {
+            shares.count(0, 1_000);
+            at += SHARES_HALVE;
+            shares.roll(at);
+        }
+        assert_eq!(shares.of(1_000), [1_000; 3]);
+    }
 
     #[test]
     fn the_rate_rises_soon_falls_late_and_outlives_silence() {

@@ -3,6 +3,7 @@
 
 use super::cache::PacketMeta;
 use super::leg::LegParameters;
+use super::packet::Extensions;
 use super::track::LayerState;
 use crate::red::Earlier;
 use relay_proto::unit::MediaSeq;
@@ -48,16 +49,62 @@ pub(super) fn earlier<'a>(layer: &'a LayerState, meta: &PacketMeta, depth: u32) 
     Some(earlier)
 }
 
-/// What a packet carries: its frame and those it repeats.
+/// What a packet carries: its frame and those it repeats, or nothing but a byte of padding.
 #[derive(Debug)]
 pub(super) struct Body<'a> {
     pub(super) earlier: Earlier<'a>,
     pub(super) payload: &'a [u8],
+    /// Dependency descriptor; empty where it has none.
+    descriptor: &'a [u8],
+    is_fill: bool,
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
+    pub(super) const fn new(earlier: Earlier<'a>, payload: &'a [u8]) -> Self {
+        Self {
+            earlier,
+            payload,
+            descriptor: &[],
+            is_fill: false,
+        }
+    }
+
+    /// The same with a dependency descriptor.
+    pub(super) const fn described(mut self, descriptor: &'a [u8]) -> Self {
+        self.descriptor = descriptor;
+        self
+    }
+
+    /// What stands in its header, with a transport-wide number where there is one.
+    pub(super) fn extensions(&self, transport_cc: Option<u8>, parameters: LegParameters) -> Extensions<'a> {
+        let descriptor = parameters.descriptor.filter(|_| !self.descriptor.is_empty());
+        Extensions {
+            transport_cc,
+            descriptor: descriptor.map(|id| (id, self.descriptor)),
+        }
+    }
+
+    /// An empty packet, so that its number is not missed.
+    pub(super) fn fill() -> Self {
+        Self {
+            earlier: Earlier::default(),
+            payload: &[],
+            descriptor: &[],
+            is_fill: true,
+        }
+    }
+
+    pub(super) const fn is_fill(&self) -> bool {
+        self.is_fill
+    }
+
+    /// The padding of an empty packet.
+    pub(super) fn fill_bytes(&self) -> usize {
+        usize::from(self.is_fill)
+    }
+
     pub(super) fn bytes(&self) -> usize {
-        self.payload.len() + self.earlier.bytes()
+        self.payload.len() + self.earlier.bytes() + self.fill_bytes()
     }
 
     /// A packet that repeats nothing is a plain one.

@@ -1,5 +1,6 @@
 //! What must change inside a payload so that a viewer sees one continuous stream over layer switches.
 
+use super::dependency::FRAME_NUMBER_AT;
 use super::vp9::Vp9Descriptor;
 use relay_proto::room::Codec;
 
@@ -14,6 +15,8 @@ pub struct Vp8Descriptor {
     pub picture_id: Option<PictureId>,
     /// TL0PICIDX and where it stands.
     pub tl0_index: Option<(usize, u8)>,
+    /// Temporal layer (TID), and whether the frame depends on the smallest one only (Y).
+    pub temporal: Option<(u8, bool)>,
 }
 
 /// A VP8 or VP9 picture id inside a payload.
@@ -37,6 +40,7 @@ impl Vp8Descriptor {
             starts_frame: first & 0x17 == 0x10,
             picture_id: None,
             tl0_index: None,
+            temporal: None,
         };
         if first & 0x80 == 0 {
             return Some(descriptor);
@@ -53,7 +57,10 @@ impl Vp8Descriptor {
             descriptor.len += 1;
         }
         if extension & 0x30 != 0 {
-            payload.get(descriptor.len)?;
+            let &layers = payload.get(descriptor.len)?;
+            if extension & 0x20 != 0 {
+                descriptor.temporal = Some((layers >> 6, layers & 0x20 != 0));
+            }
             descriptor.len += 1;
         }
         Some(descriptor)
@@ -91,11 +98,26 @@ fn numbers_of(codec: Codec, payload: &[u8]) -> Option<PictureNumbers> {
     }
 }
 
+/// The frame number in a dependency descriptor.
+fn frame_number(descriptor: &[u8]) -> Option<u16> {
+    let bytes = descriptor.get(FRAME_NUMBER_AT..)?.first_chunk()?;
+    Some(u16::from_be_bytes(*bytes))
+}
+
 /// What is added to the picture ids and TL0 indices of one stretch of a viewer's stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PictureOffsets {
     picture: u16,
     tl0: u8,
+}
+
+impl PictureOffsets {
+    /// The same where so many pictures before have been left out.
+    #[must_use]
+    pub const fn less(mut self, pictures: u16) -> Self {
+        self.picture = self.picture.wrapping_sub(pictures);
+        self
+    }
 }
 
 /// Keeps a viewer's picture ids and TL0 indices (of VP8 and VP9) continuous over layer switches.
@@ -128,6 +150,28 @@ impl PictureRewriter {
             offsets.tl0 = last_tl0.wrapping_add(1).wrapping_sub(tl0);
         }
         offsets
+    }
+
+    /// The same for the frame numbers of dependency descriptors: `descriptor` is that of the first packet.
+    #[must_use]
+    pub fn offsets_for_frame(&self, descriptor: &[u8]) -> PictureOffsets {
+        let mut offsets = PictureOffsets::default();
+        if let (Some(frame), Some((last, _))) = (frame_number(descriptor), self.last) {
+            offsets.picture = last.wrapping_add(1).wrapping_sub(frame);
+        }
+        offsets
+    }
+
+    /// Rewrites the frame number of a dependency descriptor in place.
+    pub fn rewrite_frame(&mut self, descriptor: &mut [u8], offsets: PictureOffsets, newest: bool) {
+        let Some(frame) = frame_number(descriptor) else {
+            return;
+        };
+        let sent = frame.wrapping_add(offsets.picture);
+        descriptor[FRAME_NUMBER_AT..FRAME_NUMBER_AT + 2].copy_from_slice(&sent.to_be_bytes());
+        if newest {
+            self.last = Some((sent, 0));
+        }
     }
 
     /// Rewrites `payload` in place. `newest`: it is not older than what was sent before.
@@ -206,6 +250,25 @@ mod tests {
         let mut other = third.clone();
         PictureRewriter::new(Codec::Av1).rewrite(&mut other, switched, true);
         assert_eq!(other, third);
+    }
+
+    #[test]
+    fn frame_numbers_of_dependency_descriptors_continue_and_wrap() {
+        let mut rewriter = PictureRewriter::new(Codec::Av1);
+        let mut first = [0xc0, 0xff, 0xfe];
+        let start = rewriter.offsets_for_frame(&first);
+        rewriter.rewrite_frame(&mut first, start, true);
+        assert_eq!(first, [0xc0, 0xff, 0xfe]);
+        let mut second = [0xc0, 0x00, 0x09, 0x80];
+        let switched = rewriter.offsets_for_frame(&second);
+        rewriter.rewrite_frame(&mut second, switched, true);
+        assert_eq!(second, [0xc0, 0xff, 0xff, 0x80]);
+        let mut third = [0xc0, 0x00, 0x0a];
+        rewriter.rewrite_frame(&mut third, switched, true);
+        assert_eq!(third, [0xc0, 0x00, 0x00]);
+        let mut short = [0xc0, 0x00];
+        rewriter.rewrite_frame(&mut short, switched, true);
+        assert_eq!(short, [0xc0, 0x00]);
     }
 
     #[test]

@@ -1,101 +1,28 @@
 //! A published track: its layers, its viewers on this shard, and the nodes its media goes to next.
 
+mod layer_state;
+mod picture;
+
 use super::cache::{PacketCache, PacketMeta};
 pub use super::clock::Clock;
-use super::keyframe::KeyframeRequester;
 use super::layer::{Admission, LayerActivity, LayerChoice};
 use super::leg::Leg;
-use super::nack::{NackGenerator, NackPolicy};
+use super::nack::NackPolicy;
 use super::publishing::Publishing;
-use super::rate::RateMeter;
-use super::sequence::SequenceExtender;
+use super::svc::SvcPosition;
 use crate::red;
 use relay_proto::id::{Layer, LayerSet, MAX_LAYERS, NodeId, ParticipantSid, TrackAlias, TrackSid};
-use relay_proto::room::{Codec, MediaKind, TrackRecord, TrackSource};
+use relay_proto::room::{Codec, MediaKind};
 use relay_proto::unit::MediaSeq;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+pub use layer_state::LayerState;
+pub use picture::Picture;
 
 /// Packets kept per video layer: about a second at 4 Mbit/s.
 const VIDEO_WINDOW: usize = 512;
-/// Sender reports of a layer that follow more closely are ignored; clients send about one a second.
-const CLOCK_INTERVAL: Duration = Duration::from_millis(100);
 /// Packets kept per audio track: about two seconds.
 const AUDIO_WINDOW: usize = 128;
-
-/// What a viewer's packet has around a payload: IP, UDP, RTP with its number, the tag of a seal.
-const WIRE_OVERHEAD_BYTES: usize = 64;
-/// What the layers of a camera cost, before there is anything to measure.
-const USUAL_RATES: [u64; MAX_LAYERS] = [150_000, 450_000, 1_500_000];
-
-/// One layer of a track.
-#[derive(Debug)]
-pub struct LayerState {
-    cache: Option<PacketCache>,
-    extender: SequenceExtender,
-    /// Missing packets.
-    pub nack: NackGenerator,
-    /// Wishes for keyframes.
-    pub keyframe: KeyframeRequester,
-    /// How much it sends.
-    meter: RateMeter,
-    /// Newest sender report.
-    pub clock: Option<Clock>,
-    clock_at: Option<Instant>,
-}
-
-impl LayerState {
-    fn new(policy: NackPolicy) -> Self {
-        Self {
-            cache: None,
-            extender: SequenceExtender::default(),
-            nack: NackGenerator::new(policy),
-            keyframe: KeyframeRequester::default(),
-            meter: RateMeter::default(),
-            clock: None,
-            clock_at: None,
-        }
-    }
-
-    /// Takes a sender report; false where the last one is so new that this one is not worth passing on: one report
-    /// becomes one for every viewer.
-    pub fn take_clock(&mut self, clock: Clock, now: Instant) -> bool {
-        if self
-            .clock_at
-            .is_some_and(|last| now.duration_since(last) < CLOCK_INTERVAL)
-        {
-            return false;
-        }
-        self.clock = Some(clock);
-        self.clock_at = Some(now);
-        true
-    }
-
-    /// A packet still held. Hot path.
-    #[must_use]
-    pub fn packet(&self, seq: MediaSeq) -> Option<(&PacketMeta, &[u8])> {
-        self.cache.as_ref()?.packet(seq)
-    }
-
-    /// A packet still held is the first of a sound after a pause.
-    pub fn mark(&mut self, seq: MediaSeq) {
-        if let Some(cache) = &mut self.cache {
-            cache.mark(seq);
-        }
-    }
-
-    /// How many packets right before this one were held when it came; at most two, and only of sound.
-    #[must_use]
-    pub fn earlier(&self, seq: MediaSeq) -> u8 {
-        self.cache.as_ref().map_or(0, |cache| cache.earlier(seq))
-    }
-
-    /// Whether this packet is missing between those that have come and the one that comes now. Never before the first
-    /// packet, nor the first one after a pause.
-    #[must_use]
-    pub fn lacks(&self, seq: MediaSeq) -> bool {
-        self.nack.newest().is_some_and(|newest| newest < seq)
-    }
-}
 
 /// Where a track's media comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,39 +68,6 @@ pub struct TrackIdentity {
     pub redundant: bool,
 }
 
-/// What is known of a track's pictures before they come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Picture {
-    /// A shared screen.
-    pub is_screen: bool,
-    /// How many layers there are.
-    pub layers: usize,
-    /// What the publisher aims at for each layer, in bits a second; 0 where it does not say.
-    pub aims: [u64; MAX_LAYERS],
-}
-
-impl Picture {
-    /// From what the publisher has announced.
-    #[must_use]
-    pub fn of(record: &TrackRecord) -> Self {
-        let mut aims = [0; MAX_LAYERS];
-        for layer in &record.layers {
-            if let Some(aim) = aims.get_mut(usize::from(layer.layer.0)) {
-                *aim = layer.bitrate.0;
-            }
-        }
-        Self {
-            is_screen: record.source == TrackSource::ScreenShare,
-            layers: match record.layers.len() {
-                _ if !record.simulcast => 1,
-                0 => MAX_LAYERS,
-                announced => announced.min(MAX_LAYERS),
-            },
-            aims,
-        }
-    }
-}
-
 /// A packet on its way in.
 #[derive(Clone, Copy, Debug)]
 pub struct Incoming<'a> {
@@ -181,6 +75,8 @@ pub struct Incoming<'a> {
     pub layer: Layer,
     /// Header facts; `seq` already extended.
     pub meta: PacketMeta,
+    /// Its dependency descriptor, at most [`relay_proto::datagram::MAX_DESCRIPTOR_BYTES`]; empty where it has none.
+    pub descriptor: &'a [u8],
     /// RTP payload.
     pub payload: &'a [u8],
 }
@@ -243,6 +139,16 @@ impl Track {
         self.identity.codec.kind()
     }
 
+    /// The stream a layer comes in: its own, or the one all layers share.
+    #[must_use]
+    pub const fn stream_of(&self, layer: Layer) -> Layer {
+        if self.identity.picture.nested {
+            Layer(0)
+        } else {
+            layer
+        }
+    }
+
     /// Extends a client's sequence number in its layer.
     pub fn extend(&mut self, layer: Layer, seq: u16) -> MediaSeq {
         self.layers[usize::from(layer.0).min(MAX_LAYERS - 1)]
@@ -252,15 +158,21 @@ impl Track {
 
     /// Takes a packet in: stores it, notes gaps, and marks it for this batch's fan-out. False where it is a
     /// duplicate, too old, muted, or of a layer that does not exist. Hot path: one copy, no allocation in steady state.
-    pub fn ingest(&mut self, now: Instant, packet: Incoming<'_>) -> bool {
+    pub fn ingest(&mut self, now: Instant, mut packet: Incoming<'_>) -> bool {
         if self.muted {
             // Not kept either: what is kept could be asked for as if it had been lost.
             return false;
         }
         let kind = self.kind();
+        let nested = self.identity.picture.nested;
         let Some(layer) = self.layers.get_mut(usize::from(packet.layer.0)) else {
             return false;
         };
+        if !packet.descriptor.is_empty() {
+            layer.describe(&mut packet.meta, packet.descriptor);
+        } else if kind == MediaKind::Video {
+            packet.meta.position = SvcPosition::of_payload(self.identity.codec, packet.payload);
+        }
         let window = if kind == MediaKind::Audio {
             AUDIO_WINDOW
         } else {
@@ -273,20 +185,29 @@ impl Track {
         };
         let empty = || PacketCache::new(window).counting_earlier(looks_back);
         let cache = layer.cache.get_or_insert_with(empty);
-        if !cache.insert(packet.meta, packet.payload) {
+        if !cache.insert(packet.meta, packet.descriptor, packet.payload) {
             return false;
         }
         let begins = packet.meta.keyframe && kind == MediaKind::Video;
-        if begins && !has_receiver(&self.legs, &self.peers, packet.layer) {
+        let of_layer = (!nested).then_some(packet.layer);
+        if begins && !has_receiver(&self.legs, &self.peers, of_layer) {
             // Whoever takes up the layer does so here: what was sent before it is of no use.
             layer.nack.restart();
         }
-        layer.meter.count(packet.payload.len() + WIRE_OVERHEAD_BYTES);
         layer.nack.received(packet.meta.seq, now);
         if layer.nack.take_overrun() {
             layer.keyframe.want();
         }
-        if self.activity.touch(packet.layer, now) {
+        let chosen = if nested {
+            Layer(packet.meta.position.spatial)
+        } else {
+            packet.layer
+        };
+        let bytes = packet.payload.len() + picture::WIRE_OVERHEAD_BYTES;
+        let counted = &mut self.layers[usize::from(chosen.0)];
+        counted.meter.count(bytes);
+        counted.shares.count(packet.meta.position.temporal, bytes);
+        if self.activity.touch(chosen, now) {
             self.retarget(now);
         }
         if packet.meta.keyframe {
@@ -301,6 +222,8 @@ impl Track {
     /// nobody needs any more. Call on every change of wishes and at every review.
     pub fn retarget(&mut self, now: Instant) {
         let mut in_use = LayerSet::NONE;
+        let nested = self.identity.picture.nested;
+        let stream_of = |layer| if nested { Layer(0) } else { layer };
         let legs = self
             .legs
             .iter_mut()
@@ -312,42 +235,21 @@ impl Track {
             .flat_map(|peer| peer.wanted.iter_mut().flatten());
         for choice in legs.chain(peers) {
             if let Some(layer) = choice.retarget(&self.activity, now) {
-                self.layers[usize::from(layer.0)].keyframe.want();
-                in_use = in_use.with(layer);
+                let stream = stream_of(layer);
+                self.layers[usize::from(stream.0)].keyframe.want();
+                in_use = in_use.with(stream);
             }
-            in_use = choice.current().into_iter().fold(in_use, LayerSet::with);
+            in_use = choice
+                .current()
+                .map(stream_of)
+                .into_iter()
+                .fold(in_use, LayerSet::with);
         }
         for (layer, state) in (0..).map(Layer).zip(&mut self.layers) {
             if !in_use.contains(layer) {
                 state.keyframe.give_up();
             }
         }
-    }
-
-    /// Moves the rates of its layers on; call at every review.
-    pub fn roll_rates(&mut self, now: Instant) {
-        for layer in &mut self.layers {
-            layer.meter.roll(now);
-        }
-    }
-
-    /// What each layer costs a viewer in bits a second, growing: measured, else as announced, else as usual. A layer
-    /// that does not exist costs what the one below it costs.
-    #[must_use]
-    pub fn rates(&self) -> [u64; MAX_LAYERS] {
-        let Picture { layers, aims, .. } = self.identity.picture;
-        let mut rates = [0; MAX_LAYERS];
-        let mut below = 0;
-        for (at, state) in self.layers.iter().enumerate() {
-            let supposed = if aims[at] > 0 { aims[at] } else { USUAL_RATES[at] };
-            let rate = state
-                .meter
-                .rate()
-                .unwrap_or(if at < layers { supposed } else { 0 });
-            below = below.max(rate);
-            rates[at] = below;
-        }
-        rates
     }
 
     /// Mutes or unmutes. After a pause every receiver starts again at a keyframe, and nothing of it counts as lost.
@@ -401,7 +303,7 @@ impl Track {
             let after = layers.contains(layer).then(|| {
                 let mut choice = choice
                     .or_else(|| replaced.next())
-                    .unwrap_or_else(|| LayerChoice::new(layer));
+                    .unwrap_or_else(|| LayerChoice::new(layer).among(self.identity.picture.nested));
                 choice.set_wish(true, layer);
                 choice
             });
@@ -415,14 +317,20 @@ impl Track {
         self.peers.iter().map(|peer| peer.node)
     }
 
-    /// Collects into `nodes` who gets a packet of `layer`, each node once. Hot path: no allocation once `nodes` is
-    /// as long as the longest list.
-    pub fn next_hops(&mut self, layer: Layer, keyframe: bool, nodes: &mut Vec<NodeId>) {
+    /// Collects into `nodes` who gets a packet of `layer`, each node once; all of a scalable
+    /// stream goes to whoever wants any of it. Hot path: no allocation once `nodes` is as long as the longest list.
+    pub fn next_hops(&mut self, layer: Layer, meta: &PacketMeta, nodes: &mut Vec<NodeId>) {
         nodes.clear();
+        let nested = self.identity.picture.nested;
         for peer in &mut self.peers {
             let mut wanted = false;
             for choice in peer.wanted.iter_mut().flatten() {
-                wanted |= choice.admit(layer, keyframe) != Admission::Drop;
+                wanted |= if nested {
+                    choice.admit_nested(meta.position, meta.keyframe);
+                    true
+                } else {
+                    choice.admit(layer, meta.keyframe) != Admission::Drop
+                };
             }
             if wanted {
                 nodes.push(peer.node);
@@ -445,27 +353,6 @@ impl Track {
         received && !std::mem::replace(&mut self.told_received, true)
     }
 
-    /// The layers of a local picture its publisher should send now, where that has changed since the last call: those
-    /// that anybody on any node wants, and below one that is wanted and does not come (the publisher has no room for
-    /// it) the next smaller one. More is wanted at once, less only after a while.
-    pub fn poll_publishing(&mut self, now: Instant) -> Option<LayerSet> {
-        if self.kind() == MediaKind::Audio || self.muted {
-            return None;
-        }
-        let top = Layer(self.identity.picture.layers.clamp(1, MAX_LAYERS) as u8 - 1);
-        let of_peers = self.peers.iter().flat_map(|peer| peer.wanted.iter().flatten());
-        let choices = self.legs.iter().map(|leg| &leg.choice).chain(of_peers);
-        let mut wanted = choices
-            .filter_map(LayerChoice::demand)
-            .fold(LayerSet::NONE, |set, layer| set.with(layer.min(top)));
-        for layer in (1..=top.0).rev().map(Layer) {
-            if wanted.contains(layer) && !self.activity.is_alive(layer, now) {
-                wanted = wanted.with(Layer(layer.0 - 1));
-            }
-        }
-        self.publishing.update(now, wanted)
-    }
-
     /// Somebody downstream needs a keyframe of `layer`, or of what comes nearest below.
     pub fn want_keyframe(&mut self, layer: Layer, now: Instant) {
         let layer = self
@@ -473,15 +360,17 @@ impl Track {
             .best(layer, now)
             .or_else(|| self.activity.latest(layer))
             .unwrap_or(Layer(0));
-        self.layers[usize::from(layer.0)].keyframe.want();
+        let stream = self.stream_of(layer);
+        self.layers[usize::from(stream.0)].keyframe.want();
     }
 }
 
-/// Whether anybody gets this layer now.
-fn has_receiver(legs: &[Leg], peers: &[PeerDemand], layer: Layer) -> bool {
+/// Whether anybody gets this layer now, or any.
+fn has_receiver(legs: &[Leg], peers: &[PeerDemand], layer: Option<Layer>) -> bool {
     let of_peers = peers.iter().flat_map(|peer| peer.wanted.iter().flatten());
     legs.iter()
         .map(|leg| &leg.choice)
         .chain(of_peers)
-        .any(|choice| choice.current() == Some(layer))
+        .filter_map(LayerChoice::current)
+        .any(|current| layer.is_none_or(|layer| current == layer))
 }

@@ -3,7 +3,7 @@
 use crate::forward::cache::PacketMeta;
 use crate::forward::track::{Clock, TrackIdentity};
 use bytes::Bytes;
-use relay_proto::datagram::{HEADER_BYTES, Header, Kind, Piece};
+use relay_proto::datagram::{HEADER_BYTES, Header, Kind, Piece, encode_descriptor_len};
 use relay_proto::id::{Epoch, Layer, NodeId};
 use relay_proto::room::MediaKind;
 use relay_proto::seal::{Seal, TAG_BYTES};
@@ -20,7 +20,7 @@ pub struct RelayTransmit {
     pub bytes: Bytes,
 }
 
-/// The sealed datagram of one packet. Cost: one copy and one seal, however many nodes get it.
+/// The sealed datagram of one packet: its dependency descriptor (empty, or of AV1) and payload. Cost: one copy and one seal, however many nodes get it.
 ///
 /// Sealing the same packet again (a repair) gives the same bytes.
 #[must_use]
@@ -29,7 +29,7 @@ pub fn media_datagram(
     epoch: Epoch,
     layer: Layer,
     meta: &PacketMeta,
-    payload: &[u8],
+    (descriptor, payload): (&[u8], &[u8]),
     seal: &Seal,
 ) -> Bytes {
     let mut header = Header::media(track.origin, track.alias, layer, meta.seq, meta.time);
@@ -37,9 +37,15 @@ pub fn media_datagram(
     header.keyframe = meta.keyframe;
     header.audio = track.codec.kind() == MediaKind::Audio;
     header.epoch = epoch.low_byte();
-    let mut datagram = Vec::with_capacity(HEADER_BYTES + 1 + payload.len() + TAG_BYTES);
+    let mut datagram = Vec::with_capacity(HEADER_BYTES + 1 + descriptor.len() + payload.len() + TAG_BYTES);
     datagram.extend_from_slice(&header.encode());
-    datagram.push(meta.level);
+    if header.audio {
+        datagram.push(meta.level);
+    } else {
+        let len = encode_descriptor_len(descriptor.len());
+        datagram.push(len.expect("invariant: no longer descriptor is taken from a client"));
+        datagram.extend_from_slice(descriptor);
+    }
     datagram.extend_from_slice(payload);
     seal.seal(&mut datagram);
     Bytes::from(datagram)

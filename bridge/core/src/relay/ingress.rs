@@ -1,6 +1,7 @@
 //! From a link's datagram to a packet.
 
 use crate::forward::cache::PacketMeta;
+use crate::forward::svc::SvcPosition;
 use crate::forward::track::Incoming;
 use relay_proto::datagram::{DatagramError, HEADER_BYTES, Header, MediaBody, Piece};
 use relay_proto::id::{Epoch, Layer};
@@ -111,18 +112,20 @@ impl Origin {
 /// # Errors
 /// [`IngressError::Body`].
 pub fn packet<'a>(header: &Header, body: &'a [u8]) -> Result<(Incoming<'a>, MediaBody<'a>), IngressError> {
-    let media = MediaBody::decode(body)?;
+    let media = MediaBody::decode(body, header.audio)?;
     let meta = PacketMeta {
         seq: header.seq,
         time: header.time,
         marker: header.marker,
         keyframe: header.keyframe,
         level: body[0],
+        position: SvcPosition::default(),
     };
     Ok((
         Incoming {
             layer: Layer(header.layer.0),
             meta,
+            descriptor: media.descriptor,
             payload: media.payload,
         },
         media,

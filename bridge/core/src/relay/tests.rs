@@ -31,6 +31,7 @@ fn meta(seq: u32) -> PacketMeta {
         marker: true,
         keyframe: true,
         level: 0xff,
+        position: crate::forward::svc::SvcPosition::default(),
     }
 }
 
@@ -40,7 +41,7 @@ fn datagram(seq: u32, payload: &[u8]) -> Bytes {
         Epoch(300),
         Layer(1),
         &meta(seq),
-        payload,
+        (&[], payload),
         &Seal::new(&KEY),
     )
 }
@@ -76,6 +77,26 @@ fn a_packet_crosses_a_link_unchanged() {
         (received, payload.as_slice()),
         (meta(70_000), b"picture".as_slice())
     );
+}
+
+#[test]
+fn a_dependency_descriptor_crosses_with_its_packet_and_in_a_repair_again() {
+    let seal = Seal::new(&KEY);
+    let packet = || {
+        let parts: (&[u8], &[u8]) = (&[0xc4, 1, 2], b"frame");
+        egress::media_datagram(&identity(), Epoch(300), Layer(0), &meta(9), parts, &seal)
+    };
+    let mut bytes = packet().to_vec();
+    assert_eq!(bytes, packet());
+    let header = header_of(&bytes);
+    let (mut origin, mut joined) = (origin(), Vec::new());
+    let body = origin.open(&header, &mut bytes, &mut joined).unwrap().unwrap();
+    let (incoming, media) = ingress::packet(&header, body).unwrap();
+    assert_eq!(
+        (incoming.descriptor, incoming.payload),
+        (&[0xc4, 1, 2][..], &b"frame"[..])
+    );
+    assert_eq!(media.level, None);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use super::rtp::{ExtensionElements, RtpHeader};
 use super::sdp::ExtensionIds;
+use relay_proto::datagram::MAX_DESCRIPTOR_BYTES;
 use relay_proto::id::{Layer, TrackSid};
 use relay_proto::room::Codec;
 use std::collections::BTreeMap;
@@ -56,6 +57,7 @@ pub(crate) struct Tags<'p> {
     pub(crate) repaired_rid: Option<&'p str>,
     pub(crate) level: Option<u8>,
     pub(crate) transport_seq: Option<u16>,
+    pub(crate) descriptor: Option<&'p [u8]>,
 }
 
 impl<'p> Tags<'p> {
@@ -67,6 +69,8 @@ impl<'p> Tags<'p> {
                 tags.transport_seq = data.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
             } else if id == ids.audio_level {
                 tags.level = data.first().copied();
+            } else if id == ids.dependency {
+                tags.descriptor = Some(data).filter(|data| data.len() <= MAX_DESCRIPTOR_BYTES);
             } else if id == ids.mid {
                 tags.mid = std::str::from_utf8(data).ok();
             } else if id == ids.rid {

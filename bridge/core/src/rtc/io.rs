@@ -120,6 +120,8 @@ pub struct Downlink {
     pub abs_send_time_ext: Option<u8>,
     /// Id of `urn:ietf:params:rtp-hdrext:ssrc-audio-level`.
     pub audio_level_ext: Option<u8>,
+    /// Id of the dependency descriptor.
+    pub dependency_ext: Option<u8>,
 }
 
 /// What a datagram turned out to be.
@@ -150,6 +152,9 @@ pub struct RtpIn<'b> {
     pub marker: bool,
     /// Audio level and voice activity, where the client sends them.
     pub level: Option<(AudioLevel, bool)>,
+    /// Dependency descriptor, where the client sends it and it is no longer than
+    /// [`relay_proto::datagram::MAX_DESCRIPTOR_BYTES`].
+    pub descriptor: Option<&'b [u8]>,
     /// Payload without padding; may be empty (pure padding).
     pub payload: &'b [u8],
     /// Frames of the packets before it, which it repeats.

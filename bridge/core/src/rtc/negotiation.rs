@@ -384,6 +384,7 @@ fn downlink(
         rtx_ssrc,
         mid_ext: short(ids.mid),
         abs_send_time_ext: short(ids.abs_send_time),
+        dependency_ext: short(ids.dependency).filter(|_| section.kind == SectionKind::Video),
         audio_level_ext: short(ids.audio_level).filter(|_| section.kind == SectionKind::Audio),
     }
 }

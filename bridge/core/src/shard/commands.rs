@@ -293,7 +293,7 @@ impl ShardCore {
             stream_id: stream_id(&participant, record),
             participant,
             codec,
-            picture: Picture::of(record),
+            picture: Picture::of(record, codec, record.simulcast),
             redundant: may_be_repeated(record),
         };
         self.add_track(now, Track::new(identity, Source::Remote, record.muted));

@@ -5,12 +5,13 @@ use super::io::ShardFact;
 use super::transmit::Transmit;
 use crate::forward::cache::PacketMeta;
 use crate::forward::keyframe::is_keyframe_start;
+use crate::forward::svc::SvcPosition;
 use crate::forward::track::{Clock, Incoming};
 use crate::relay::egress;
 use crate::rtc::{Received, RtcEvent, RtcpIn, RtpIn};
 use relay_proto::datagram::encode_level;
 use relay_proto::id::Layer;
-use relay_proto::room::MediaKind;
+use relay_proto::room::{Codec, MediaKind};
 use relay_proto::session::EndCause;
 use relay_proto::unit::{AudioLevel, MediaSeq, RtpTime};
 use std::net::SocketAddr;
@@ -48,16 +49,22 @@ impl ShardCore {
             return;
         };
         let track = &mut self.tracks[track_slot as usize];
+        let codec = track.identity.codec;
         let meta = PacketMeta {
             seq: track.extend(packet.layer, packet.seq),
             time: RtpTime(packet.time),
             marker: packet.marker,
-            keyframe: is_keyframe_start(track.identity.codec, packet.payload),
+            keyframe: is_keyframe_start(codec, packet.payload),
             level: encode_level(packet.level),
+            position: SvcPosition::default(),
         };
         let incoming = Incoming {
             layer: packet.layer,
             meta,
+            descriptor: packet
+                .descriptor
+                .filter(|_| codec == Codec::Av1)
+                .unwrap_or_default(),
             payload: packet.payload,
         };
         if !packet.earlier.is_empty() {
@@ -87,10 +94,12 @@ impl ShardCore {
                 marker: false,
                 keyframe: true,
                 level: encode_level(None),
+                position: SvcPosition::default(),
             };
             let incoming = Incoming {
                 layer: packet.layer,
                 meta,
+                descriptor: &[],
                 payload: block.payload,
             };
             self.counters.sounds_recovered += 1;
@@ -135,18 +144,20 @@ impl ShardCore {
     /// Sends a local packet, if it is held, to every node that wants its layer: sealed once, each node once.
     fn relay_packet(&mut self, track_slot: u32, layer: Layer, seq: MediaSeq) {
         let track = &mut self.tracks[track_slot as usize];
-        let Some((&PacketMeta { keyframe, .. }, _)) = track.layers[usize::from(layer.0)].packet(seq) else {
+        let Some((&meta, _)) = track.layers[usize::from(layer.0)].packet(seq) else {
             return;
         };
         let mut hops = std::mem::take(&mut self.hops);
-        track.next_hops(layer, keyframe, &mut hops);
+        track.next_hops(layer, &meta, &mut hops);
         if !hops.is_empty()
-            && let Some((meta, payload)) = track.layers[usize::from(layer.0)].packet(seq)
+            && let state = &track.layers[usize::from(layer.0)]
+            && let Some((meta, payload)) = state.packet(seq)
         {
             let room = &self.rooms[track.identity.room as usize];
             let audio = track.kind() == MediaKind::Audio;
+            let parts = (state.descriptor(seq), payload);
             let datagram =
-                egress::media_datagram(&track.identity, room.epoch, layer, meta, payload, &room.seal);
+                egress::media_datagram(&track.identity, room.epoch, layer, meta, parts, &room.seal);
             for node in &hops {
                 self.relay_to(*node, audio, datagram.clone());
             }
@@ -192,7 +203,8 @@ impl ShardCore {
             .find(|leg| leg.session == slot)
             .and_then(|leg| leg.choice.current());
         if let Some(layer) = layer {
-            track.layers[usize::from(layer.0)].keyframe.want();
+            let stream = track.stream_of(layer);
+            track.layers[usize::from(stream.0)].keyframe.want();
             self.request_keyframes(now, track_slot);
         }
     }
@@ -266,7 +278,7 @@ impl ShardCore {
             return false;
         }
         for leg in &track.legs {
-            if leg.choice.current() != Some(layer) {
+            if leg.choice.current().map(|current| track.stream_of(current)) != Some(layer) {
                 continue;
             }
             let Some(clock) = leg.sender_clock(&track.layers) else {

@@ -8,7 +8,7 @@ use crate::forward::track::{Picture, Source, Track, TrackIdentity};
 use crate::red::may_be_repeated;
 use crate::rtc::{Downlink, Negotiated, Uplink, Wanted};
 use relay_proto::id::{SessionId, TrackSid};
-use relay_proto::room::MediaKind;
+use relay_proto::room::{MediaKind, TrackRecord};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -144,10 +144,7 @@ impl ShardCore {
             participant: member.participant.clone(),
             stream_id: stream_id(&member.participant, record),
             codec: uplink.codec,
-            picture: Picture {
-                layers: usize::from(uplink.layers),
-                ..Picture::of(record)
-            },
+            picture: picture_of(record, uplink),
             redundant: may_be_repeated(record),
         };
         let mut track = Track::new(
@@ -224,6 +221,19 @@ impl ShardCore {
             audios,
             videos,
         });
+    }
+}
+
+/// What is known of a picture once negotiated: of separate streams there are as many as have been agreed on.
+fn picture_of(record: &TrackRecord, uplink: &Uplink) -> Picture {
+    let announced = Picture::of(record, uplink.codec, uplink.simulcast);
+    Picture {
+        layers: if announced.nested {
+            announced.layers
+        } else {
+            usize::from(uplink.layers)
+        },
+        ..announced
     }
 }
 

@@ -4,12 +4,11 @@
 use super::ShardCore;
 use super::io::ShardFact;
 use super::transmit::Transmit;
-use crate::allocation::{self, Class, Request, allocate};
+use crate::allocation::{self, Class, OperatingPoint, Request, allocate};
 use crate::bandwidth::{BandwidthEstimator as _, PacketReport};
 use crate::forward::leg::Leg;
 use crate::forward::track::Track;
 use crate::room::Room;
-use relay_proto::id::Layer;
 use relay_proto::room::MediaKind;
 use relay_proto::session::PictureState;
 use relay_proto::unit::Bitrate;
@@ -37,7 +36,7 @@ struct Wish {
 pub(super) struct Scratch {
     wishes: Vec<Wish>,
     requests: Vec<Request>,
-    chosen: Vec<Option<Layer>>,
+    chosen: Vec<Option<OperatingPoint>>,
     changed: Vec<u32>,
 }
 
@@ -113,7 +112,7 @@ impl ShardCore {
                     class,
                     max,
                     rates,
-                    held: allowance.layer,
+                    held: allowance.point,
                     settled: allowance.is_first
                         || allowance
                             .changed_at
@@ -134,10 +133,16 @@ impl ShardCore {
         &mut self.tracks[wish.track as usize].legs[wish.leg as usize]
     }
 
-    fn apply(&mut self, now: Instant, wishes: &[Wish], chosen: &[Option<Layer>], changed: &mut Vec<u32>) {
-        for (wish, layer) in wishes.iter().zip(chosen) {
-            if wish.request.held.min(Some(wish.request.max)) != *layer {
-                self.leg_of(wish).choice.allow(*layer, now);
+    fn apply(
+        &mut self,
+        now: Instant,
+        wishes: &[Wish],
+        chosen: &[Option<OperatingPoint>],
+        changed: &mut Vec<u32>,
+    ) {
+        for (wish, point) in wishes.iter().zip(chosen) {
+            if wish.request.held_of_use() != *point {
+                self.leg_of(wish).choice.allow(*point, now);
                 changed.push(wish.track);
             }
         }
@@ -148,8 +153,8 @@ impl ShardCore {
         let in_use = wishes.iter().map(|wish| {
             let current = self.tracks[wish.track as usize].legs[wish.leg as usize]
                 .choice
-                .current();
-            current.map_or(0, |layer| wish.request.rates[usize::from(layer.0)])
+                .in_use();
+            current.map_or(0, |point| point.of(&wish.request.rates))
         });
         if in_use.sum::<u64>() > estimate * OVERFLOW_PERCENT / 100 {
             for wish in wishes {
@@ -169,7 +174,7 @@ impl ShardCore {
                 .changed_at
                 .is_none_or(|at| now.saturating_duration_since(at) >= PAUSED_AFTER);
             let told = member.paused.contains(&leg.track);
-            let paused = match allowance.layer {
+            let paused = match allowance.point {
                 None if long && !told => member.paused.insert(leg.track.clone()),
                 Some(_) if told => !member.paused.remove(&leg.track),
                 _ => continue,

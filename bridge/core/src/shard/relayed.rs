@@ -102,15 +102,15 @@ impl ShardCore {
         let given = self.peer_repairs.entry(peer).or_default();
         let room = &self.rooms[track.identity.room as usize];
         let repairs: Vec<Bytes> = seqs
-            .filter_map(|seq| layer.packet(seq))
+            .filter_map(|seq| Some((layer.packet(seq)?, layer.descriptor(seq))))
             .take(MAX_PEER_REPAIRS_PER_TICK - *given)
-            .map(|(meta, payload)| {
+            .map(|((meta, payload), descriptor)| {
                 egress::media_datagram(
                     &track.identity,
                     room.epoch,
                     header.layer,
                     meta,
-                    payload,
+                    (descriptor, payload),
                     &room.seal,
                 )
             })

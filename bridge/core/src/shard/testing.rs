@@ -117,6 +117,8 @@ pub struct SimClient {
     pub level: Option<u8>,
     /// Whether its packets of sound repeat the two frames before their own.
     repeats: bool,
+    /// Whether its pictures have three temporal layers; each packet is a picture then.
+    temporal: bool,
 }
 
 impl SimClient {
@@ -145,6 +147,7 @@ impl SimClient {
             repair: None,
             level: Some(20),
             repeats: false,
+            temporal: false,
         }
     }
 
@@ -192,6 +195,11 @@ impl SimClient {
     pub const fn repeating(mut self) -> Self {
         self.repeats = true;
         self
+    }
+
+    /// From now on its pictures have three temporal layers, and each packet is a picture.
+    pub const fn divide_in_time(&mut self) {
+        self.temporal = true;
     }
 
     /// How many of the packets it got repeated others.
@@ -343,7 +351,12 @@ impl SimClient {
         let mut body = Vec::new();
         if sending.kind == MediaKind::Video {
             // A VP8 payload descriptor (start of a frame) and the first byte of the frame.
-            body.extend_from_slice(&[0x10, u8::from(!keyframe)]);
+            if self.temporal {
+                body.extend_from_slice(&temporal_descriptor(fields.seq, keyframe));
+            } else {
+                body.push(0x10);
+            }
+            body.push(u8::from(!keyframe));
         }
         if sending.kind == MediaKind::Audio && repeats {
             let mut earlier = Earlier::default();
@@ -413,10 +426,15 @@ impl SimClient {
             }
             repair.received(now, packet.ssrc, packet.seq);
         }
-        let prefix = if packet.payload_type == payload_type::VP8 {
-            2
-        } else {
-            0
+        let prefix = match packet.payload.first() {
+            Some(first) if packet.payload_type == payload_type::VP8 => {
+                if first & 0x80 != 0 {
+                    TEMPORAL_BYTES + 1
+                } else {
+                    2
+                }
+            }
+            _ => 0,
         };
         let payload = match repeated {
             Some((_, own)) => own.to_vec(),
@@ -431,4 +449,20 @@ impl SimClient {
         };
         true
     }
+}
+
+/// Length of a VP8 payload descriptor with everything in it.
+const TEMPORAL_BYTES: usize = 6;
+
+/// The VP8 payload descriptor (RFC 7741, section 4.2) of picture `number` with temporal layers as libwebrtc has them.
+fn temporal_descriptor(number: u16, keyframe: bool) -> [u8; TEMPORAL_BYTES] {
+    let temporal = if keyframe {
+        0
+    } else {
+        [0, 2, 1, 2][usize::from(number) % 4]
+    };
+    let syncs = temporal == 1;
+    let [high, low] = (number | 0x8000).to_be_bytes();
+    let base = (number / 4) as u8;
+    [0x90, 0xe0, high, low, base, temporal << 6 | u8::from(syncs) << 5]
 }

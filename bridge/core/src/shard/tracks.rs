@@ -71,7 +71,8 @@ impl ShardCore {
             return;
         };
         let wish = self.members[viewer as usize].wish(&downlink.track);
-        let mut choice = LayerChoice::new(wish.max_layer);
+        let nested = self.tracks[slot as usize].identity.picture.nested;
+        let mut choice = LayerChoice::new(wish.max_layer).among(nested);
         choice.set_wish(wish.enabled, wish.max_layer);
         let redundant = self.tracks[slot as usize].identity.redundant;
         let parameters = leg_parameters(downlink, redundant);
@@ -252,5 +253,6 @@ fn leg_parameters(downlink: &Downlink, redundant: bool) -> LegParameters {
         ssrc: downlink.ssrc,
         rtx: downlink.rtx_pt.zip(downlink.rtx_ssrc),
         red: downlink.red_pt.filter(|_| redundant),
+        descriptor: downlink.dependency_ext,
     }
 }

@@ -58,6 +58,7 @@ impl Voice {
         };
         let mut track = Track::new(identity, source, false);
         let parameters = LegParameters {
+            descriptor: None,
             pt: 111,
             ssrc: 7,
             rtx: None,
@@ -92,6 +93,7 @@ impl Voice {
         self.seq += 1;
         self.now += FRAME;
         let meta = PacketMeta {
+            position: crate::forward::svc::SvcPosition::default(),
             seq: MediaSeq(self.seq),
             time: RtpTime(self.seq * 960),
             marker,
@@ -99,6 +101,7 @@ impl Voice {
             level: 0xff,
         };
         let incoming = Incoming {
+            descriptor: &[],
             layer: LAYER,
             meta,
             payload: b"voice",

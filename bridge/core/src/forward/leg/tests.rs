@@ -1,3 +1,5 @@
+mod svc;
+
 use super::*;
 use crate::forward::packet::NUMBERED_HEADER_BYTES;
 use crate::forward::track::{Incoming, Source, Track, TrackIdentity};
@@ -32,10 +34,21 @@ impl SealRtp for PlainSeal {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Packet {
     seq: u16,
+    marker: bool,
     time: u32,
+    /// Header extensions.
+    extensions: Vec<u8>,
     payload: Vec<u8>,
+}
+
+/// Length of a header with its extensions.
+fn header_bytes(packet: &[u8]) -> usize {
+    let words = u16::from_be_bytes([packet[14], packet[15]]);
+    let extended = packet[0] & 0x10 != 0;
+    if extended { 16 + 4 * usize::from(words) } else { 12 }
 }
 
 fn track(codec: Codec) -> Track {
@@ -60,6 +73,7 @@ fn track(codec: Codec) -> Track {
     );
     let parameters = LegParameters {
         red: None,
+        descriptor: None,
         pt: 96,
         ssrc: 7,
         rtx: Some((97, 8)),
@@ -81,6 +95,7 @@ fn feed(track: &mut Track, now: Instant, layer: u8, seq: u32, time: u32, keyfram
         marker: false,
         keyframe,
         level: 0xff,
+        position: crate::forward::svc::SvcPosition::default(),
     };
     assert!(
         track.ingest(
@@ -88,6 +103,7 @@ fn feed(track: &mut Track, now: Instant, layer: u8, seq: u32, time: u32, keyfram
             Incoming {
                 layer: Layer(layer),
                 meta,
+                descriptor: &[],
                 payload
             }
         ),
@@ -114,8 +130,10 @@ fn drain(track: &mut Track, now: Instant) -> Vec<Packet> {
             };
             packets.push(Packet {
                 seq: u16::from_be_bytes([bytes[2], bytes[3]]),
+                marker: bytes[1] & 0x80 != 0,
                 time: u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
-                payload: bytes[NUMBERED_HEADER_BYTES..end - padding].to_vec(),
+                extensions: bytes[12..header_bytes(bytes)].to_vec(),
+                payload: bytes[header_bytes(bytes)..end - padding].to_vec(),
             });
         }
     }
@@ -345,6 +363,7 @@ fn voice() -> Track {
         pt: 111,
         ssrc: 7,
         rtx: None,
+        descriptor: None,
         red: Some(63),
     };
     let choice = LayerChoice::new(Layer(0));

@@ -108,3 +108,10 @@ fn a_peer_that_does_not_know_a_codec_is_not_told_of_tracks_in_it() {
     scene.core.handle_control(scene.now, OLD, again);
     assert_eq!(told(&scene.outputs(), OLD), Some(vec![Codec::Vp8]));
 }
+
+#[test]
+fn av1_takes_peers_that_know_its_descriptors() {
+    assert!(Features::OURS.has(Codec::Av1.needed()));
+    let before = Features(Features::OURS.0 & !Features::DESCRIPTORS.0);
+    assert!(!before.has(Codec::Av1.needed()) && before.has(Codec::Vp9.needed()));
+}

@@ -41,6 +41,7 @@ const IDS: ExtensionIds = ExtensionIds {
     audio_level: Some(extension::AUDIO_LEVEL),
     transport_cc: Some(extension::TRANSPORT_CC),
     abs_send_time: None,
+    dependency: None,
 };
 
 fn route(

@@ -275,6 +275,7 @@ fn write_extensions(out: &mut String, section: &Section, direction: Direction) -
         ),
         (ids.transport_cc, ExtensionIds::TRANSPORT_CC, true),
         (ids.abs_send_time, ExtensionIds::ABS_SEND_TIME, down),
+        (ids.dependency, ExtensionIds::DEPENDENCY, video),
     ];
     for (id, uri, wanted) in mapped {
         if let Some(id) = id.filter(|_| wanted) {

@@ -22,6 +22,7 @@ pub(crate) struct ExtensionIds {
     pub(crate) audio_level: Option<u8>,
     pub(crate) transport_cc: Option<u8>,
     pub(crate) abs_send_time: Option<u8>,
+    pub(crate) dependency: Option<u8>,
 }
 
 impl ExtensionIds {
@@ -33,6 +34,8 @@ impl ExtensionIds {
         "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
     pub(crate) const ABS_SEND_TIME: &'static str =
         "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
+    pub(crate) const DEPENDENCY: &'static str =
+        "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 
     /// Takes note of a mapping; unknown URIs are ignored, the first id of a URI stays.
     pub(crate) fn learn(&mut self, id: u8, uri: &str) {
@@ -43,6 +46,7 @@ impl ExtensionIds {
             Self::AUDIO_LEVEL => &mut self.audio_level,
             Self::TRANSPORT_CC => &mut self.transport_cc,
             Self::ABS_SEND_TIME => &mut self.abs_send_time,
+            Self::DEPENDENCY => &mut self.dependency,
             _ => return,
         };
         slot.get_or_insert(id);
@@ -57,6 +61,7 @@ impl ExtensionIds {
             audio_level: self.audio_level.or(other.audio_level),
             transport_cc: self.transport_cc.or(other.transport_cc),
             abs_send_time: self.abs_send_time.or(other.abs_send_time),
+            dependency: self.dependency.or(other.dependency),
         }
     }
 }

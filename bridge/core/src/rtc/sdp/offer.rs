@@ -80,10 +80,15 @@ impl Offer {
             .filter_map(|value| value.strip_prefix("BUNDLE"))
             .flat_map(str::split_whitespace)
             .collect();
+        let allows_mixed = |attributes: &[Attribute]| flag(attributes, "extmap-allow-mixed");
         let mut sections = Vec::with_capacity(sdp.media_descriptions.len());
         let mut mids = BTreeSet::new();
         for media in &sdp.media_descriptions {
-            let section = read_section(media, &bundle, limits)?;
+            let mut section = read_section(media, &bundle, limits)?;
+            if !allows_mixed(&sdp.attributes) && !allows_mixed(&media.attributes) {
+                // Those of keyframes take the two-byte form, and without these the others say nothing.
+                section.extensions.dependency = None;
+            }
             if !mids.insert(section.mid.clone()) {
                 return Err(unusable("two sections have the same mid"));
             }
@@ -108,8 +113,7 @@ impl Offer {
             ufrag: token(lookup("ice-ufrag"), "ice-ufrag")?,
             password: token(lookup("ice-pwd"), "ice-pwd")?,
             fingerprint: read_fingerprint(transport, &sdp)?,
-            allow_mixed: flag(&sdp.attributes, "extmap-allow-mixed")
-                || flag(&transport.attributes, "extmap-allow-mixed"),
+            allow_mixed: allows_mixed(&sdp.attributes) || allows_mixed(&transport.attributes),
             sections,
         })
     }

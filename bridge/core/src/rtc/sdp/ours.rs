@@ -13,6 +13,7 @@ const EXTENSIONS: ExtensionIds = ExtensionIds {
     audio_level: Some(1),
     transport_cc: Some(3),
     abs_send_time: Some(2),
+    dependency: Some(12),
 };
 
 /// A section to send on, or the one of the data channels. Its mid is its position.

@@ -33,6 +33,17 @@ fn the_first_offer_of_a_real_client_is_read() {
 }
 
 #[test]
+fn a_dependency_descriptor_is_taken_where_long_extensions_are() {
+    let line = format!("a=extmap:12 {}\r\na=recvonly", ExtensionIds::DEPENDENCY);
+    let offered = OfferBuilder::first_join().build().replace("a=recvonly", &line);
+    let ids = |text: &str| parse(text).unwrap().sections[3].extensions;
+    assert_eq!(ids(&offered).dependency, Some(12));
+    let short_only = offered.replace("a=extmap-allow-mixed\r\n", "");
+    assert_eq!(ids(&short_only).dependency, None);
+    assert_eq!(ids(&short_only).mid, Some(extension::MID));
+}
+
+#[test]
 fn codecs_are_matched_in_the_clients_order_with_their_rtx() {
     let mut builder = OfferBuilder::new();
     builder.send_audio("a").send_video("b", &[]).send_h264("c");

@@ -167,7 +167,7 @@ impl Session {
         &mut self,
         now: Instant,
         header: &RtpHeader,
-        tags: &Tags<'_>,
+        tags: &Tags<'b>,
         route: Route,
         payload: &'b [u8],
     ) -> Received<'b> {
@@ -204,6 +204,7 @@ impl Session {
             time: header.time,
             marker: header.marker,
             level: tags.level.map(|byte| (AudioLevel(byte & 0x7f), byte & 0x80 != 0)),
+            descriptor: tags.descriptor,
             payload,
             earlier,
         })

@@ -179,6 +179,7 @@ fn accepted(offered: Downlink, section: &Section) -> Option<Downlink> {
         rtx_ssrc: offered.rtx_ssrc.filter(|_| repaired),
         mid_ext: both(offered.mid_ext, ids.mid),
         abs_send_time_ext: both(offered.abs_send_time_ext, ids.abs_send_time),
+        dependency_ext: both(offered.dependency_ext, ids.dependency),
         audio_level_ext: both(offered.audio_level_ext, ids.audio_level),
         ..offered
     })

@@ -110,6 +110,23 @@ fn where_not_even_small_pictures_fit_some_pause_and_say_so_until_there_is_room()
 }
 
 #[test]
+fn with_temporal_layers_fewer_frames_come_before_any_picture_pauses() {
+    let (mut world, publishers) = meeting(4);
+    for (_, client) in &mut world.clients {
+        client.divide_in_time();
+    }
+    let viewer = world.join_behind(0, 500_000);
+    film(&mut world, &publishers, 10);
+    let got = kilobits(&mut world, &publishers, viewer);
+    assert!(got.iter().all(|rate| (40..200).contains(rate)), "{got:?}");
+    assert!(paused(&world).values().all(|paused| !paused));
+    world.widen(viewer, 20_000_000);
+    film(&mut world, &publishers, 15);
+    let got = kilobits(&mut world, &publishers, viewer);
+    assert!(got.iter().all(|rate| *rate > 1_300), "{got:?}");
+}
+
+#[test]
 fn hidden_pictures_cost_nothing_not_even_padding() {
     let (mut world, publishers) = meeting(3);
     let viewer = world.join_behind(0, 600_000);
