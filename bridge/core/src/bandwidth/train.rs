@@ -7,7 +7,7 @@
 use super::{PacketReport, beside_between};
 use relay_proto::unit::Bitrate;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Packets remembered.
 const MAX_PACKETS: usize = 16;
@@ -16,17 +16,19 @@ const MIN_PACKETS: usize = 4;
 /// How much later the last one comes than the first, beyond what it left later: more than the jitter of a radio link.
 const GROWN_US: i64 = 45_000;
 
+/// A packet; its times wrap after an hour, and trains last for less than a second.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    sent: Instant,
-    arrived_us: i64,
-    bytes: u32,
+    sent_us: u32,
+    arrived_us: u32,
     beside: u32,
+    bytes: u32,
 }
 
-/// The newest packets of a path. Memory: 16 of them.
+/// The newest packets of a path. Memory: 16 of 16 bytes.
 #[derive(Debug, Default)]
 pub(super) struct Train {
+    epoch: Option<Instant>,
     packets: VecDeque<Seen>,
 }
 
@@ -41,11 +43,12 @@ impl Train {
             if self.packets.len() >= MAX_PACKETS {
                 self.packets.pop_front();
             }
+            let epoch = *self.epoch.get_or_insert(report.sent);
             self.packets.push_back(Seen {
-                sent: report.sent,
-                arrived_us,
-                bytes: report.bytes,
+                sent_us: report.sent.saturating_duration_since(epoch).as_micros() as u32,
+                arrived_us: arrived_us as u32,
                 beside: report.beside,
+                bytes: report.bytes,
             });
             shown = self.read().or(shown);
         }
@@ -62,17 +65,16 @@ impl Train {
         let newest = self.packets.back()?;
         let (mut bytes, mut longest_pause_us, mut count) = (0, 0, 1);
         for (first, next) in self.packets.iter().zip(self.packets.iter().skip(1)).rev() {
-            let pause_us = next.arrived_us - first.arrived_us;
-            let sent_after = next.sent.saturating_duration_since(first.sent);
-            if pause_us < 0 || sent_after > Duration::from_micros(pause_us as u64) {
+            let pause_us = between(first.arrived_us, next.arrived_us);
+            if pause_us < 0 || between(first.sent_us, next.sent_us) > pause_us {
                 // Overtaken, or not in a queue that grows.
                 return None;
             }
             count += 1;
             longest_pause_us = pause_us.max(longest_pause_us);
             bytes += u64::from(next.bytes) + beside_between(first.beside, next.beside);
-            let span_us = newest.arrived_us - first.arrived_us;
-            let sent_us = newest.sent.saturating_duration_since(first.sent).as_micros() as i64;
+            let span_us = between(first.arrived_us, newest.arrived_us);
+            let sent_us = between(first.sent_us, newest.sent_us);
             // A receiver that slept reads all at once: one long pause is no train.
             let is_even = longest_pause_us * 2 <= span_us;
             if count >= MIN_PACKETS && is_even && span_us - sent_us >= GROWN_US {
@@ -83,9 +85,15 @@ impl Train {
     }
 }
 
+/// From an earlier time to a later one, both wrapping.
+fn between(earlier_us: u32, later_us: u32) -> i64 {
+    i64::from(later_us.wrapping_sub(earlier_us) as i32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     /// Packets of 1,000 bytes that leave 2 ms apart and come at these times.
     fn shown(arrivals_ms: &[i64]) -> Option<Bitrate> {
