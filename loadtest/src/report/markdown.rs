@@ -45,10 +45,8 @@ pub fn table(report: &Report) -> String {
             }
         }
         if let Some(clipped) = &target.clipped {
-            row(
-                "beginnings of speech missed, p50 / p99".to_owned(),
-                spread(clipped),
-            );
+            let what = "beginnings of speech missed, p50 / p99";
+            row(what.to_owned(), spread(clipped));
         }
         for node in &target.nodes {
             if let (Some(ns), Some(share)) = (node.cpu_ns_per_forwarded_packet, node.cpu_share) {
