@@ -293,7 +293,7 @@ fn a_viewer_that_reports_nothing_gets_less_and_less() {
             numbered: 100_000 * tick,
             beside: 0,
         };
-        estimator.padding(now, relay_proto::unit::Bitrate(5_000_000), sent);
+        estimator.padding(now, Bitrate(5_000_000), sent);
     }
     assert!(
         estimator.estimate().0 * 5 < before.0,
@@ -311,7 +311,7 @@ fn a_lost_last_packet_does_not_end_the_search_for_room() {
     for tick in 0..2_000_u64 {
         let now = start + Duration::from_millis(10 * tick);
         // Nobody ever hears of a packet: no picture has room, and each probe is lost.
-        if let Some(bytes) = estimator.padding(now, relay_proto::unit::Bitrate(1_000_000), sent) {
+        if let Some(bytes) = estimator.padding(now, Bitrate(1_000_000), sent) {
             sent.numbered += bytes as u64;
             padded.push(tick / 100);
         }
@@ -334,10 +334,7 @@ fn once_there_is_a_stream_to_carry_it_padding_is_asked_for_at_once() {
         // Sound alone: nothing can be padded, whatever is asked for.
         sent.beside += 80;
         let now = start + Duration::from_millis(10 * tick);
-        if estimator
-            .padding(now, relay_proto::unit::Bitrate(1_000_000), sent)
-            .is_some()
-        {
+        if estimator.padding(now, Bitrate(1_000_000), sent).is_some() {
             asked_at.push(tick);
         }
     }
@@ -365,7 +362,7 @@ proptest! {
                 })
                 .collect();
             estimator.on_reports(now, &chunk);
-            estimator.padding(now, relay_proto::unit::Bitrate(2_000_000), SentBytes::default());
+            estimator.padding(now, Bitrate(2_000_000), SentBytes::default());
             prop_assert!((0..=100_000_000).contains(&estimator.estimate().0));
         }
     }
