@@ -33,10 +33,10 @@ pub(super) struct Train {
 }
 
 impl Train {
-    /// Takes the packets of one feedback; the rate at which the narrowest link hands them out, where they show one.
+    /// Takes the packets of one feedback; the rate at which the narrowest link hands them out, where those up to the newest
+    /// show one. (A path that collapses lets few come between two feedbacks: earlier ends would show nothing more.)
     pub(super) fn on_reports(&mut self, reports: &[PacketReport]) -> Option<Bitrate> {
-        let mut shown = None;
-        for report in reports {
+        for report in &reports[reports.len().saturating_sub(MAX_PACKETS)..] {
             let Some(arrived_us) = report.arrived_us else {
                 continue;
             };
@@ -50,9 +50,8 @@ impl Train {
                 beside: report.beside,
                 bytes: report.bytes,
             });
-            shown = self.read().or(shown);
         }
-        shown
+        self.read()
     }
 
     /// Forgets what was seen: it is not to be judged again.
