@@ -6,15 +6,12 @@ use super::counters::TcpCounters;
 use super::limits::TcpLimits;
 use crate::dual;
 use crate::shard::ShardInbox;
+use axum::serve::Listener;
 use bridge_core::rtc::TcpId;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-
-/// After the system has refused to accept (no descriptors left): others may let go of theirs.
-const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 
 /// Media over TCP of one node.
 #[derive(Debug)]
@@ -46,16 +43,11 @@ impl TcpMedia {
         self.counters.clone()
     }
 
-    /// Accepts connections for ever.
-    pub async fn accept_all(self: Arc<Self>, listener: TcpListener) {
+    /// Accepts connections for ever; waits where the system has no descriptors left, as the HTTP listeners do.
+    pub async fn accept_all(self: Arc<Self>, mut listener: TcpListener) {
         loop {
-            match listener.accept().await {
-                Ok((stream, from)) => self.take(stream, dual::canonical(from)),
-                Err(error) => {
-                    tracing::debug!(%error, "a media connection was not accepted");
-                    tokio::time::sleep(REFUSED_PAUSE).await;
-                }
-            }
+            let (stream, from) = Listener::accept(&mut listener).await;
+            self.take(stream, dual::canonical(from));
         }
     }
 

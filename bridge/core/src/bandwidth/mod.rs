@@ -1,8 +1,9 @@
 //! How much one viewer's path carries, from what its transport-wide feedback says of each packet.
 //!
-//! [`Estimator`] combines four observations: how long packets queue (`queue`), how fast a few in a row are handed out
-//! (`train`), how much arrives (`delivery`) and what is lost (`loss`). Media alone cannot show room for more than is being sent, so `probe` says when to send
-//! padding and reads what came of it. All of it is arithmetic on reports; the forward path only numbers its packets.
+//! [`Estimator`] combines four observations: how long packets queue (`queue`), how fast a few in a row are handed
+//! out (`train`), how much arrives (`delivery`) and what is lost (`loss`). Media alone cannot show room for more
+//! than is being sent, so `probe` says when to send padding and reads what came of it. All of it is arithmetic on
+//! reports; the forward path only numbers its packets.
 //!
 //! The forwarder does not pace: what a publisher sends in a burst goes out in a burst. So delay is read from the
 //! *first* packet of each burst, which has met what stood in the queue before, not from the burst's own length.

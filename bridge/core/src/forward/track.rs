@@ -20,7 +20,7 @@ pub use layer_state::LayerState;
 pub use picture::Picture;
 
 /// Packets kept per video layer: about a second at 4 Mbit/s.
-const VIDEO_WINDOW: usize = 512;
+pub(super) const VIDEO_WINDOW: usize = 512;
 /// Packets kept per audio track: about two seconds.
 const AUDIO_WINDOW: usize = 128;
 

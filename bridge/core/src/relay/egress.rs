@@ -20,7 +20,8 @@ pub struct RelayTransmit {
     pub bytes: Bytes,
 }
 
-/// The sealed datagram of one packet: its dependency descriptor (empty, or of AV1) and payload. Cost: one copy and one seal, however many nodes get it.
+/// The sealed datagram of one packet: its dependency descriptor (empty, or of AV1) and payload. Cost: one copy
+/// and one seal, however many nodes get it.
 ///
 /// Sealing the same packet again (a repair) gives the same bytes.
 #[must_use]

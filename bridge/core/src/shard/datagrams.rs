@@ -360,8 +360,9 @@ impl ShardCore {
         }
     }
 
-    /// Where a client's address has changed, what was in flight is lost: pictures start anew in both directions, and so
-    /// does what is known of its path. Once per tick, because it looks at every track and a client can change its address with every packet.
+    /// Where a client's address has changed, what was in flight is lost: pictures start anew in both directions,
+    /// and so does what is known of its path. Once per tick, because it looks at every track and a client can
+    /// change its address with every packet.
     pub(super) fn refresh_pictures(&mut self, now: Instant, slot: u32) {
         let Some(member) = self.members.get_mut(slot as usize) else {
             return;

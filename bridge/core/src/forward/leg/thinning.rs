@@ -6,11 +6,12 @@
 //! empty packet *fills* its number, or the viewer would ask for it in vain.
 
 use crate::forward::svc::Reach;
+use crate::forward::track::VIDEO_WINDOW;
 use relay_proto::id::Layer;
 use relay_proto::unit::{MediaSeq, RtpTime};
 
 /// Packets remembered: as many as the cache holds.
-const WINDOW: usize = 512;
+const WINDOW: usize = VIDEO_WINDOW;
 /// Most missing packets for which numbers are reserved at once; after a longer gap its numbers stay open.
 const MAX_RESERVED: u32 = 64;
 
