@@ -6,11 +6,14 @@ use super::peer::PeerState;
 use super::route::reachable;
 use super::rows::{Accepted, RowStore, estimated_bytes};
 use relay_proto::control::ControlMessage;
-use relay_proto::id::{NodeId, RoomName};
+use relay_proto::id::{Epoch, NodeId, RoomName};
 use relay_proto::limit::MAX_ROWS;
 use relay_proto::room::LeaveCause;
-use relay_proto::row::{DigestEntry, HostFacts, LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion};
+use relay_proto::row::{
+    DigestEntry, HostFacts, LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion, TransitFacts,
+};
 use relay_proto::unit::{Micros, PartsPerMillion};
+use relay_proto::version::Features;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -39,6 +42,16 @@ impl MeshCore {
         self.write_row(RowKey::Node, RowValue::Node(facts));
     }
 
+    /// Writes that this node takes part in distribution trees, and tells it.
+    pub(super) fn write_transit_row(&mut self) {
+        let facts = TransitFacts {
+            features: Features::OURS,
+            stretch: self.config.stretch,
+            public_key: self.detours.public_key(),
+        };
+        self.write_row(RowKey::Transit, RowValue::Transit(facts));
+    }
+
     /// Writes the row about our link to `node` and tells it.
     pub(super) fn write_link_row(&mut self, node: NodeId) {
         if let Some(facts) = self.link_facts(node) {
@@ -59,7 +72,11 @@ impl MeshCore {
                 participants: open.members.len() as u32,
             })
         });
+        let hosted = self.rows.host_epoch(self.us, room);
         self.write_row(RowKey::Host(room.clone()), value);
+        if self.rows.host_epoch(self.us, room) != hosted {
+            self.replant_room(room);
+        }
     }
 
     fn link_facts(&self, node: NodeId) -> Option<LinkFacts> {
@@ -82,6 +99,9 @@ impl MeshCore {
 
     fn write_row(&mut self, key: RowKey, value: RowValue) {
         if let Some(row) = self.rows.write(key, value) {
+            if is_of_ways(&row) {
+                self.plan.forget();
+            }
             self.push_rows(&[row], |_, _, _| true);
         }
     }
@@ -94,7 +114,7 @@ impl MeshCore {
             };
             let wanted: Vec<Row> = rows
                 .iter()
-                .filter(|row| wants(&self.rows, *node, row))
+                .filter(|row| may_read(peer.features, row) && wants(&self.rows, *node, row))
                 .cloned()
                 .collect();
             if !wanted.is_empty() {
@@ -157,7 +177,9 @@ impl MeshCore {
             }
             return;
         }
-        let rows = self.rows.newer_than(&digest, from);
+        let features = self.features_of(from).unwrap_or_default();
+        let mut rows = self.rows.newer_than(&digest, from);
+        rows.retain(|row| may_read(features, row));
         let mut chunk = Vec::new();
         let mut bytes = 0;
         for row in rows {
@@ -183,6 +205,7 @@ impl MeshCore {
         let mut news = Vec::new();
         let mut own = None::<RowVersion>;
         let mut hosts = Vec::new();
+        let mut rehosted = BTreeSet::new();
         let mut paths_changed = false;
         for row in rows {
             if row.owner == from {
@@ -192,8 +215,17 @@ impl MeshCore {
                 hosts.push((row.owner, room.clone(), row.version));
             }
             let worked = self.link_works(&row);
+            let hosted = self.hosts_by(&row);
             if self.take_row(row.clone()) {
                 paths_changed |= self.link_works(&row) != worked;
+                if is_of_ways(&row) {
+                    self.plan.forget();
+                }
+                if let RowKey::Host(room) = &row.key
+                    && self.hosts_by(&row) != hosted
+                {
+                    rehosted.insert((row.owner, room.clone()));
+                }
                 news.push(row);
             }
         }
@@ -212,16 +244,43 @@ impl MeshCore {
                 self.on_host_row(owner, &room);
             }
         }
+        for (owner, room) in rehosted {
+            self.on_rehosted(owner, &room);
+        }
         self.push_rows(&news, |held, reader, row| {
             reader != from && reader != row.owner && !linked(held, reader, row.owner)
         });
+    }
+
+    /// In which epoch the held version of a row says that its owner hosts its room, where it is about one.
+    fn hosts_by(&self, row: &Row) -> Option<Epoch> {
+        match &row.key {
+            RowKey::Host(room) => self.rows.host_epoch(row.owner, room),
+            RowKey::Node | RowKey::Link(_) | RowKey::Transit => None,
+        }
+    }
+
+    /// A node hosts a room, or does no more, or anew: its own tree there is over, and it has another place in others.
+    fn on_rehosted(&mut self, owner: NodeId, room: &RoomName) {
+        let key = (owner, room.clone());
+        let hosted = self.rows.host_epoch(owner, room);
+        let known = self.branches.get(&key).map(|branch| branch.epoch);
+        let heard = self
+            .rooms
+            .get(room)
+            .is_some_and(|room| room.origins.contains_key(&owner));
+        // What this node hears of the room itself ends in the order of the owner's own words.
+        if !heard && known.is_some_and(|known| hosted.is_none_or(|hosted| known < hosted)) {
+            self.fell_branch(&key);
+        }
+        self.replant_room(room);
     }
 
     /// What the held version of a row says of its link, where it is about one.
     fn link_works(&self, row: &Row) -> Option<bool> {
         match row.key {
             RowKey::Link(peer) => self.rows.link_is_up(row.owner, peer),
-            RowKey::Node | RowKey::Host(_) => None,
+            RowKey::Node | RowKey::Host(_) | RowKey::Transit => None,
         }
     }
 
@@ -237,6 +296,7 @@ impl MeshCore {
                 if reborn {
                     info!(node = %owner, "node has restarted");
                     self.drop_origin_everywhere(owner, LeaveCause::NodeLost);
+                    self.detours.forget(owner);
                 }
                 self.departed.remove(&owner);
                 true
@@ -297,6 +357,8 @@ impl MeshCore {
         if is_back {
             self.ask_everybody();
         }
+        self.plan.forget();
+        self.replant();
     }
 
     /// Drops everything known of a dead node.
@@ -305,9 +367,26 @@ impl MeshCore {
             peer.last_facts = Some(facts.clone());
         }
         self.rows.forget(node);
+        self.plan.forget();
         self.forget_reader(node);
+        self.drop_child(node);
+        self.detours.forget(node);
         self.drop_origin_everywhere(node, cause);
+        let of_dead = self.branches.keys().filter(|(origin, _)| *origin == node);
+        for key in of_dead.cloned().collect::<Vec<_>>() {
+            self.fell_branch(&key);
+        }
     }
+}
+
+/// Whether a row is about the ways through the mesh.
+const fn is_of_ways(row: &Row) -> bool {
+    matches!(row.key, RowKey::Link(_) | RowKey::Transit)
+}
+
+/// Whether a peer can read a row.
+const fn may_read(features: Features, row: &Row) -> bool {
+    !matches!(row.key, RowKey::Transit) || features.has(Features::TREES)
 }
 
 /// Whether both ends say that `a` and `b` are linked, so that rows need no detour.

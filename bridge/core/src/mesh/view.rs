@@ -135,6 +135,18 @@ pub struct MeshCounters {
     pub data_refused: u64,
     /// Demands for an unknown room, epoch or track.
     pub demands_ignored: u64,
+    /// Demands through us over the limit.
+    pub transit_demands_refused: u64,
+    /// Times the media of an origin in a room was asked of another node than before.
+    pub parents_changed: u64,
+    /// Room streams to nodes without a link begun.
+    pub detours_begun: u64,
+    /// Steps of such streams that came in vain: there is a link, or their node has told no key.
+    pub detours_ignored: u64,
+    /// Steps refused: not sealed for us, or leading nowhere, or over the limit of who sent them.
+    pub detours_refused: u64,
+    /// Times a step was missing, so that a stream had to begin anew.
+    pub detours_broken: u64,
     /// Session commands and facts from other nodes; this build does not serve them.
     pub remote_sessions_unsupported: u64,
     /// Commands for sessions that do not exist (any more).
@@ -234,10 +246,12 @@ impl MeshCore {
         self.rows.owners().flat_map(of).collect()
     }
 
-    /// What both this node and a linked peer can do.
+    /// What both this node and a peer can do: as its hello said, else as its row does.
     #[must_use]
     pub fn features_of(&self, peer: NodeId) -> Option<Features> {
-        self.peers.get(&peer).map(|peer| peer.features)
+        let linked = self.peers.get(&peer).map(|peer| peer.features);
+        let said = || Some(Features::OURS.common(self.rows.transit(peer)?.features));
+        linked.or_else(said)
     }
 
     /// The routes media takes, by destination.

@@ -81,6 +81,7 @@ impl World {
             certificate,
             model: Model {
                 loudest,
+                nodes: names.len(),
                 ..Model::default()
             },
             chance: Chance::new(seed),
