@@ -317,6 +317,11 @@ fn what_is_wrong_is_named_with_its_key_and_a_way_out() {
         ),
         (
             "peers = [\"127.0.0.1:17001\"]",
+            "stretch = 0.5",
+            "mesh.stretch: 1 to 10",
+        ),
+        (
+            "peers = [\"127.0.0.1:17001\"]",
             "tls = { cert = \"a\" }",
             "mesh.tls needs cert, key and ca",
         ),
