@@ -42,13 +42,14 @@ impl MeshCore {
             return;
         }
         let key = (origin, room.clone());
-        match self.branches.get(&key).map(|branch| branch.epoch) {
-            Some(known) if known > epoch => {
+        let known = self.branches.get(&key).map(|branch| branch.epoch);
+        if let Some(known) = known.filter(|known| *known != epoch) {
+            // The origin's own word counts; without it, the newer one. Nobody's tree ends because somebody invents an epoch.
+            if hosted == Some(known) || (hosted != Some(epoch) && known > epoch) {
                 self.counters.demands_ignored += 1;
                 return;
             }
-            Some(known) if known < epoch => self.fell_branch(&key),
-            _ => {}
+            self.fell_branch(&key);
         }
         let branch = self.branches.entry(key).or_insert_with(|| Branch::new(epoch));
         if branch.parent == Some(from) && tracks.iter().any(|demand| !demand.layers.is_empty()) {

@@ -127,7 +127,7 @@ pub struct MeshLimits {
     pub max_snapshot_bytes: usize,
     /// Tracks that nodes behind this one want through it, counted for each of them. Default 65,536.
     pub max_transit_demands: usize,
-    /// Bytes a second that one peer may send through this node to others on detours. Default 4 MiB.
+    /// Bytes a second that one peer may send through this node to others on detours; also most at once. Default 32 MiB: all people of a large node.
     pub max_detour_bytes_per_second: usize,
     /// Bytes of rows, by their estimated size, in one message. Default 256 KiB.
     pub max_rows_message_bytes: usize,
@@ -149,7 +149,7 @@ impl Default for MeshLimits {
             max_history_bytes: 64 << 10,
             max_snapshot_bytes: 512 << 10,
             max_transit_demands: 65_536,
-            max_detour_bytes_per_second: 4 << 20,
+            max_detour_bytes_per_second: 32 << 20,
             max_rows_message_bytes: 256 << 10,
         }
     }

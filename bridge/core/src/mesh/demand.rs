@@ -57,14 +57,18 @@ impl MeshCore {
         }
     }
 
-    /// Makes a branch where this node hosts the conference and hears the origin.
+    /// Makes a branch where this node hosts the conference and hears the origin; one of an older epoch of it is over.
     fn grow_branch(&mut self, key: &BranchKey) {
         let origin = self.rooms.get(&key.1).and_then(|room| room.origins.get(&key.0));
-        if let Some(epoch) = origin.map(|origin| origin.epoch) {
-            self.branches
-                .entry(key.clone())
-                .or_insert_with(|| Branch::new(epoch));
+        let Some(epoch) = origin.map(|origin| origin.epoch) else {
+            return;
+        };
+        if self.branches.get(key).is_some_and(|branch| branch.epoch < epoch) {
+            self.fell_branch(key);
         }
+        self.branches
+            .entry(key.clone())
+            .or_insert_with(|| Branch::new(epoch));
     }
 
     /// Looks again whom everything of one tree is to be asked of, and asks.
@@ -73,8 +77,7 @@ impl MeshCore {
         if !self.branches.contains_key(&key) {
             return;
         }
-        let parent = self.parent_for(origin, room);
-        let parent = parent.filter(|parent| self.link_of(*parent).is_some());
+        let parent = self.linked_parent_for(origin, room);
         let going_on = self.move_to(&key, parent);
         let tracks = self.tracks_of(&key);
         self.ask(&key, &tracks, &going_on);
@@ -131,12 +134,9 @@ impl MeshCore {
             }
             left.retain(|node| Some(*node) != parent);
             // Of two that still send, the newer one stays until the new parent does.
-            asked.before = left.pop().filter(|_| parent.is_some());
+            asked.before = if parent.is_some() { left.pop() } else { None };
             asked.since = asked.before.map(|_| now);
-            let dropped = left
-                .into_iter()
-                .chain(old.filter(|_| parent.is_none() && was_asked));
-            released.extend(dropped.map(|node| (node, *track)));
+            released.extend(left.into_iter().map(|node| (node, *track)));
             if let Some(parent) = parent {
                 told.push((*track, parent, asked.before.is_some()));
             }
@@ -257,7 +257,10 @@ impl MeshCore {
         let key = (origin, name.clone());
         self.grow_branch(&key);
         self.settle_branch(origin, name);
+        // Also where nothing is wanted any more: it may not know.
+        self.grow_branch(&key);
         self.resend_demand_of(&key, origin);
+        self.forget_idle_branch(&key);
     }
 
     /// Tells a node again what it has been told in one tree.

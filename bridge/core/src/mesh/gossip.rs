@@ -54,9 +54,18 @@ impl MeshCore {
 
     /// Writes the row about our link to `node` and tells it.
     pub(super) fn write_link_row(&mut self, node: NodeId) {
-        if let Some(facts) = self.link_facts(node) {
-            self.write_row(RowKey::Link(node), RowValue::Link(facts));
+        let Some(mut facts) = self.link_facts(node) else {
+            return;
+        };
+        // Whatever else has changed: a round trip that has hardly moved stays as told, or trees would follow its jitter.
+        if let Some(told) = self.rows.link_facts(self.us, node)
+            && facts.up
+            && told.up
+            && (facts.rtt == Micros(0) || !has_moved(told.rtt, facts.rtt))
+        {
+            facts.rtt = told.rtt;
         }
+        self.write_row(RowKey::Link(node), RowValue::Link(facts));
     }
 
     pub(super) fn forget_link_row(&mut self, node: NodeId) {
@@ -139,6 +148,8 @@ impl MeshCore {
             .filter(|node| self.link_has_moved(*node))
             .collect();
         for node in moved {
+            let told = self.rows.link_facts(self.us, node);
+            self.plan.measured |= told.is_none_or(|told| told.rtt == Micros(0));
             self.write_link_row(node);
         }
         let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
@@ -154,7 +165,7 @@ impl MeshCore {
         let Some(told) = self.rows.link_facts_of(self.us).find(|facts| facts.peer == node) else {
             return true;
         };
-        let rtt_moved = told.rtt.0.abs_diff(now.rtt.0) > RTT_STEP.0.max(told.rtt.0 / 10);
+        let rtt_moved = has_moved(told.rtt, now.rtt);
         let loss_moved = told.loss.0.abs_diff(now.loss.0) > LOSS_STEP.0;
         now.up && (rtt_moved || loss_moved)
     }
@@ -270,16 +281,19 @@ impl MeshCore {
             .get(room)
             .is_some_and(|room| room.origins.contains_key(&owner));
         // What this node hears of the room itself ends in the order of the owner's own words.
-        if !heard && known.is_some_and(|known| hosted.is_none_or(|hosted| known < hosted)) {
+        if !heard && known.is_some() && known != hosted {
             self.fell_branch(&key);
         }
         self.replant_room(room);
     }
 
-    /// What the held version of a row says of its link, where it is about one.
-    fn link_works(&self, row: &Row) -> Option<bool> {
+    /// What the held version of a row says of its link, where it is about one: whether it works, and is measured.
+    fn link_works(&self, row: &Row) -> Option<(bool, bool)> {
         match row.key {
-            RowKey::Link(peer) => self.rows.link_is_up(row.owner, peer),
+            RowKey::Link(peer) => {
+                let facts = self.rows.link_facts(row.owner, peer)?;
+                Some((facts.up, facts.rtt > Micros(0)))
+            }
             RowKey::Node | RowKey::Host(_) | RowKey::Transit => None,
         }
     }
@@ -377,6 +391,11 @@ impl MeshCore {
             self.fell_branch(&key);
         }
     }
+}
+
+/// Whether a round trip has changed so much that it is told.
+fn has_moved(told: Micros, now: Micros) -> bool {
+    told.0.abs_diff(now.0) > RTT_STEP.0.max(told.0 / 10)
 }
 
 /// Whether a row is about the ways through the mesh.

@@ -84,13 +84,16 @@ impl MeshCore {
         if now >= self.agenda.row_refresh_at {
             self.agenda.row_refresh_at = now + timing.row_refresh;
             self.refresh_rows();
-            if self.plan.stale {
+            if self.plan.measured {
                 self.replant();
             }
         }
         if now >= self.agenda.digest_at {
             self.agenda.digest_at = now + timing.digest_interval;
             self.ask_everybody();
+            if self.plan.stale {
+                self.replant();
+            }
             self.refresh_branches();
             self.mark_detours();
         }

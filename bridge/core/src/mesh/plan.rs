@@ -14,9 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Plan {
     graph: Option<LatencyGraph>,
     paths: BTreeMap<NodeId, ShortestPaths>,
-    trees: BTreeMap<BranchKey, Tree>,
+    /// Our parent in each tree; none where we are not in it.
+    parents: BTreeMap<BranchKey, Option<NodeId>>,
+    /// The same by origin and hosts: most conferences have the same few.
+    by_hosts: BTreeMap<(NodeId, BTreeSet<NodeId>), Option<NodeId>>,
     /// Lengths have changed since the trees were looked at.
     pub(super) stale: bool,
+    /// A link of ours has been measured for the first time since then: trees need not wait for their turn.
+    pub(super) measured: bool,
 }
 
 impl Plan {
@@ -24,13 +29,14 @@ impl Plan {
     pub(super) fn forget(&mut self) {
         *self = Self {
             stale: true,
+            measured: self.measured,
             ..Self::default()
         };
     }
 
     /// Who hosts a conference has changed.
     pub(super) fn forget_room(&mut self, room: &RoomName) {
-        self.trees.retain(|(_, other), _| other != room);
+        self.parents.retain(|(_, other), _| other != room);
     }
 }
 
@@ -68,12 +74,17 @@ impl MeshCore {
         self.paths(to).before(us)
     }
 
+    /// The same, if there is a link to it.
+    pub(super) fn linked_parent_for(&mut self, origin: NodeId, room: &RoomName) -> Option<NodeId> {
+        let parent = self.parent_for(origin, room);
+        parent.filter(|parent| self.link_of(*parent).is_some())
+    }
+
     /// From whom the media of `origin` in a conference is to come, as the tree or need says.
     pub(super) fn parent_for(&mut self, origin: NodeId, room: &RoomName) -> Option<NodeId> {
         let key = (origin, room.clone());
         let us = self.us;
-        self.plant(&key);
-        let planned = self.plan.trees.get(&key).and_then(|tree| tree.parent(us));
+        let planned = self.planned_parent(&key);
         let not_parents = self
             .branches
             .get(&key)
@@ -90,29 +101,42 @@ impl MeshCore {
         graph.shortest(origin).before(us)
     }
 
-    fn plant(&mut self, key: &BranchKey) {
-        if self.plan.trees.contains_key(key) {
-            return;
+    fn planned_parent(&mut self, key: &BranchKey) -> Option<NodeId> {
+        if let Some(parent) = self.plan.parents.get(key) {
+            return *parent;
         }
         let (origin, room) = key;
         let everybody = self.alive.iter().copied().chain([self.us]);
         let hosts: BTreeSet<NodeId> = everybody
             .filter(|node| self.rows.host_epoch(*node, room).is_some())
             .collect();
-        let said = self.rows.transit(*origin).map(|facts| facts.stretch);
+        let same = (*origin, hosts);
+        let known = self.plan.by_hosts.get(&same).copied();
+        let parent = known.unwrap_or_else(|| self.plant(*origin, &same.1));
+        self.plan.by_hosts.insert(same, parent);
+        self.plan.parents.insert(key.clone(), parent);
+        parent
+    }
+
+    /// Our parent in the tree of an origin over some hosts.
+    fn plant(&mut self, origin: NodeId, hosts: &BTreeSet<NodeId>) -> Option<NodeId> {
+        let said = self.rows.transit(origin).map(|facts| facts.stretch);
         let stretch = said.unwrap_or(self.config.stretch);
-        self.graph();
-        let paths = self.paths(*origin).clone();
-        let tree = Tree::over(self.graph(), &paths, *origin, &hosts, stretch);
-        self.plan.trees.insert(key.clone(), tree);
+        let paths = self.paths(origin).clone();
+        let tree = Tree::over(self.graph(), &paths, origin, hosts, stretch);
+        tree.parent(self.us)
     }
 
     /// Links have changed: looks at every tree we have a part in.
     pub(super) fn replant(&mut self) {
-        self.plan.stale = false;
+        (self.plan.stale, self.plan.measured) = (false, false);
         let keys: Vec<BranchKey> = self.branches.keys().cloned().collect();
         for (origin, room) in keys {
-            self.settle_branch(origin, &room);
+            let parent = self.linked_parent_for(origin, &room);
+            let branch = self.branches.get(&(origin, room.clone()));
+            if branch.is_some_and(|branch| branch.parent != parent) {
+                self.settle_branch(origin, &room);
+            }
         }
         self.review_detours();
     }

@@ -323,9 +323,18 @@ impl MeshCore {
             self.on_remote_left(node, name, &sid, cause);
         }
         self.forget_audiences_of(name, node, origin.epoch);
+        let epoch = origin.epoch;
         let (room, origin) = (name.clone(), node);
         self.tell_parts(name, &ShardCommand::DropOrigin { room, origin });
-        self.fell_branch(&(node, name.clone()));
+        let key = (node, name.clone());
+        // Nodes behind us may have heard of the next epoch before us.
+        let is_over = self
+            .branches
+            .get(&key)
+            .is_some_and(|branch| branch.epoch <= epoch);
+        if is_over {
+            self.fell_branch(&key);
+        }
     }
 
     /// Tells our signalling, and the shards where tracks are concerned that they do not publish, how the roster has changed.

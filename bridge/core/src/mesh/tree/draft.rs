@@ -209,23 +209,46 @@ impl Draft {
         let places = self.places(stretch);
         let spare = most.saturating_sub(self.together(&places));
         let mut best: Option<(Length, std::cmp::Reverse<(usize, usize)>)> = None;
-        for at in (0..self.nodes.len()).filter(|at| *at != self.root) {
-            let now = self.links[self.parents[at]][at].unwrap_or(Length::MAX);
+        for at in (0..self.nodes.len()).filter(|at| *at != self.root && places[*at].hosts > 0) {
             for parent in (0..self.nodes.len()).filter(|parent| *parent != at) {
-                let Some(length) = self.links[parent][at].filter(|length| *length < now) else {
+                let Some(length) = self.links[parent][at] else {
                     continue;
                 };
                 let later = (places[parent].late + length).saturating_sub(places[at].late);
                 let fits = later <= places[at].slack
                     && later.saturating_mul(places[at].hosts) <= spare
                     && places[parent].depth + 1 + places[at].height <= MAX_DEPTH;
-                let change = (now - length, std::cmp::Reverse((at, parent)));
-                if fits && best.is_none_or(|best| best < change) && !self.is_below(parent, at) {
-                    best = Some(change);
+                if !fits || self.is_below(parent, at) {
+                    continue;
+                }
+                let gain = self.gain(&places, at, parent);
+                let change = gain.map(|gain| (gain, std::cmp::Reverse((at, parent))));
+                if change.is_some_and(|change| best.is_none_or(|best| best < change)) {
+                    best = change;
                 }
             }
         }
         best.map(|(_, std::cmp::Reverse(change))| change)
+    }
+
+    /// By how much the tree is cheaper with another parent for a node, if it is; links to who has no host below count as none.
+    fn gain(&self, places: &[Place], at: usize, parent: usize) -> Option<Length> {
+        let link = |at: usize| self.links[self.parents[at]][at].unwrap_or(Length::MAX);
+        let mut saved = link(at);
+        let mut left = self.parents[at];
+        let serves_only =
+            |node: usize| node != self.root && !self.is_host[node] && places[node].hosts == places[at].hosts;
+        while serves_only(left) && !self.is_below(parent, left) {
+            saved = saved.saturating_add(link(left));
+            left = self.parents[left];
+        }
+        let mut added = self.links[parent][at]?;
+        let mut taken = parent;
+        while taken != self.root && places[taken].hosts == 0 {
+            added = added.saturating_add(link(taken));
+            taken = self.parents[taken];
+        }
+        saved.checked_sub(added).filter(|gain| *gain > 0)
     }
 
     fn is_below(&self, node: usize, above: usize) -> bool {

@@ -193,6 +193,13 @@ fn a_node_that_hosts_nothing_stands_in_the_tree_where_there_is_no_other_way() {
 }
 
 #[test]
+fn a_node_that_hosts_nothing_is_no_detour_where_a_host_is_as_near() {
+    // Two ways of one length from 1 to 4: over 2, which hosts nothing, and over 3, which gets it anyway.
+    let graph = graph([(1, 2, 50), (2, 4, 50), (1, 3, 50), (3, 4, 50)]);
+    assert_eq!(tree_of(&graph, 1, [1, 3, 4]).parent(NodeId(4)), Some(NodeId(3)));
+}
+
+#[test]
 fn whoever_does_not_speak_of_trees_gets_everything_from_the_origin_or_nothing() {
     let mut graph = graph([(1, 2, 10), (2, 3, 10)]);
     graph.connect(NodeId(1), NodeId(9), 300_000);
