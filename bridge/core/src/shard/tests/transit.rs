@@ -202,12 +202,12 @@ fn a_lost_packet_comes_from_what_has_passed_or_is_asked_for_once() {
         shard.handle_relay(now, ORIGIN, &mut datagram(0, seq, seq == 1));
     }
     let passed = sent(&mut shard);
-    let nack = encode_nack(
+    let mut nack = encode_nack(
         &Header::plain(Kind::Nack, ORIGIN, TRACK, Layer(0)),
         &[2, 3].map(MediaSeq),
     );
     shard.handle_relay(now, CHILDREN[0], &mut nack.clone());
-    shard.handle_relay(now, CHILDREN[1], &mut nack.clone());
+    shard.handle_relay(now, CHILDREN[1], &mut nack);
     let answers = sent(&mut shard);
     let repaired: Vec<_> = answers
         .iter()
@@ -378,8 +378,8 @@ fn a_node_with_viewers_of_its_own_sends_on_and_repairs_byte_for_byte() {
         assert_eq!(*went, expected);
     }
     let seq = Header::decode(&first[2]).unwrap().0.seq;
-    let nack = encode_nack(&Header::plain(Kind::Nack, NODE_A, alias, Layer(0)), &[seq]);
-    world.shards[1].handle_relay(now, child, &mut nack.clone());
+    let mut nack = encode_nack(&Header::plain(Kind::Nack, NODE_A, alias, Layer(0)), &[seq]);
+    world.shards[1].handle_relay(now, child, &mut nack);
     let repair = sent(&mut world.shards[1]);
     assert_eq!(repair.len(), 1);
     assert_eq!((repair[0].0, &repair[0].2), (child, &first[2]));
