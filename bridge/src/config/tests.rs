@@ -317,11 +317,6 @@ fn what_is_wrong_is_named_with_its_key_and_a_way_out() {
         ),
         (
             "peers = [\"127.0.0.1:17001\"]",
-            "stretch = 0.5",
-            "mesh.stretch: 1 to 10",
-        ),
-        (
-            "peers = [\"127.0.0.1:17001\"]",
             "tls = { cert = \"a\" }",
             "mesh.tls needs cert, key and ca",
         ),
@@ -346,6 +341,16 @@ fn what_is_wrong_is_named_with_its_key_and_a_way_out() {
         let text = errors(&with(old, new));
         assert!(text.contains(part), "{new}: expected {part:?} in\n{text}");
     }
+}
+
+#[test]
+fn trees_stretch_by_a_fifth_unless_told_otherwise_and_never_shrink() {
+    let peers = "peers = [\"127.0.0.1:17001\"]";
+    let stretch = |text: &str| read(&with(peers, &format!("{peers}\n{text}")));
+    assert_eq!(stretch("").unwrap().0.mesh.unwrap().stretch, 1.2);
+    assert_eq!(stretch("stretch = 2").unwrap().0.mesh.unwrap().stretch, 2.0);
+    let refused = errors(&with(peers, &format!("{peers}\nstretch = 0.5")));
+    assert!(refused.contains("mesh.stretch: 1 to 10"), "{refused}");
 }
 
 #[test]
