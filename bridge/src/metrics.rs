@@ -230,6 +230,24 @@ const SHARD_FIGURES: &[ShardFigure] = &[
         false,
         |r| r.counters.relay_out,
     ),
+    (
+        "shard_transit_tracks",
+        "tracks of other nodes that only pass through, now",
+        true,
+        |r| r.counters.transit_tracks,
+    ),
+    (
+        "shard_transit_out",
+        "datagrams of other nodes sent on to others",
+        false,
+        |r| r.counters.transit_out,
+    ),
+    (
+        "shard_transit_expired",
+        "of other nodes' datagrams, those that had no hops left",
+        false,
+        |r| r.counters.transit_expired,
+    ),
     ("shard_relay_dropped", "of those, dropped", false, |r| {
         r.counters.relay_dropped
     }),

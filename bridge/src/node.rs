@@ -15,7 +15,7 @@ use crate::places::{Places, PlacesError};
 use crate::shard::{LinkTable, ShardThread, TrackRoutes};
 use bridge_core::mesh::MeshCore;
 use relay_proto::id::{NodeId, NodeName};
-use relay_proto::unit::MilliDegrees;
+use relay_proto::unit::{MilliDegrees, PartsPerMillion};
 use signaling::{GeoOverrides, Signaling, SignalingConfig};
 use std::io;
 use std::net::SocketAddr;
@@ -307,6 +307,7 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         })?,
         None => now,
     };
+    let named = bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str());
     let mesh = bridge_core::mesh::config::MeshConfig {
         region: config.node.region.clone(),
         latitude: thousandths(config.node.point.latitude()),
@@ -315,7 +316,11 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         software: SOFTWARE.to_owned(),
         shards: config.media.shards,
         limits: config.limits.mesh,
-        ..bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str())
+        stretch: config
+            .mesh
+            .as_ref()
+            .map_or(named.stretch, |mesh| PartsPerMillion((mesh.stretch * 1e6) as u32)),
+        ..named
     };
     Ok(MeshCore::new(mesh, random_seed(), Instant::now(), start))
 }

@@ -7,7 +7,7 @@
 //!
 //! Both directions check the message against [`crate::limit`], so what one side encodes the other accepts.
 
-use crate::control::ControlMessage;
+use crate::control::{ControlMessage, DetourStep};
 use crate::limit::LimitError;
 use bincode::config::{self, Config};
 
@@ -93,6 +93,37 @@ pub fn decode(frame: &[u8]) -> Result<ControlMessage, CodecError> {
     }
     message.validate()?;
     Ok(message)
+}
+
+/// The bytes of a step of a detour, to be sealed; no length and no version before them.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_step(step: &DetourStep) -> Result<Vec<u8>, CodecError> {
+    step.validate()?;
+    let bytes =
+        bincode::encode_to_vec(step, configuration()).map_err(|e| CodecError::Malformed(e.to_string()))?;
+    if bytes.len() > MAX_FRAME_BYTES {
+        return Err(CodecError::TooLong(bytes.len()));
+    }
+    Ok(bytes)
+}
+
+/// The step in opened bytes.
+///
+/// # Errors
+/// Any [`CodecError`] but `Version` and `Empty`.
+pub fn decode_step(bytes: &[u8]) -> Result<DetourStep, CodecError> {
+    if bytes.len() > MAX_FRAME_BYTES {
+        return Err(CodecError::TooLong(bytes.len()));
+    }
+    let (step, used): (DetourStep, usize) = bincode::decode_from_slice(bytes, configuration())
+        .map_err(|e| CodecError::Malformed(e.to_string()))?;
+    if used != bytes.len() {
+        return Err(CodecError::Trailing(bytes.len() - used));
+    }
+    step.validate()?;
+    Ok(step)
 }
 
 /// Cuts a byte stream into messages. Holds at most one incomplete frame and what the last `push` brought after it.

@@ -47,6 +47,37 @@ pub struct TrackDemand {
     pub layers: LayerSet,
 }
 
+/// A step of the stream from one node to another that has no link to it, passed on by nodes that cannot read it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DetourMessage {
+    /// Who speaks.
+    pub from: NodeId,
+    /// To whom.
+    pub to: NodeId,
+    /// How many more nodes may pass it on.
+    pub hops: u8,
+    /// Number of the stream among all that `from` has begun since it started; an older one is dropped.
+    pub stream: u32,
+    /// Number of the step in its stream, from 0.
+    pub number: u32,
+    /// Sealed [`DetourStep`]; see `WIRE.md`, section 6.
+    pub sealed: Vec<u8>,
+}
+
+/// What a [`DetourMessage`] says once it is opened.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum DetourStep {
+    /// A step of a room stream, as [`ControlMessage::Room`].
+    Room(RoomMessage),
+    /// Nothing new: shows whether the last step before it has arrived.
+    Mark,
+    /// Steps of the receiver's stream with that number are missing: it shall begin a new one.
+    BeginAnew {
+        /// The stream.
+        stream: u32,
+    },
+}
+
 /// A control message.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum ControlMessage {
@@ -78,4 +109,22 @@ pub enum ControlMessage {
     },
     /// A fact about a session, for the signalling of the receiver.
     Fact(Box<crate::session::SessionFact>),
+    /// What the sender wants of the tracks of `origin` through the receiver, which is the sender's parent in the
+    /// distribution tree of (origin, conference). Said again every few seconds: without it the receiver forgets it. Only to
+    /// peers with [`Features::TREES`].
+    TransitDemand {
+        /// Where the tracks are published; it may be the receiver itself.
+        origin: NodeId,
+        /// The conference.
+        room: RoomName,
+        /// The origin's epoch in it.
+        epoch: Epoch,
+        /// The sender has these layers already, from the parent it had before: they go on where they are, without a
+        /// keyframe.
+        goes_on: bool,
+        /// Changed demands, or all of them.
+        tracks: Vec<TrackDemand>,
+    },
+    /// A step of a room stream between two nodes without a link. Only to peers with [`Features::TREES`].
+    Detour(DetourMessage),
 }

@@ -169,6 +169,18 @@ impl LayerSet {
         Self(self.0 | Self::only(layer).0)
     }
 
+    /// The set without `layer`.
+    #[must_use]
+    pub const fn without(self, layer: Layer) -> Self {
+        Self(self.0 & !Self::only(layer).0)
+    }
+
+    /// The layers of both sets.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether the set is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {

@@ -6,7 +6,7 @@
 
 mod check;
 
-use crate::control::ControlMessage;
+use crate::control::{ControlMessage, DetourStep};
 use check::Bounded;
 
 /// Longest server-made id (`PA_…`, `TR_…`), in bytes.
@@ -39,6 +39,9 @@ pub const MAX_RECIPIENTS: usize = 2_048;
 pub const MAX_TRACK_REFERENCES: usize = 4_096;
 /// Most levels in one fact.
 pub const MAX_SPEAKERS: usize = 2_048;
+
+/// Longest sealed step of a detour, in bytes: what a frame takes, less its head.
+pub const MAX_DETOUR_BYTES: usize = (1 << 20) - 64;
 
 /// Why a message that decodes is refused all the same. Always the sender's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +80,16 @@ impl ControlMessage {
     ///
     /// # Errors
     /// The first [`LimitError`] found; from a peer it is a protocol violation.
+    pub fn validate(&self) -> Result<(), LimitError> {
+        self.check()
+    }
+}
+
+impl DetourStep {
+    /// As [`ControlMessage::validate`].
+    ///
+    /// # Errors
+    /// The first [`LimitError`] found.
     pub fn validate(&self) -> Result<(), LimitError> {
         self.check()
     }

@@ -2,6 +2,7 @@
 
 use crate::id::{Epoch, NodeId, NodeName, RoomName};
 use crate::unit::{Micros, MilliDegrees, PartsPerMillion};
+use crate::version::Features;
 use bincode::{Decode, Encode};
 
 /// Whether a node takes new sessions.
@@ -60,6 +61,18 @@ pub struct HostFacts {
     pub participants: u32,
 }
 
+/// That a node takes part in distribution trees, and what others need to know for it. Only peers with
+/// [`Features::TREES`] are told.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TransitFacts {
+    /// What the node can do. Nodes without a link to it cannot ask.
+    pub features: Features,
+    /// How many times the shortest way a node may be from this one in its trees, in millionths: 1,200,000 is 1.2.
+    pub stretch: PartsPerMillion,
+    /// Room streams to and from this node are sealed under keys agreed with it (X25519, RFC 7748) where they take detours.
+    pub public_key: [u8; 32],
+}
+
 /// Which row of its owner a row is; the order is the order of digests.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub enum RowKey {
@@ -69,6 +82,8 @@ pub enum RowKey {
     Link(NodeId),
     /// A conference it hosts.
     Host(RoomName),
+    /// Its part in distribution trees.
+    Transit,
 }
 
 /// The content of a row.
@@ -82,6 +97,8 @@ pub enum RowValue {
     Host(HostFacts),
     /// The row is gone; kept until its owner's next incarnation so that it does not come back.
     Gone,
+    /// Content of [`RowKey::Transit`].
+    Transit(TransitFacts),
 }
 
 /// Version of a row: the owner's incarnation (start time in milliseconds), then a counter.

@@ -3,7 +3,7 @@
 use super::arguments::gather;
 use super::{AnyError, say};
 use crate::config::DEFAULT_HTTP_LISTEN;
-use crate::control::feed::MeshStatus;
+use crate::control::feed::{MeshStatus, TreeStatus};
 use clap::ArgMatches;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -107,8 +107,34 @@ fn table(status: &MeshStatus) -> String {
     for peer in &status.unreached {
         let _ = writeln!(text, "not reached: {} ({})", peer.address, peer.reason);
     }
+    write_trees(&mut text, status);
     let _ = writeln!(text, "\n{} rooms, {} people", status.rooms.len(), people(status));
     text
+}
+
+/// Trees that are more than a direct link: where media takes another way, and why, and who gets it from here.
+fn write_trees(text: &mut String, status: &MeshStatus) {
+    let told = |tree: &&TreeStatus| tree.parent.as_ref() != Some(&tree.origin) || !tree.children.is_empty();
+    let trees: Vec<&TreeStatus> = status.trees.iter().filter(told).collect();
+    if trees.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\n{:<24}{:<16}{:<16}{:<24}TO",
+        "ROOM", "MEDIA OF", "FROM", "BECAUSE"
+    );
+    for tree in trees {
+        let _ = writeln!(
+            text,
+            "{:<24}{:<16}{:<16}{:<24}{}",
+            tree.room,
+            tree.origin,
+            tree.parent.as_deref().unwrap_or("-"),
+            tree.reason,
+            tree.children.join(", ")
+        );
+    }
 }
 
 fn people(status: &MeshStatus) -> u32 {

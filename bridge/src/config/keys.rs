@@ -140,6 +140,11 @@ const KEYS: &[Key] = &[
         "UDP payload every path is known to take, 1200 to 1452 bytes",
     ),
     key(
+        "mesh.stretch",
+        Kind::Number,
+        "how many times its shortest way a node's media may take, 1 to 10",
+    ),
+    key(
         "geo.databases",
         Kind::List,
         "MMDB files, finest first; the embedded one stands behind them",

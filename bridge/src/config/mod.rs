@@ -138,6 +138,9 @@ pub struct MeshConfig {
     pub rates: RateLimits,
     /// UDP payload that every path to a peer is known to take.
     pub initial_mtu: u16,
+    /// How many times its shortest way the media of this node may take to another one, so that fewer copies cross the
+    /// oceans; 1 to 10.
+    pub stretch: f64,
 }
 
 /// What a node shows its peers. Debug output does not show the secret.

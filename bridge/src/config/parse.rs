@@ -155,6 +155,9 @@ fn http_tls(reader: &mut Reader) -> Option<HttpTls> {
     }
 }
 
+/// What [`MeshConfig::stretch`] is if nothing else is said.
+const DEFAULT_STRETCH: f64 = 1.2;
+
 fn mesh(reader: &mut Reader) -> Option<MeshConfig> {
     let files = mesh_files(reader);
     let secret = reader.text("mesh.secret");
@@ -175,6 +178,10 @@ fn mesh(reader: &mut Reader) -> Option<MeshConfig> {
             "mesh.initial_mtu",
             format!("{SMALLEST_MTU} to {LARGEST_MTU} bytes are possible"),
         );
+    }
+    let stretch = reader.number_or("mesh.stretch", DEFAULT_STRETCH);
+    if !(1.0..=10.0).contains(&stretch) {
+        reader.refuse("mesh.stretch", "1 to 10 are possible");
     }
     for peer in &peers {
         if peer
@@ -200,6 +207,7 @@ fn mesh(reader: &mut Reader) -> Option<MeshConfig> {
         peers,
         rates,
         initial_mtu: initial_mtu as u16,
+        stretch,
     })
 }
 

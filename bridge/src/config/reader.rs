@@ -147,6 +147,15 @@ impl Reader {
         number
     }
 
+    pub(super) fn number_or(&mut self, path: &str, default: f64) -> f64 {
+        let value = self.raw(path);
+        let number =
+            value.and_then(|value| value.as_float().or_else(|| value.as_integer().map(|n| n as f64)));
+        let number = number.unwrap_or(default);
+        self.remember(path, Value::Float(number));
+        number
+    }
+
     pub(super) fn count_or(&mut self, path: &str, default: u64) -> u64 {
         let count = self
             .raw(path)

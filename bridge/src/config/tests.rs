@@ -344,6 +344,16 @@ fn what_is_wrong_is_named_with_its_key_and_a_way_out() {
 }
 
 #[test]
+fn trees_stretch_by_a_fifth_unless_told_otherwise_and_never_shrink() {
+    let peers = "peers = [\"127.0.0.1:17001\"]";
+    let stretch = |text: &str| read(&with(peers, &format!("{peers}\n{text}")));
+    assert_eq!(stretch("").unwrap().0.mesh.unwrap().stretch, 1.2);
+    assert_eq!(stretch("stretch = 2").unwrap().0.mesh.unwrap().stretch, 2.0);
+    let refused = errors(&with(peers, &format!("{peers}\nstretch = 0.5")));
+    assert!(refused.contains("mesh.stretch: 1 to 10"), "{refused}");
+}
+
+#[test]
 fn no_limit_may_be_nothing_but_that_of_sounds_which_then_is_all() {
     let (config, _) = read(&with("sessions = 77", "loudest_sounds = 0")).unwrap();
     assert_eq!(config.limits.shard.loudest_sounds, 0);

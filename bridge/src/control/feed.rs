@@ -4,8 +4,9 @@ use super::tracks::TrackNames;
 use super::view::state;
 use crate::link::{LinkHandle, LinkStats};
 use bridge_core::mesh::io::LinkId;
-use bridge_core::mesh::view::{LinkView, MeshView, NodeView};
+use bridge_core::mesh::view::{LinkView, MeshView, NodeView, TreeView};
 use geo::NodeState;
+use relay_proto::id::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -32,6 +33,9 @@ pub struct MeshStatus {
     pub rooms: Vec<RoomStatus>,
     /// All nodes of the mesh, this one included.
     pub nodes: Vec<NodeStatus>,
+    /// The distribution trees by which this node gets, or passes on, media of others.
+    #[serde(default)]
+    pub trees: Vec<TreeStatus>,
     /// Entries of `mesh.peers` that are not linked, with the last failure.
     pub unreached: Vec<UnreachedPeer>,
 }
@@ -108,6 +112,23 @@ pub struct NodeStatus {
     pub participants: u32,
 }
 
+/// This node's place in the distribution tree of one origin and room.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TreeStatus {
+    /// The room.
+    pub room: String,
+    /// The node where the media is published.
+    pub origin: String,
+    /// The node from which it comes; none where no way leads to the origin.
+    pub parent: Option<String>,
+    /// Why from there.
+    pub reason: String,
+    /// The nodes that get it from here.
+    pub children: Vec<String>,
+    /// Nobody in the room is here: the media only passes through.
+    pub transit: bool,
+}
+
 /// A configured peer without a link.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UnreachedPeer {
@@ -134,6 +155,7 @@ impl MeshFeed {
             peers: self.view.links.iter().map(|link| self.peer(link)).collect(),
             rooms: self.rooms(),
             nodes: self.view.nodes.iter().filter_map(node).collect(),
+            trees: self.view.trees.iter().map(|tree| self.tree(tree)).collect(),
             unreached,
         }
     }
@@ -187,6 +209,23 @@ impl MeshFeed {
             rate_bps: stats.rate_bps,
             streams: streams.collect(),
         }
+    }
+
+    fn tree(&self, tree: &TreeView) -> TreeStatus {
+        TreeStatus {
+            room: tree.room.to_string(),
+            origin: self.node_name(tree.origin),
+            parent: tree.parent.map(|parent| self.node_name(parent)),
+            reason: tree.reason.as_str().to_owned(),
+            children: tree.children.iter().map(|child| self.node_name(*child)).collect(),
+            transit: !tree.hosted,
+        }
+    }
+
+    fn node_name(&self, id: NodeId) -> String {
+        let known = self.view.nodes.iter().find(|node| node.id == id);
+        let facts = known.and_then(|node| node.facts.as_ref());
+        facts.map_or_else(|| id.to_string(), |facts| facts.name.to_string())
     }
 
     fn rooms(&self) -> Vec<RoomStatus> {

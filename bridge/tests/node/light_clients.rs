@@ -12,7 +12,7 @@ use loadtest::signalling::{Endpoint, Picture};
 use loadtest::trace::Codec;
 use loadtest::worker::{Fact, Figures, Layout, Order, Roster, Worker};
 
-use crate::process::{Node, Ports, SECRET, flags};
+use crate::process::{Node, Ports, SECRET, causeway, flags};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -234,6 +234,36 @@ fn metric(node: &Node, name: &str) -> Option<f64> {
     let line = format!("causeway_{name}{{shard=\"0\"}} ");
     let value = metrics.lines().find_map(|text| text.strip_prefix(&line))?;
     value.parse().ok()
+}
+
+#[test]
+fn two_nodes_without_a_link_share_a_room_over_a_third_that_hosts_nothing_of_it() {
+    let [here, between, there] = [Ports::free(), Ports::free(), Ports::free()];
+    let fra = Node::start("fra", here, SECRET, &[between.mesh]);
+    let syd = Node::start("syd", there, SECRET, &[between.mesh]);
+    let mut sin = Node::start("sin", between, SECRET, &[here.mesh, there.mesh]);
+    for end in ["fra", "syd"] {
+        sin.wait_until("linked", |node| node.peer_state(end).as_deref() == Some("up"));
+    }
+    let room = Room::open(&[&fra, &syd], Codec::Vp8, 4, 2);
+    let figures = seen_by_all(&room, 2);
+    for figures in figures.values() {
+        assert_eq!(figures.audio.forged + figures.video.forged, 0, "{figures:?}");
+    }
+    assert!(metric(&sin, "shard_transit_out") > Some(100.0));
+    assert_eq!(metric(&sin, "shard_sessions"), Some(0.0));
+    let trees = sin.mesh()["trees"].clone();
+    let passes = |tree: &serde_json::Value| tree["transit"] == true && tree["parent"] == tree["origin"];
+    assert!(
+        trees
+            .as_array()
+            .is_some_and(|trees| trees.len() == 2 && trees.iter().all(passes)),
+        "{trees}"
+    );
+    let url = format!("--url=http://127.0.0.1:{}", syd.ports.http);
+    let status = causeway(&["mesh", "status", &url]).output().unwrap();
+    let text = String::from_utf8(status.stdout).unwrap();
+    assert!(text.contains("no link to the origin"), "{text}");
 }
 
 #[test]

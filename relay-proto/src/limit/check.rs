@@ -1,7 +1,7 @@
 //! The walk over every wire type. One `check` per type, one line per field that can be wrong.
 
 use super::*;
-use crate::control::{Hello, TrackDemand};
+use crate::control::{DetourStep, Hello, TrackDemand};
 use crate::id::{
     Identity, Layer, LayerSet, MAX_IDENTITY_BYTES, MAX_LAYERS, MAX_NODE_NAME_BYTES, MAX_ROOM_NAME_BYTES,
     NodeId, NodeName, ParticipantSid, RoomName, TrackSid,
@@ -14,6 +14,10 @@ use crate::row::{NodeFacts, Row, RowKey, RowValue};
 use crate::session::{
     AnnouncedTrack, EndCause, OpenSession, PictureState, RoomChange, SessionCommand, SessionFact, TrackWish,
 };
+
+/// Least and largest stretch of a tree, in millionths.
+const MIN_STRETCH: i64 = 1_000_000;
+const MAX_STRETCH: i64 = 10_000_000;
 
 /// A type of the wire that knows its limits.
 pub(super) trait Bounded {
@@ -125,7 +129,7 @@ impl Bounded for NodeFacts {
 impl Bounded for Row {
     fn check(&self) -> Result<(), LimitError> {
         match &self.key {
-            RowKey::Node | RowKey::Link(_) => {}
+            RowKey::Node | RowKey::Link(_) | RowKey::Transit => {}
             RowKey::Host(room) => room.check()?,
         }
         match (&self.key, &self.value) {
@@ -141,6 +145,10 @@ impl Bounded for Row {
             }
             (RowKey::Link(peer), RowValue::Link(facts)) if facts.peer == *peer => Ok(()),
             (RowKey::Host(room), RowValue::Host(facts)) if facts.room == *room => Ok(()),
+            (RowKey::Transit, RowValue::Transit(facts)) => {
+                let stretch = i64::from(facts.stretch.0);
+                range("stretch", stretch, MIN_STRETCH, MAX_STRETCH)
+            }
             _ => Err(LimitError::Contradiction("the value of a row is not of its key")),
         }
     }
@@ -215,6 +223,15 @@ impl Bounded for RoomMessage {
                 audience.check()
             }
             RoomEvent::QualityChanged { participant, .. } => participant.check(),
+        }
+    }
+}
+
+impl Bounded for DetourStep {
+    fn check(&self) -> Result<(), LimitError> {
+        match self {
+            Self::Room(message) => message.check(),
+            Self::Mark | Self::BeginAnew { .. } => Ok(()),
         }
     }
 }
@@ -400,10 +417,11 @@ impl Bounded for ControlMessage {
             Self::RowDigest(entries) => size("entries of a digest", entries.len(), MAX_DIGEST_ENTRIES),
             Self::Rows(rows) => list("rows", rows, MAX_ROWS),
             Self::Room(message) => message.check(),
-            Self::Demand { room, tracks, .. } => {
+            Self::Demand { room, tracks, .. } | Self::TransitDemand { room, tracks, .. } => {
                 room.check()?;
                 list("demands", tracks, MAX_DEMANDS)
             }
+            Self::Detour(message) => size("step of a detour", message.sealed.len(), MAX_DETOUR_BYTES),
             Self::Goodbye(_) => Ok(()),
             Self::Command { command, .. } => command.check(),
             Self::Fact(fact) => fact.check(),

@@ -1,6 +1,6 @@
 //! Examples of the messages by which nodes keep a mesh: hello, rows, room stream, demand, goodbye.
 
-use relay_proto::control::{ControlMessage, GoodbyeCause, Hello, TrackDemand};
+use relay_proto::control::{ControlMessage, DetourMessage, GoodbyeCause, Hello, TrackDemand};
 use relay_proto::id::{
     Epoch, Identity, Layer, LayerSet, NodeId, NodeName, ParticipantSid, RoomName, TrackAlias, TrackSid,
 };
@@ -10,7 +10,7 @@ use relay_proto::room::{
     TrackRecord, TrackSource,
 };
 use relay_proto::row::{
-    DigestEntry, HostFacts, LinkFacts, NodeFacts, NodeState, Row, RowKey, RowValue, RowVersion,
+    DigestEntry, HostFacts, LinkFacts, NodeFacts, NodeState, Row, RowKey, RowValue, RowVersion, TransitFacts,
 };
 use relay_proto::unit::{Bitrate, Micros, MilliDegrees, PartsPerMillion, UnixMillis};
 use relay_proto::version::Features;
@@ -19,7 +19,9 @@ const INCARNATION: u64 = 1_792_000_000_000;
 
 /// Every example.
 pub(crate) fn messages() -> Vec<ControlMessage> {
-    let mut all = vec![hello(), digest(), demand(), ControlMessage::Rows(Vec::new())];
+    let mut all = vec![hello(), digest(), demand(), transit_demand(), detour()];
+    all.push(ControlMessage::Rows(Vec::new()));
+    all.push(ControlMessage::Rows(vec![transit_row()]));
     all.extend(rows().into_iter().map(|row| ControlMessage::Rows(vec![row])));
     let mut several = rows();
     if let RowValue::Node(facts) = &mut several[0].value {
@@ -90,6 +92,44 @@ fn demand() -> ControlMessage {
                 layers: LayerSet::NONE,
             },
         ],
+    }
+}
+
+fn transit_demand() -> ControlMessage {
+    ControlMessage::TransitDemand {
+        origin: NodeId::of("syd"),
+        room: room(),
+        epoch: Epoch(9),
+        goes_on: true,
+        tracks: vec![TrackDemand {
+            track: TrackAlias(3),
+            layers: LayerSet::only(Layer(1)),
+        }],
+    }
+}
+
+fn detour() -> ControlMessage {
+    ControlMessage::Detour(DetourMessage {
+        from: NodeId::of("syd"),
+        to: NodeId::of("fra"),
+        hops: 4,
+        stream: 3,
+        number: 300,
+        sealed: vec![0xaa; 20],
+    })
+}
+
+/// Only peers with the feature bit of trees are told of it, so it is not among the others.
+fn transit_row() -> Row {
+    Row {
+        owner: NodeId::of("syd"),
+        key: RowKey::Transit,
+        version: version(8),
+        value: RowValue::Transit(TransitFacts {
+            features: Features(0x13f),
+            stretch: PartsPerMillion(1_200_000),
+            public_key: [9; 32],
+        }),
     }
 }
 

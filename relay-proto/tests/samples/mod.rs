@@ -24,7 +24,7 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     dead_code,
     reason = "the fuzz runner shares this module and has no coverage test"
 )]
-pub(crate) const NAMES: [&str; 61] = [
+pub(crate) const NAMES: [&str; 64] = [
     "command-add-candidate",
     "command-announce-track",
     "command-apply-answer",
@@ -41,6 +41,7 @@ pub(crate) const NAMES: [&str; 61] = [
     "command-set-track-wish",
     "command-update-participant",
     "demand",
+    "detour",
     "digest",
     "fact-data-received",
     "fact-offer-answered",
@@ -85,7 +86,9 @@ pub(crate) const NAMES: [&str; 61] = [
     "row-link",
     "row-node",
     "row-several",
+    "row-transit",
     "rows-none",
+    "transit-demand",
 ];
 
 /// The name of a message's variant, down to the variants inside it.
@@ -103,6 +106,8 @@ pub(crate) fn name_of(message: &ControlMessage) -> &'static str {
         ControlMessage::Goodbye(cause) => name_of_goodbye(*cause),
         ControlMessage::Command { command, .. } => name_of_command(command),
         ControlMessage::Fact(fact) => name_of_fact(fact),
+        ControlMessage::TransitDemand { .. } => "transit-demand",
+        ControlMessage::Detour(_) => "detour",
     }
 }
 
@@ -112,6 +117,7 @@ fn name_of_row(value: &RowValue) -> &'static str {
         RowValue::Link(_) => "row-link",
         RowValue::Host(_) => "row-host",
         RowValue::Gone => "row-gone",
+        RowValue::Transit(_) => "row-transit",
     }
 }
 

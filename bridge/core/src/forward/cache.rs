@@ -26,6 +26,8 @@ pub struct PacketMeta {
 #[derive(Debug)]
 struct Slot {
     meta: PacketMeta,
+    /// The marker bit it came with.
+    came_marked: bool,
     /// How many packets right before it were held when it came.
     earlier: u8,
     /// The first bytes are its dependency descriptor; 0 where it has none.
@@ -77,6 +79,7 @@ impl PacketCache {
             Some(slot) if slot.meta.seq == meta.seq => return false,
             Some(slot) => {
                 slot.meta = meta;
+                slot.came_marked = meta.marker;
                 slot.earlier = earlier;
                 slot.descriptor_bytes = descriptor.len() as u8;
                 slot.payload.clear();
@@ -86,6 +89,7 @@ impl PacketCache {
             empty => {
                 *empty = Some(Slot {
                     meta,
+                    came_marked: meta.marker,
                     earlier,
                     descriptor_bytes: descriptor.len() as u8,
                     payload: [descriptor, payload].concat(),
@@ -119,6 +123,15 @@ impl PacketCache {
         if let Some(slot) = self.slots[at].as_mut().filter(|slot| slot.meta.seq == seq) {
             slot.meta.marker = true;
         }
+    }
+
+    /// A packet with the marker bit it came with: what another node has sealed is sealed again as it was.
+    #[must_use]
+    pub fn as_it_came(&self, seq: MediaSeq) -> Option<(PacketMeta, &[u8])> {
+        let slot = self.slots[self.index(seq)].as_ref()?;
+        let (mut meta, payload) = self.packet(seq).map(|(meta, payload)| (*meta, payload))?;
+        meta.marker = slot.came_marked;
+        Some((meta, payload))
     }
 
     /// How many packets right before this one were held when it came.

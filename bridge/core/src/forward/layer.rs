@@ -244,6 +244,16 @@ impl LayerChoice {
         position.temporal <= self.temporal
     }
 
+    /// Goes on with its target from the next packet on, whatever that is: the receiver has what came before. False while
+    /// there is no target, or it has a layer already.
+    pub const fn take_up(&mut self) -> bool {
+        let takes = self.current.is_none() && self.target.is_some();
+        if takes {
+            self.current = self.target;
+        }
+        takes
+    }
+
     /// Starts again at the next keyframe (the stream it had is gone).
     pub const fn reset(&mut self) {
         self.current = None;

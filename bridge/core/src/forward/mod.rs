@@ -15,6 +15,7 @@ mod lead_in;
 pub mod leg;
 pub mod nack;
 pub mod packet;
+pub mod peers;
 mod publishing;
 mod rate;
 mod redundancy;

@@ -5,9 +5,10 @@ mod picture;
 
 use super::cache::{PacketCache, PacketMeta};
 pub use super::clock::Clock;
-use super::layer::{Admission, LayerActivity, LayerChoice};
+use super::layer::{LayerActivity, LayerChoice};
 use super::leg::Leg;
 use super::nack::NackPolicy;
+use super::peers::Peers;
 use super::publishing::Publishing;
 use super::svc::SvcPosition;
 use crate::red;
@@ -36,13 +37,6 @@ pub enum Source {
     },
     /// Another node.
     Remote,
-}
-
-/// A node that wants layers of a local track. Each wanted layer is a choice of its own, made as a viewer's is.
-#[derive(Debug)]
-struct PeerDemand {
-    node: NodeId,
-    wanted: [Option<LayerChoice>; MAX_LAYERS],
 }
 
 /// What is fixed about a track while it lives.
@@ -105,7 +99,14 @@ pub struct Track {
     /// What the publisher of a local track has been told to send.
     publishing: Publishing,
     activity: LayerActivity,
-    peers: Vec<PeerDemand>,
+    /// The nodes its media goes to next.
+    pub peers: Peers,
+    /// Of a track of another node: from whom its media comes, and whom feedback goes to.
+    pub parent: NodeId,
+    /// The node is told of the first packet from the parent.
+    pub parent_awaited: bool,
+    /// Number of the newest sender report that has gone on.
+    pub newest_clock: Option<MediaSeq>,
 }
 
 impl Track {
@@ -118,6 +119,9 @@ impl Track {
             (Source::Remote, _) => NackPolicy::LINK,
         };
         Self {
+            parent: identity.origin,
+            parent_awaited: false,
+            newest_clock: None,
             identity,
             source,
             muted,
@@ -129,7 +133,7 @@ impl Track {
             told_received: false,
             publishing: Publishing::default(),
             activity: LayerActivity::default(),
-            peers: Vec::new(),
+            peers: Peers::default(),
         }
     }
 
@@ -165,11 +169,16 @@ impl Track {
         }
         let kind = self.kind();
         let nested = self.identity.picture.nested;
+        let said_keyframe = packet.meta.keyframe;
         let Some(layer) = self.layers.get_mut(usize::from(packet.layer.0)) else {
             return false;
         };
         if !packet.descriptor.is_empty() {
             layer.describe(&mut packet.meta, packet.descriptor);
+            if self.source == Source::Remote {
+                // What its origin has said of it goes on with it, in a repair too.
+                packet.meta.keyframe = said_keyframe;
+            }
         } else if kind == MediaKind::Video {
             packet.meta.position = SvcPosition::of_payload(self.identity.codec, packet.payload);
         }
@@ -224,16 +233,8 @@ impl Track {
         let mut in_use = LayerSet::NONE;
         let nested = self.identity.picture.nested;
         let stream_of = |layer| if nested { Layer(0) } else { layer };
-        let legs = self
-            .legs
-            .iter_mut()
-            .filter(|leg| leg.connected)
-            .map(|leg| &mut leg.choice);
-        let peers = self
-            .peers
-            .iter_mut()
-            .flat_map(|peer| peer.wanted.iter_mut().flatten());
-        for choice in legs.chain(peers) {
+        let legs = self.legs.iter_mut().filter(|leg| leg.connected);
+        for choice in legs.map(|leg| &mut leg.choice) {
             if let Some(layer) = choice.retarget(&self.activity, now) {
                 let stream = stream_of(layer);
                 self.layers[usize::from(stream.0)].keyframe.want();
@@ -245,6 +246,14 @@ impl Track {
                 .into_iter()
                 .fold(in_use, LayerSet::with);
         }
+        let layers = &mut self.layers;
+        self.peers.retarget(&self.activity, now, |layer, waits| {
+            let stream = stream_of(layer);
+            in_use = in_use.with(stream);
+            if waits {
+                layers[usize::from(stream.0)].keyframe.want();
+            }
+        });
         for (layer, state) in (0..).map(Layer).zip(&mut self.layers) {
             if !in_use.contains(layer) {
                 state.keyframe.give_up();
@@ -268,74 +277,26 @@ impl Track {
         for leg in &mut self.legs {
             leg.choice.reset();
         }
-        for choice in self
-            .peers
-            .iter_mut()
-            .flat_map(|peer| peer.wanted.iter_mut().flatten())
-        {
-            choice.reset();
-        }
+        self.peers.restart();
     }
 
-    /// Sets what a node wants of this track; choices that stay keep the layer they have.
-    pub fn set_peer_demand(&mut self, node: NodeId, layers: LayerSet, now: Instant) {
-        let at = self.peers.iter().position(|peer| peer.node == node);
-        if layers.is_empty() {
-            if let Some(at) = at {
-                self.peers.swap_remove(at);
-            }
-            return;
-        }
-        let at = at.unwrap_or_else(|| {
-            self.peers.push(PeerDemand {
-                node,
-                wanted: [None; MAX_LAYERS],
-            });
-            self.peers.len() - 1
-        });
-        let before = self.peers[at].wanted;
-        let of_layers = || (0..).map(Layer).zip(before);
-        // A choice in place of another goes on with the layer that one had, until its own has a keyframe.
-        let mut replaced = of_layers()
-            .filter(|(layer, _)| !layers.contains(*layer))
-            .filter_map(|(_, choice)| choice);
-        for (layer, choice) in of_layers() {
-            let after = layers.contains(layer).then(|| {
-                let mut choice = choice
-                    .or_else(|| replaced.next())
-                    .unwrap_or_else(|| LayerChoice::new(layer).among(self.identity.picture.nested));
-                choice.set_wish(true, layer);
-                choice
-            });
-            self.peers[at].wanted[usize::from(layer.0)] = after;
-        }
+    /// Sets what a node wants of this track; see [`Peers::set`].
+    pub fn set_peer_demand(&mut self, node: NodeId, layers: LayerSet, goes_on: bool, now: Instant) {
+        self.peers
+            .set(node, layers, self.identity.picture.nested, goes_on);
         self.retarget(now);
     }
 
     /// Nodes that want something of this track.
     pub fn demanding_nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.peers.iter().map(|peer| peer.node)
+        self.peers.nodes()
     }
 
-    /// Collects into `nodes` who gets a packet of `layer`, each node once; all of a scalable
-    /// stream goes to whoever wants any of it. Hot path: no allocation once `nodes` is as long as the longest list.
+    /// Who gets a packet of `layer` next; see [`Peers::next_hops`].
     pub fn next_hops(&mut self, layer: Layer, meta: &PacketMeta, nodes: &mut Vec<NodeId>) {
-        nodes.clear();
         let nested = self.identity.picture.nested;
-        for peer in &mut self.peers {
-            let mut wanted = false;
-            for choice in peer.wanted.iter_mut().flatten() {
-                wanted |= if nested {
-                    choice.admit_nested(meta.position, meta.keyframe);
-                    true
-                } else {
-                    choice.admit(layer, meta.keyframe) != Admission::Drop
-                };
-            }
-            if wanted {
-                nodes.push(peer.node);
-            }
-        }
+        self.peers
+            .next_hops((layer, meta.position, meta.keyframe), nested, nodes);
     }
 
     /// The layers this shard's viewers want at most: what is asked of the origin of a remote track.
@@ -366,11 +327,10 @@ impl Track {
 }
 
 /// Whether anybody gets this layer now, or any.
-fn has_receiver(legs: &[Leg], peers: &[PeerDemand], layer: Option<Layer>) -> bool {
-    let of_peers = peers.iter().flat_map(|peer| peer.wanted.iter().flatten());
+fn has_receiver(legs: &[Leg], peers: &Peers, layer: Option<Layer>) -> bool {
     legs.iter()
         .map(|leg| &leg.choice)
-        .chain(of_peers)
+        .chain(peers.choices())
         .filter_map(LayerChoice::current)
         .any(|current| layer.is_none_or(|layer| current == layer))
 }

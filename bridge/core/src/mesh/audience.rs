@@ -2,10 +2,8 @@
 //! host of the room. The bridge of the viewer keeps to the one; nobody is bound by the other.
 
 use super::MeshCore;
-use super::io::LinkId;
 use super::room::RemoteAudience;
 use crate::shard::io::ShardCommand;
-use relay_proto::control::ControlMessage;
 use relay_proto::id::{Epoch, NodeId, ParticipantSid, RoomName, SessionId};
 use relay_proto::room::{Audience, ConnectionQuality, ParticipantRecord, RoomEvent, RoomMessage};
 use relay_proto::session::RoomChange;
@@ -181,8 +179,8 @@ impl MeshCore {
     }
 
     /// Tells a new reader the audiences of our participants: before it hears of their tracks.
-    pub(super) fn tell_audiences(&mut self, name: &RoomName, reader: NodeId, link: LinkId) {
-        self.tell_of_members(name, reader, link, |participant, audience, _| {
+    pub(super) fn tell_audiences(&mut self, name: &RoomName, reader: NodeId) {
+        self.tell_of_members(name, reader, |participant, audience, _| {
             let audience = audience?;
             Some(RoomEvent::AudienceChanged {
                 participant,
@@ -192,8 +190,8 @@ impl MeshCore {
     }
 
     /// Tells a new reader how good the connections of our participants are: after it has heard of them.
-    pub(super) fn tell_qualities(&mut self, name: &RoomName, reader: NodeId, link: LinkId) {
-        self.tell_of_members(name, reader, link, |participant, _, quality| {
+    pub(super) fn tell_qualities(&mut self, name: &RoomName, reader: NodeId) {
+        self.tell_of_members(name, reader, |participant, _, quality| {
             let quality = quality?;
             Some(RoomEvent::QualityChanged { participant, quality })
         });
@@ -203,7 +201,6 @@ impl MeshCore {
         &mut self,
         name: &RoomName,
         reader: NodeId,
-        link: LinkId,
         event: impl Fn(ParticipantSid, Option<Audience>, Option<ConnectionQuality>) -> Option<RoomEvent>,
     ) {
         let Some(room) = self.rooms.get(name) else {
@@ -229,7 +226,7 @@ impl MeshCore {
             })
             .collect();
         for message in messages {
-            self.out.control(link, ControlMessage::Room(message));
+            self.tell_room_message(reader, message);
         }
     }
 }

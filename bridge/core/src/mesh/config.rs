@@ -1,7 +1,7 @@
 //! What a `MeshCore` is told at start: who the node is, how fast it judges links, and how much it holds at most.
 
 use relay_proto::id::NodeName;
-use relay_proto::unit::MilliDegrees;
+use relay_proto::unit::{MilliDegrees, PartsPerMillion};
 use relay_proto::version::{OLDEST_SPOKEN_VERSION, PROTOCOL_VERSION};
 use std::num::NonZeroU8;
 use std::time::Duration;
@@ -25,6 +25,9 @@ pub struct MeshConfig {
     pub shards: NonZeroU8,
     /// Newest and oldest protocol version spoken. Default: this build's. Change it only to test upgrades.
     pub versions: (u16, u16),
+    /// How many times its shortest way a node may be from this one in the trees of what is published here, in millionths;
+    /// at least 1,000,000. Default 1,200,000.
+    pub stretch: PartsPerMillion,
     /// How fast links are judged.
     pub timing: MeshTiming,
     /// How much is held at most.
@@ -44,6 +47,7 @@ impl MeshConfig {
             software: String::new(),
             shards: NonZeroU8::MIN,
             versions: (PROTOCOL_VERSION, OLDEST_SPOKEN_VERSION),
+            stretch: super::tree::DEFAULT_STRETCH,
             timing: MeshTiming::default(),
             limits: MeshLimits::default(),
         }
@@ -121,6 +125,10 @@ pub struct MeshLimits {
     pub max_history_bytes: usize,
     /// Bytes of participants, by their estimated size, in one snapshot; the rest follows one by one. Default 512 KiB.
     pub max_snapshot_bytes: usize,
+    /// Tracks that nodes behind this one want through it, counted for each of them; one that only passes through takes 1.3 KiB. Default 16,384.
+    pub max_transit_demands: usize,
+    /// Bytes a second that one peer may send through this node to others on detours; also most at once. Default 32 MiB: all people of a large node.
+    pub max_detour_bytes_per_second: usize,
     /// Bytes of rows, by their estimated size, in one message. Default 256 KiB.
     pub max_rows_message_bytes: usize,
 }
@@ -140,6 +148,8 @@ impl Default for MeshLimits {
             max_audience_bytes: 64 << 10,
             max_history_bytes: 64 << 10,
             max_snapshot_bytes: 512 << 10,
+            max_transit_demands: 16_384,
+            max_detour_bytes_per_second: 32 << 20,
             max_rows_message_bytes: 256 << 10,
         }
     }

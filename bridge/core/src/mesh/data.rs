@@ -8,7 +8,6 @@ use super::audience::needed_for;
 use super::room::Room;
 use crate::shard::io::ShardCommand;
 use bytes::Bytes;
-use relay_proto::control::ControlMessage;
 use relay_proto::id::{Identity, NodeId, ParticipantSid, RoomName, SessionId};
 use relay_proto::room::{DataMessage, RoomEvent, RoomMessage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,24 +73,22 @@ impl MeshCore {
         let homes = homes_of(room, &message.to);
         let plain = RoomEvent::DataSent(message.clone());
         let numbered = RoomEvent::ReliableSent { message, sequence };
-        for reader in room.readers.keys() {
-            let wanted = homes.as_ref().is_none_or(|homes| homes.contains(reader));
-            let Some(peer) = self.peers.get(reader).filter(|_| wanted) else {
-                continue;
-            };
-            let event = if sequence > 0 && peer.features.has(needed_for(&numbered)) {
+        let epoch = room.epoch;
+        let wanted = |reader: &&NodeId| homes.as_ref().is_none_or(|homes| homes.contains(*reader));
+        let readers: Vec<NodeId> = room.readers.keys().filter(wanted).copied().collect();
+        for reader in readers {
+            let features = self.features_of(reader).unwrap_or_default();
+            let event = if sequence > 0 && features.has(needed_for(&numbered)) {
                 &numbered
             } else {
                 &plain
             };
-            if let Some(link) = peer.state.link() {
-                let message = RoomMessage {
-                    room: name.clone(),
-                    epoch: room.epoch,
-                    event: event.clone(),
-                };
-                self.out.control(link, ControlMessage::Room(message));
-            }
+            let message = RoomMessage {
+                room: name.clone(),
+                epoch,
+                event: event.clone(),
+            };
+            self.tell_room_message(reader, message);
         }
     }
 

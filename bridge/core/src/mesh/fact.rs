@@ -106,6 +106,11 @@ impl MeshCore {
             }
             ShardFact::TrackUnbound { session, track } => self.on_track_unbound(session, track),
             ShardFact::SessionEnded { session, cause } => self.on_session_ended(session, cause),
+            ShardFact::ParentHeard {
+                origin,
+                track,
+                parent,
+            } => self.on_parent_heard(origin, track, parent),
             ShardFact::SpeakersChanged { room, speakers } => self.on_speakers_changed(shard, &room, speakers),
             ShardFact::DemandChanged {
                 room,
@@ -134,6 +139,7 @@ impl MeshCore {
             | ShardFact::TrackBound { session, .. }
             | ShardFact::TrackUnbound { session, .. }
             | ShardFact::SessionEnded { session, .. } => session,
+            ShardFact::ParentHeard { .. } => return true,
             ShardFact::SpeakersChanged { room, .. } | ShardFact::DemandChanged { room, .. } => {
                 return self
                     .rooms

@@ -6,11 +6,14 @@ use super::peer::PeerState;
 use super::route::reachable;
 use super::rows::{Accepted, RowStore, estimated_bytes};
 use relay_proto::control::ControlMessage;
-use relay_proto::id::{NodeId, RoomName};
+use relay_proto::id::{Epoch, NodeId, RoomName};
 use relay_proto::limit::MAX_ROWS;
 use relay_proto::room::LeaveCause;
-use relay_proto::row::{DigestEntry, HostFacts, LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion};
+use relay_proto::row::{
+    DigestEntry, HostFacts, LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion, TransitFacts,
+};
 use relay_proto::unit::{Micros, PartsPerMillion};
+use relay_proto::version::Features;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -39,11 +42,30 @@ impl MeshCore {
         self.write_row(RowKey::Node, RowValue::Node(facts));
     }
 
+    /// Writes that this node takes part in distribution trees, and tells it.
+    pub(super) fn write_transit_row(&mut self) {
+        let facts = TransitFacts {
+            features: Features::OURS,
+            stretch: self.config.stretch,
+            public_key: self.detours.public_key(),
+        };
+        self.write_row(RowKey::Transit, RowValue::Transit(facts));
+    }
+
     /// Writes the row about our link to `node` and tells it.
     pub(super) fn write_link_row(&mut self, node: NodeId) {
-        if let Some(facts) = self.link_facts(node) {
-            self.write_row(RowKey::Link(node), RowValue::Link(facts));
+        let Some(mut facts) = self.link_facts(node) else {
+            return;
+        };
+        // Whatever else has changed: a round trip that has hardly moved stays as told, or trees would follow its jitter.
+        if let Some(told) = self.rows.link_facts(self.us, node)
+            && facts.up
+            && told.up
+            && (facts.rtt == Micros(0) || !has_moved(told.rtt, facts.rtt))
+        {
+            facts.rtt = told.rtt;
         }
+        self.write_row(RowKey::Link(node), RowValue::Link(facts));
     }
 
     pub(super) fn forget_link_row(&mut self, node: NodeId) {
@@ -59,7 +81,11 @@ impl MeshCore {
                 participants: open.members.len() as u32,
             })
         });
+        let hosted = self.rows.host_epoch(self.us, room);
         self.write_row(RowKey::Host(room.clone()), value);
+        if self.rows.host_epoch(self.us, room) != hosted {
+            self.replant_room(room);
+        }
     }
 
     fn link_facts(&self, node: NodeId) -> Option<LinkFacts> {
@@ -82,6 +108,9 @@ impl MeshCore {
 
     fn write_row(&mut self, key: RowKey, value: RowValue) {
         if let Some(row) = self.rows.write(key, value) {
+            if is_of_ways(&row) {
+                self.plan.forget();
+            }
             self.push_rows(&[row], |_, _, _| true);
         }
     }
@@ -94,7 +123,7 @@ impl MeshCore {
             };
             let wanted: Vec<Row> = rows
                 .iter()
-                .filter(|row| wants(&self.rows, *node, row))
+                .filter(|row| may_read(peer.features, row) && wants(&self.rows, *node, row))
                 .cloned()
                 .collect();
             if !wanted.is_empty() {
@@ -119,6 +148,8 @@ impl MeshCore {
             .filter(|node| self.link_has_moved(*node))
             .collect();
         for node in moved {
+            let told = self.rows.link_facts(self.us, node);
+            self.plan.measured |= told.is_none_or(|told| told.rtt == Micros(0));
             self.write_link_row(node);
         }
         let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
@@ -134,7 +165,7 @@ impl MeshCore {
         let Some(told) = self.rows.link_facts_of(self.us).find(|facts| facts.peer == node) else {
             return true;
         };
-        let rtt_moved = told.rtt.0.abs_diff(now.rtt.0) > RTT_STEP.0.max(told.rtt.0 / 10);
+        let rtt_moved = has_moved(told.rtt, now.rtt);
         let loss_moved = told.loss.0.abs_diff(now.loss.0) > LOSS_STEP.0;
         now.up && (rtt_moved || loss_moved)
     }
@@ -157,7 +188,9 @@ impl MeshCore {
             }
             return;
         }
-        let rows = self.rows.newer_than(&digest, from);
+        let features = self.features_of(from).unwrap_or_default();
+        let mut rows = self.rows.newer_than(&digest, from);
+        rows.retain(|row| may_read(features, row));
         let mut chunk = Vec::new();
         let mut bytes = 0;
         for row in rows {
@@ -183,6 +216,7 @@ impl MeshCore {
         let mut news = Vec::new();
         let mut own = None::<RowVersion>;
         let mut hosts = Vec::new();
+        let mut rehosted = BTreeSet::new();
         let mut paths_changed = false;
         for row in rows {
             if row.owner == from {
@@ -192,8 +226,17 @@ impl MeshCore {
                 hosts.push((row.owner, room.clone(), row.version));
             }
             let worked = self.link_works(&row);
+            let hosted = self.hosts_by(&row);
             if self.take_row(row.clone()) {
                 paths_changed |= self.link_works(&row) != worked;
+                if is_of_ways(&row) {
+                    self.plan.forget();
+                }
+                if let RowKey::Host(room) = &row.key
+                    && self.hosts_by(&row) != hosted
+                {
+                    rehosted.insert((row.owner, room.clone()));
+                }
                 news.push(row);
             }
         }
@@ -212,16 +255,46 @@ impl MeshCore {
                 self.on_host_row(owner, &room);
             }
         }
+        for (owner, room) in rehosted {
+            self.on_rehosted(owner, &room);
+        }
         self.push_rows(&news, |held, reader, row| {
             reader != from && reader != row.owner && !linked(held, reader, row.owner)
         });
     }
 
-    /// What the held version of a row says of its link, where it is about one.
-    fn link_works(&self, row: &Row) -> Option<bool> {
+    /// In which epoch the held version of a row says that its owner hosts its room, where it is about one.
+    fn hosts_by(&self, row: &Row) -> Option<Epoch> {
+        match &row.key {
+            RowKey::Host(room) => self.rows.host_epoch(row.owner, room),
+            RowKey::Node | RowKey::Link(_) | RowKey::Transit => None,
+        }
+    }
+
+    /// A node hosts a room, or does no more, or anew: its own tree there is over, and it has another place in others.
+    fn on_rehosted(&mut self, owner: NodeId, room: &RoomName) {
+        let key = (owner, room.clone());
+        let hosted = self.rows.host_epoch(owner, room);
+        let known = self.branches.get(&key).map(|branch| branch.epoch);
+        let heard = self
+            .rooms
+            .get(room)
+            .is_some_and(|room| room.origins.contains_key(&owner));
+        // What this node hears of the room itself ends in the order of the owner's own words.
+        if !heard && known.is_some() && known != hosted {
+            self.fell_branch(&key);
+        }
+        self.replant_room(room);
+    }
+
+    /// What the held version of a row says of its link, where it is about one: whether it works, and is measured.
+    fn link_works(&self, row: &Row) -> Option<(bool, bool)> {
         match row.key {
-            RowKey::Link(peer) => self.rows.link_is_up(row.owner, peer),
-            RowKey::Node | RowKey::Host(_) => None,
+            RowKey::Link(peer) => {
+                let facts = self.rows.link_facts(row.owner, peer)?;
+                Some((facts.up, facts.rtt > Micros(0)))
+            }
+            RowKey::Node | RowKey::Host(_) | RowKey::Transit => None,
         }
     }
 
@@ -237,6 +310,7 @@ impl MeshCore {
                 if reborn {
                     info!(node = %owner, "node has restarted");
                     self.drop_origin_everywhere(owner, LeaveCause::NodeLost);
+                    self.detours.forget(owner);
                 }
                 self.departed.remove(&owner);
                 true
@@ -297,6 +371,8 @@ impl MeshCore {
         if is_back {
             self.ask_everybody();
         }
+        self.plan.forget();
+        self.replant();
     }
 
     /// Drops everything known of a dead node.
@@ -305,9 +381,31 @@ impl MeshCore {
             peer.last_facts = Some(facts.clone());
         }
         self.rows.forget(node);
+        self.plan.forget();
         self.forget_reader(node);
+        self.drop_child(node);
+        self.detours.forget(node);
         self.drop_origin_everywhere(node, cause);
+        let of_dead = self.branches.keys().filter(|(origin, _)| *origin == node);
+        for key in of_dead.cloned().collect::<Vec<_>>() {
+            self.fell_branch(&key);
+        }
     }
+}
+
+/// Whether a round trip has changed so much that it is told.
+fn has_moved(told: Micros, now: Micros) -> bool {
+    told.0.abs_diff(now.0) > RTT_STEP.0.max(told.0 / 10)
+}
+
+/// Whether a row is about the ways through the mesh.
+const fn is_of_ways(row: &Row) -> bool {
+    matches!(row.key, RowKey::Link(_) | RowKey::Transit)
+}
+
+/// Whether a peer can read a row.
+const fn may_read(features: Features, row: &Row) -> bool {
+    !matches!(row.key, RowKey::Transit) || features.has(Features::TREES)
 }
 
 /// Whether both ends say that `a` and `b` are linked, so that rows need no detour.

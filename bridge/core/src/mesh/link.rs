@@ -4,6 +4,7 @@
 //! Greeting --hello accepted--> Established --we retire the spare--> Retiring --peer's goodbye or grace--> (closed)
 //! ```
 
+use super::children::ChildDemand;
 use super::detector::Detector;
 use super::io::{CloseCause, LinkDirection, LinkId, MeshOutput};
 use super::peer::PeerEvent;
@@ -107,7 +108,26 @@ impl MeshCore {
             ControlMessage::RowDigest(digest) => self.on_digest(id, from, digest),
             ControlMessage::Rows(rows) => self.on_rows(now, from, rows),
             ControlMessage::Room(message) => self.on_room_message(from, message),
-            ControlMessage::Demand { room, epoch, tracks } => self.on_demand(from, &room, epoch, &tracks),
+            ControlMessage::Demand { room, epoch, tracks } => {
+                self.on_demand(from, &room, epoch, &tracks, false);
+            }
+            ControlMessage::TransitDemand {
+                origin,
+                room,
+                epoch,
+                goes_on,
+                tracks,
+            } => {
+                let demand = ChildDemand {
+                    origin,
+                    room,
+                    epoch,
+                    goes_on,
+                    tracks,
+                };
+                self.on_transit_demand(now, from, demand);
+            }
+            ControlMessage::Detour(message) => self.on_detour(now, from, message),
             ControlMessage::Command { .. } | ControlMessage::Fact(_) => self.on_unsupported(from),
             // Both are dispatched before.
             ControlMessage::Hello(_) | ControlMessage::Goodbye(_) => {}
@@ -259,6 +279,7 @@ impl MeshCore {
         peer.state = peer.state.step(PeerEvent::LinkLost);
         peer.speaks_on = None;
         peer.has_our_rows = false;
+        self.plan.forget();
         info!(peer = %node, "peer is down");
         self.out.push(MeshOutput::SelectLink {
             peer: node,
@@ -266,6 +287,7 @@ impl MeshCore {
         });
         self.set_route(node, None);
         self.forget_reader(node);
+        self.drop_child(node);
         self.write_link_row(node);
         self.ask_everybody();
         self.on_topology_changed(now);

@@ -84,10 +84,18 @@ impl MeshCore {
         if now >= self.agenda.row_refresh_at {
             self.agenda.row_refresh_at = now + timing.row_refresh;
             self.refresh_rows();
+            if self.plan.measured {
+                self.replant();
+            }
         }
         if now >= self.agenda.digest_at {
             self.agenda.digest_at = now + timing.digest_interval;
             self.ask_everybody();
+            if self.plan.stale {
+                self.replant();
+            }
+            self.refresh_branches();
+            self.mark_detours();
         }
     }
 
@@ -154,6 +162,9 @@ impl MeshCore {
         if after != peer.state {
             info!(peer = %node, link = id.0, state = after.kind().as_str(), "peer's link has changed");
             peer.state = after;
+            // Whoever waited for the verdict would be without media meanwhile.
+            self.plan.forget();
+            self.replant();
         }
     }
 

@@ -9,23 +9,29 @@
 //! | `link`, `hello`, `spare` | connections; who may come in; two links of one pair |
 //! | `peer`, `detector`, `liveness` | the life of a peer; its pulse; what is due when |
 //! | `rows`, `gossip`, `route` | replicated facts; who gets them; who is alive, and the way there |
+//! | `graph`, `tree`, `plan` | how far nodes are from each other; distribution trees; both kept in step with rows |
+//! | `branch`, `demand`, `children` | our place in each tree; what we ask of our parent; who asks us |
 //! | `room`, `roster`, `epoch` | one conference; everybody in it; its epoch and key |
 //! | `session`, `publish`, `fact` | commands of signalling; tracks; facts of shards |
 //! | `spread` | one room on several shards of this node |
-//! | `stream`, `data`, `demand` | what nodes of one room tell each other |
+//! | `stream`, `data`, `detour` | what nodes of one room tell each other; without a link, over others |
 //! | `view`, `config`, `io` | read-only copies; settings and limits; inputs and outputs |
 //!
 //! What may not live here: media (that is [`crate::shard`]), sockets, the client protocol.
 
 mod audience;
+mod branch;
+mod children;
 pub mod config;
 mod data;
 mod demand;
 mod description;
 mod detector;
+mod detour;
 mod epoch;
 mod fact;
 mod gossip;
+mod graph;
 mod hello;
 mod history;
 pub mod io;
@@ -33,6 +39,7 @@ mod link;
 mod liveness;
 mod outbox;
 mod peer;
+mod plan;
 mod publish;
 mod room;
 mod roster;
@@ -44,16 +51,20 @@ mod spread;
 mod stream;
 #[cfg(any(test, feature = "sim"))]
 pub mod testing;
+mod tree;
 pub mod view;
 
 use crate::shard::io::{ShardFact, ShardId};
+use branch::{Branch, BranchKey};
 use config::MeshConfig;
+use detour::Detours;
 use epoch::EpochSource;
 use io::{LinkDirection, LinkId, MeshOutput, MeshTimer};
 use link::Link;
 use liveness::Agenda;
 use outbox::Outbox;
 use peer::Peer;
+use plan::Plan;
 use relay_proto::control::ControlMessage;
 use relay_proto::id::{NodeId, RoomName, SessionId, TrackAlias};
 use relay_proto::row::NodeState;
@@ -93,6 +104,9 @@ pub struct MeshCore {
     rooms: BTreeMap<RoomName, Room>,
     sessions: BTreeMap<SessionId, RoomName>,
     shards: BTreeMap<ShardId, ShardSlot>,
+    plan: Plan,
+    branches: BTreeMap<BranchKey, Branch>,
+    detours: Detours,
     next_alias: TrackAlias,
     agenda: Agenda,
     out: Outbox,
@@ -126,6 +140,9 @@ impl MeshCore {
             rooms: BTreeMap::new(),
             sessions: BTreeMap::new(),
             shards,
+            plan: Plan::default(),
+            branches: BTreeMap::new(),
+            detours: Detours::new(&seed, unix_now.0),
             next_alias: TrackAlias(1),
             agenda: Agenda::new(&config.timing, now),
             out: Outbox::default(),
@@ -134,6 +151,7 @@ impl MeshCore {
         };
         core.introduce_siblings();
         core.write_node_row();
+        core.write_transit_row();
         core
     }
 

@@ -1,7 +1,7 @@
 //! Which nodes are alive, and the way to each.
 //!
-//! A node is alive while a path of working links leads to it, whether or not media can take that path. Media
-//! takes direct links only; [`RouteTable`] is where longer ways will stand.
+//! A node is alive while a path of working links leads to it. [`RouteTable`] knows the links that media can take; which of
+//! them it takes from where to where is the business of trees ([`super::plan`]).
 
 use super::rows::RowStore;
 use relay_proto::id::NodeId;

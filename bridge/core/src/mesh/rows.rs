@@ -6,7 +6,9 @@
 
 use super::config::MeshLimits;
 use relay_proto::id::{Epoch, NodeId, RoomName};
-use relay_proto::row::{DigestEntry, HostFacts, LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion};
+use relay_proto::row::{
+    DigestEntry, HostFacts, LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion, TransitFacts,
+};
 use std::collections::BTreeMap;
 
 /// What became of a row from a peer.
@@ -145,7 +147,7 @@ impl RowStore {
         let full = match row.value {
             RowValue::Host(_) => owner.hosts >= self.limits.max_rooms_per_owner,
             RowValue::Link(_) => owner.rows.len() - owner.hosts - owner.gone > self.limits.max_nodes,
-            RowValue::Node(_) | RowValue::Gone => false,
+            RowValue::Node(_) | RowValue::Transit(_) | RowValue::Gone => false,
         };
         if is_new && full {
             return Accepted::OverLimit;
@@ -218,7 +220,7 @@ impl RowStore {
     pub(super) fn node(&self, node: NodeId) -> Option<&NodeFacts> {
         match self.value(node, &RowKey::Node)? {
             RowValue::Node(facts) => Some(facts),
-            RowValue::Link(_) | RowValue::Host(_) | RowValue::Gone => None,
+            _ => None,
         }
     }
 
@@ -236,7 +238,7 @@ impl RowStore {
     pub(super) fn link_facts_of(&self, node: NodeId) -> impl Iterator<Item = &LinkFacts> + '_ {
         self.values(node).filter_map(|value| match value {
             RowValue::Link(facts) => Some(facts),
-            RowValue::Node(_) | RowValue::Host(_) | RowValue::Gone => None,
+            _ => None,
         })
     }
 
@@ -244,7 +246,23 @@ impl RowStore {
     pub(super) fn link_is_up(&self, node: NodeId, peer: NodeId) -> Option<bool> {
         match self.value(node, &RowKey::Link(peer))? {
             RowValue::Link(facts) => Some(facts.up),
-            RowValue::Node(_) | RowValue::Host(_) | RowValue::Gone => None,
+            _ => None,
+        }
+    }
+
+    /// What `node` says of its link to `peer`.
+    pub(super) fn link_facts(&self, node: NodeId, peer: NodeId) -> Option<&LinkFacts> {
+        match self.value(node, &RowKey::Link(peer))? {
+            RowValue::Link(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// What `node` says of its part in distribution trees; none of nodes that do not speak of them.
+    pub(super) fn transit(&self, node: NodeId) -> Option<&TransitFacts> {
+        match self.value(node, &RowKey::Transit)? {
+            RowValue::Transit(facts) => Some(facts),
+            _ => None,
         }
     }
 
@@ -252,7 +270,7 @@ impl RowStore {
     pub(super) fn host_epoch(&self, node: NodeId, room: &RoomName) -> Option<Epoch> {
         match self.value(node, &RowKey::Host(room.clone()))? {
             RowValue::Host(facts) => Some(facts.epoch),
-            RowValue::Node(_) | RowValue::Link(_) | RowValue::Gone => None,
+            _ => None,
         }
     }
 
@@ -260,7 +278,7 @@ impl RowStore {
     pub(super) fn hosts_of(&self, node: NodeId) -> impl Iterator<Item = &HostFacts> + '_ {
         self.values(node).filter_map(|value| match value {
             RowValue::Host(facts) => Some(facts),
-            RowValue::Node(_) | RowValue::Link(_) | RowValue::Gone => None,
+            _ => None,
         })
     }
 
@@ -286,14 +304,14 @@ pub(super) fn estimated_bytes(row: &Row) -> usize {
     const FIXED: usize = 96;
     let key = match &row.key {
         RowKey::Host(room) => room.as_str().len(),
-        RowKey::Node | RowKey::Link(_) => 0,
+        RowKey::Node | RowKey::Link(_) | RowKey::Transit => 0,
     };
     let value = match &row.value {
         RowValue::Node(facts) => {
             facts.name.as_str().len() + facts.region.len() + facts.public_url.len() + facts.software.len()
         }
         RowValue::Host(facts) => facts.room.as_str().len(),
-        RowValue::Link(_) | RowValue::Gone => 0,
+        RowValue::Link(_) | RowValue::Transit(_) | RowValue::Gone => 0,
     };
     FIXED + key + value
 }

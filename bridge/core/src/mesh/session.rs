@@ -420,7 +420,8 @@ impl MeshCore {
         };
         for origin in room.origins.keys() {
             for track in room.roster.homed_on(*origin).flat_map(|record| &record.tracks) {
-                self.out.route_track(*origin, track.alias, Vec::new());
+                // To nobody, or to the shard that sends it on to others.
+                self.route_remote(name, *origin, track.alias);
             }
         }
         info!(room = %name, epoch = room.epoch.0, "room closed");
@@ -451,6 +452,7 @@ impl MeshCore {
             self.end_session(session, LeaveCause::ConnectionLost, Some(end));
         }
         self.out.forget_shard(shard);
+        self.replace_all(None, shard);
     }
 
     /// The peers' link in use.

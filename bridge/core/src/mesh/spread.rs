@@ -10,7 +10,6 @@ use super::room::{Part, Room};
 use crate::shard::io::{ShardCommand, ShardId};
 use relay_proto::id::{LayerSet, NodeId, ParticipantSid, RoomName, TrackAlias};
 use relay_proto::room::{Audience, ParticipantRecord, TrackRecord};
-use std::collections::BTreeSet;
 use tracing::info;
 
 /// Largest datagram between two shards of a node, in bytes: it never leaves the process, so it is never cut in two.
@@ -120,7 +119,7 @@ impl MeshCore {
         room.parts.remove(&shard);
         self.out
             .shard(shard, ShardCommand::CloseRoom { room: name.clone() });
-        let mut origins = BTreeSet::new();
+        self.replace_all(Some(name), shard);
         for ((origin, track), layers) in told {
             self.route_remote(name, origin, track);
             if layers.is_empty() {
@@ -129,11 +128,8 @@ impl MeshCore {
             if origin == self.us {
                 self.tell_sibling(name, shard, track, LayerSet::NONE);
             } else {
-                origins.insert(origin);
+                self.settle_track(origin, name, track);
             }
-        }
-        for origin in origins {
-            self.resend_demands(name, origin);
         }
     }
 
@@ -186,6 +182,7 @@ impl MeshCore {
             .filter(|old| record.tracks.iter().all(|track| track.alias != old.alias));
         if record.home != self.us {
             for old in gone {
+                self.forget_branch_track(&(record.home, name.clone()), old.alias);
                 self.out.route_track(record.home, old.alias, Vec::new());
             }
         }
@@ -239,22 +236,44 @@ impl MeshCore {
             });
         }
         for track in told {
-            self.route_remote(name, origin, track);
+            self.introduce_track(name, shard, (origin, track));
         }
     }
 
-    /// Says which shards get the datagrams of a track of another node: those that want something of it. While none does,
-    /// the first: the track is known all the same.
+    /// A shard has been told of a track: it learns from whom it comes, and who is behind.
+    fn introduce_track(&mut self, name: &RoomName, shard: ShardId, (origin, track): (NodeId, TrackAlias)) {
+        let key = (origin, name.clone());
+        if let Some(branch) = self.branches.get(&key) {
+            let asked = branch.tracks.get(&track);
+            let awaited = asked.is_some_and(|asked| asked.before.is_some());
+            let has_forgotten = asked.is_some_and(|asked| asked.shard == Some(shard));
+            if let Some(parent) = branch.parent.filter(|parent| *parent != origin) {
+                let command = ShardCommand::SetParent {
+                    origin,
+                    track,
+                    parent,
+                    awaited,
+                };
+                self.out.shard(shard, command);
+            }
+            self.replace(&key, track, has_forgotten);
+        }
+        self.route_remote(name, origin, track);
+    }
+
+    /// Says which shards get the datagrams of a track of another node: those that want something of it, and the one that sends
+    /// it on to nodes behind. While there is neither, the first: the track is known all the same.
     pub(super) fn route_remote(&mut self, name: &RoomName, origin: NodeId, track: TrackAlias) {
-        let Some(room) = self.rooms.get(name).filter(|_| origin != self.us) else {
+        if origin == self.us {
             return;
-        };
-        let told = room
-            .parts
-            .iter()
-            .filter_map(|(shard, part)| Some((*shard, *part.wanted.get(&(origin, track))?)));
+        }
+        let parts = self.rooms.get(name).into_iter().flat_map(|room| &room.parts);
+        let told = parts.filter_map(|(shard, part)| Some((*shard, *part.wanted.get(&(origin, track))?)));
         let (wanting, idle): (Vec<_>, Vec<_>) = told.partition(|(_, layers)| !layers.is_empty());
         let mut shards: Vec<ShardId> = wanting.into_iter().map(|(shard, _)| shard).collect();
+        let branch = self.branches.get(&(origin, name.clone()));
+        let sends_on = branch.and_then(|branch| branch.tracks.get(&track)?.shard);
+        shards.extend(sends_on.filter(|shard| !shards.contains(shard)));
         if shards.is_empty() {
             shards.extend(idle.first().map(|(shard, _)| *shard));
         }

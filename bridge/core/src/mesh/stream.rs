@@ -9,11 +9,11 @@ use super::publish::text_bytes;
 use super::room::Origin;
 use super::roster::RosterChange;
 use crate::shard::io::ShardCommand;
-use relay_proto::control::ControlMessage;
 use relay_proto::id::{Epoch, NodeId, ParticipantSid, RoomName};
 use relay_proto::limit::MAX_PARTICIPANTS;
 use relay_proto::room::{LeaveCause, ParticipantRecord, ParticipantState, RoomEvent, RoomMessage, SealKey};
 use relay_proto::session::RoomChange;
+use relay_proto::version::Features;
 use std::collections::BTreeSet;
 use tracing::{debug, info, warn};
 
@@ -26,24 +26,26 @@ impl MeshCore {
         }
     }
 
-    /// Tells every linked peer that hosts it of a room.
+    /// Tells every node that hosts it of a room.
     pub(super) fn tell_all_hosts(&mut self, room: &RoomName) {
-        let peers: Vec<NodeId> = self.peers.keys().copied().collect();
+        let peers: Vec<NodeId> = self.alive.iter().copied().collect();
         for peer in peers {
             self.tell_room(room, peer);
         }
     }
 
-    /// Begins our stream of a room to a peer, where the peer is linked and hosts it.
+    /// Begins our stream of a room to a node that hosts it, where there is a way to it.
     fn tell_room(&mut self, name: &RoomName, reader: NodeId) {
         let Some(their_epoch) = self.rows.host_epoch(reader, name) else {
             return;
         };
-        let (Some(link), Some(room)) = (self.link_of(reader), self.rooms.get_mut(name)) else {
+        if !self.rooms.contains_key(name) || !self.speaks_to(reader) {
             return;
-        };
-        room.readers.insert(reader, their_epoch);
-        self.tell_audiences(name, reader, link);
+        }
+        if let Some(room) = self.rooms.get_mut(name) {
+            room.readers.insert(reader, their_epoch);
+        }
+        self.tell_audiences(name, reader);
         let features = self.features_of(reader).unwrap_or_default();
         let Some(room) = self.rooms.get(name) else {
             return;
@@ -68,15 +70,12 @@ impl MeshCore {
         let upserts = rest
             .into_iter()
             .map(|record| RoomEvent::ParticipantUpserted(Box::new(record)));
+        let epoch = room.epoch;
         for event in std::iter::once(snapshot).chain(upserts) {
-            let message = RoomMessage {
-                room: name.clone(),
-                epoch: room.epoch,
-                event,
-            };
-            self.out.control(link, ControlMessage::Room(message));
+            let room = name.clone();
+            self.tell_room_message(reader, RoomMessage { room, epoch, event });
         }
-        self.tell_qualities(name, reader, link);
+        self.tell_qualities(name, reader);
     }
 
     /// Tells the readers of a room the newest record of one of our participants.
@@ -92,21 +91,19 @@ impl MeshCore {
             return;
         };
         let needed = needed_for(event);
-        for reader in room.readers.keys() {
-            let peer = self.peers.get(reader).filter(|peer| peer.features.has(needed));
-            let Some((peer, link)) = peer.and_then(|peer| Some((peer, peer.state.link()?))) else {
+        let epoch = room.epoch;
+        let readers: Vec<NodeId> = room.readers.keys().copied().collect();
+        for reader in readers {
+            let features = self.features_of(reader).filter(|features| features.has(needed));
+            let Some(features) = features else {
                 continue;
             };
             let mut event = event.clone();
             if let RoomEvent::ParticipantUpserted(record) = &mut event {
-                as_told_to(peer.features, record);
+                as_told_to(features, record);
             }
-            let message = RoomMessage {
-                room: name.clone(),
-                epoch: room.epoch,
-                event,
-            };
-            self.out.control(link, ControlMessage::Room(message));
+            let room = name.clone();
+            self.tell_room_message(reader, RoomMessage { room, epoch, event });
         }
     }
 
@@ -121,7 +118,13 @@ impl MeshCore {
     fn forget_reader_of(&mut self, name: &RoomName, node: NodeId) {
         if let Some(room) = self.rooms.get_mut(name) {
             room.readers.remove(&node);
-            self.withdraw_demands(name, node);
+            // Whoever speaks of trees may want things for others, and takes back itself what it wants no more.
+            let speaks = self
+                .features_of(node)
+                .is_some_and(|features| features.has(Features::TREES));
+            if !speaks || self.link_of(node).is_none() {
+                self.withdraw_demands(name, node);
+            }
         }
     }
 
@@ -320,8 +323,18 @@ impl MeshCore {
             self.on_remote_left(node, name, &sid, cause);
         }
         self.forget_audiences_of(name, node, origin.epoch);
+        let epoch = origin.epoch;
         let (room, origin) = (name.clone(), node);
         self.tell_parts(name, &ShardCommand::DropOrigin { room, origin });
+        let key = (node, name.clone());
+        // Nodes behind us may have heard of the next epoch before us.
+        let is_over = self
+            .branches
+            .get(&key)
+            .is_some_and(|branch| branch.epoch <= epoch);
+        if is_over {
+            self.fell_branch(&key);
+        }
     }
 
     /// Tells our signalling, and the shards where tracks are concerned that they do not publish, how the roster has changed.

@@ -93,6 +93,49 @@ pub struct RttView {
     pub rtt: Micros,
 }
 
+/// Our place in the distribution tree of one origin and room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeView {
+    /// The conference.
+    pub room: RoomName,
+    /// Where the media is published.
+    pub origin: NodeId,
+    /// From whom it comes; none where there is no way.
+    pub parent: Option<NodeId>,
+    /// Why from there.
+    pub reason: ParentReason,
+    /// Who gets it from us.
+    pub children: Vec<NodeId>,
+    /// Whether this node hosts the conference; else the media only passes through.
+    pub hosted: bool,
+}
+
+/// Why a node is the parent of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParentReason {
+    /// It is the origin.
+    Direct,
+    /// There is no link to the origin, or it does not answer.
+    Unlinked,
+    /// One copy serves both: the way is hardly longer.
+    Shared,
+    /// No way leads to the origin.
+    Unreachable,
+}
+
+impl ParentReason {
+    /// The reason as the operator feed writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct link",
+            Self::Unlinked => "no link to the origin",
+            Self::Shared => "one copy serves both",
+            Self::Unreachable => "no way",
+        }
+    }
+}
+
 /// Everything at once. Lists are sorted by id or name.
 #[derive(Clone, Debug)]
 pub struct MeshView {
@@ -106,6 +149,8 @@ pub struct MeshView {
     pub rooms: Vec<RoomView>,
     /// Round trips between all nodes.
     pub rtts: Vec<RttView>,
+    /// The distribution trees that this node gets media by.
+    pub trees: Vec<TreeView>,
     /// What was dropped or refused.
     pub counters: MeshCounters,
 }
@@ -135,6 +180,18 @@ pub struct MeshCounters {
     pub data_refused: u64,
     /// Demands for an unknown room, epoch or track.
     pub demands_ignored: u64,
+    /// Demands through us over the limit.
+    pub transit_demands_refused: u64,
+    /// Times the media of an origin in a room was asked of another node than before.
+    pub parents_changed: u64,
+    /// Room streams to nodes without a link begun.
+    pub detours_begun: u64,
+    /// Steps of such streams that came in vain: there is a link, or their node has told no key.
+    pub detours_ignored: u64,
+    /// Steps refused: not sealed for us, or leading nowhere, or over the limit of who sent them.
+    pub detours_refused: u64,
+    /// Times a step was missing, so that a stream had to begin anew.
+    pub detours_broken: u64,
     /// Session commands and facts from other nodes; this build does not serve them.
     pub remote_sessions_unsupported: u64,
     /// Commands for sessions that do not exist (any more).
@@ -159,8 +216,35 @@ impl MeshCore {
                 .collect(),
             rooms: self.room_views(),
             rtts: self.rtt_views(),
+            trees: self.tree_views(),
             counters: self.counters,
         }
+    }
+
+    fn tree_views(&self) -> Vec<TreeView> {
+        let reason = |origin: NodeId, parent: Option<NodeId>| match parent {
+            None => ParentReason::Unreachable,
+            Some(parent) if parent == origin => ParentReason::Direct,
+            Some(_) => {
+                let link = self.peers.get(&origin).map(|peer| peer.state.kind());
+                if link == Some(LinkState::Up) {
+                    ParentReason::Shared
+                } else {
+                    ParentReason::Unlinked
+                }
+            }
+        };
+        self.branches
+            .iter()
+            .map(|((origin, room), branch)| TreeView {
+                room: room.clone(),
+                origin: *origin,
+                parent: branch.parent,
+                reason: reason(*origin, branch.parent),
+                children: branch.children.keys().copied().collect(),
+                hosted: self.rooms.contains_key(room),
+            })
+            .collect()
     }
 
     fn node_views(&self) -> Vec<NodeView> {
@@ -234,10 +318,12 @@ impl MeshCore {
         self.rows.owners().flat_map(of).collect()
     }
 
-    /// What both this node and a linked peer can do.
+    /// What both this node and a peer can do: as its hello said, else as its row does.
     #[must_use]
     pub fn features_of(&self, peer: NodeId) -> Option<Features> {
-        self.peers.get(&peer).map(|peer| peer.features)
+        let linked = self.peers.get(&peer).map(|peer| peer.features);
+        let said = || Some(Features::OURS.common(self.rows.transit(peer)?.features));
+        linked.or_else(said)
     }
 
     /// The routes media takes, by destination.

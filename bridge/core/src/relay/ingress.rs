@@ -50,7 +50,37 @@ impl Origin {
         self.epoch
     }
 
-    /// Opens a datagram's body in place; none while its other half is missing. `whole` holds joined halves.
+    /// The sealed body of a datagram; none while its other half is missing. `whole` holds joined halves.
+    ///
+    /// # Errors
+    /// [`IngressError::Stale`].
+    pub fn assemble<'a>(
+        &mut self,
+        header: &Header,
+        datagram: &'a mut [u8],
+        whole: &'a mut Vec<u8>,
+    ) -> Result<Option<&'a mut [u8]>, IngressError> {
+        if header.epoch != self.epoch.low_byte() {
+            return Err(IngressError::Stale);
+        }
+        Ok(match header.piece {
+            Piece::Whole => Some(&mut datagram[HEADER_BYTES..]),
+            Piece::First | Piece::Second => self
+                .join(header, &datagram[HEADER_BYTES..], whole)
+                .then_some(whole.as_mut_slice()),
+        })
+    }
+
+    /// Opens a sealed body in place.
+    ///
+    /// # Errors
+    /// [`IngressError::Seal`].
+    pub fn unseal<'a>(&self, header: &Header, sealed: &'a mut [u8]) -> Result<&'a [u8], IngressError> {
+        let len = self.seal.open(&header.encode(), sealed)?;
+        Ok(&sealed[..len])
+    }
+
+    /// [`Self::assemble`] and [`Self::unseal`].
     ///
     /// # Errors
     /// See [`IngressError`].
@@ -60,20 +90,16 @@ impl Origin {
         datagram: &'a mut [u8],
         whole: &'a mut Vec<u8>,
     ) -> Result<Option<&'a [u8]>, IngressError> {
-        if header.epoch != self.epoch.low_byte() {
-            return Err(IngressError::Stale);
+        match self.assemble(header, datagram, whole)? {
+            Some(sealed) => self.unseal(header, sealed).map(Some),
+            None => Ok(None),
         }
-        let sealed = match header.piece {
-            Piece::Whole => &mut datagram[HEADER_BYTES..],
-            Piece::First | Piece::Second => {
-                if !self.join(header, &datagram[HEADER_BYTES..], whole) {
-                    return Ok(None);
-                }
-                whole.as_mut_slice()
-            }
-        };
-        let len = self.seal.open(&header.encode(), sealed)?;
-        Ok(Some(&sealed[..len]))
+    }
+
+    /// What its packets are sealed with.
+    #[must_use]
+    pub const fn seal(&self) -> &Seal {
+        &self.seal
     }
 
     /// Puts a half to its other half in `whole`; false where that is not here yet.

@@ -250,8 +250,6 @@ impl ShardCore {
             // A sibling shard's tracks have our own node as their origin: the tracks of our clients stay.
             if identity.origin == origin && self.tracks[track as usize].source == Source::Remote {
                 self.remove_track(now, track);
-            } else {
-                self.tracks[track as usize].set_peer_demand(origin, LayerSet::NONE, now);
             }
         }
     }
@@ -285,6 +283,8 @@ impl ShardCore {
             tracing::warn!(%room, ?origin, track = %record.sid, "remote track refused: unknown origin or over the limit");
             return;
         }
+        // Here it is known from now on; who is behind is said again.
+        self.transit.remove(&(origin, record.alias));
         let identity = TrackIdentity {
             sid: record.sid.clone(),
             alias: record.alias,
@@ -315,7 +315,7 @@ impl ShardCore {
         layers: LayerSet,
     ) {
         if let Some(&slot) = self.alias_slots.get(&(self.config.node, track)) {
-            self.tracks[slot as usize].set_peer_demand(peer, layers, now);
+            self.tracks[slot as usize].set_peer_demand(peer, layers, false, now);
             self.tell_publisher(now, slot);
             self.request_keyframes(now, slot);
         }

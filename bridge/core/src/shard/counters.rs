@@ -49,6 +49,12 @@ pub struct ShardCounters {
     pub relay_refused: u64,
     /// Datagrams to links.
     pub relay_out: u64,
+    /// Gauge: tracks that only pass through.
+    pub transit_tracks: u64,
+    /// Datagrams of other nodes sent on to others.
+    pub transit_out: u64,
+    /// Datagrams of other nodes not sent on because they had no hops left.
+    pub transit_expired: u64,
     /// Datagrams to links dropped because too many waited or no route was known.
     pub relay_dropped: u64,
 }

@@ -180,6 +180,31 @@ pub enum ShardCommand {
         /// Wanted layers.
         layers: LayerSet,
     },
+    /// What a node behind this one wants of a track through this shard; an empty set withdraws. A track that the shard does
+    /// not know passes through it sealed, from its origin if nothing else is said.
+    SetChild {
+        /// Where it is published; it may be this node.
+        origin: NodeId,
+        /// The track.
+        track: TrackAlias,
+        /// Who wants it.
+        child: NodeId,
+        /// Wanted layers.
+        layers: LayerSet,
+        /// It has had the layers that are new from elsewhere: they go on with any packet.
+        goes_on: bool,
+    },
+    /// From whom a track of another node comes from now on, and whom feedback goes to. Until this is said: its origin.
+    SetParent {
+        /// Where it is published.
+        origin: NodeId,
+        /// The track.
+        track: TrackAlias,
+        /// From whom.
+        parent: NodeId,
+        /// The first packet from there is a fact, [`ShardFact::ParentHeard`].
+        awaited: bool,
+    },
     /// The next hop to a node and the largest datagram its link takes, in bytes. Sent at every change.
     SetRoute {
         /// Destination.
@@ -321,6 +346,15 @@ pub enum ShardFact {
         room: RoomName,
         /// Only what changed.
         speakers: Vec<SpeakerLevel>,
+    },
+    /// The first packet of a track has come from a new parent.
+    ParentHeard {
+        /// Where it is published.
+        origin: NodeId,
+        /// The track.
+        track: TrackAlias,
+        /// From whom.
+        parent: NodeId,
     },
     /// What this shard's viewers want of a remote track; an empty set withdraws.
     DemandChanged {

@@ -21,6 +21,8 @@ pub struct ShardLimits {
     pub loudest_sounds: usize,
     /// Most datagrams that wait for the shell in `poll_relay`; further ones are dropped and counted.
     pub max_queued_relay: usize,
+    /// Most bytes of datagrams kept that only pass through, for those who ask again.
+    pub max_transit_cache_bytes: usize,
     /// Facts that may wait for the node while clients send data; a client that sends more ends its session.
     pub max_queued_facts: usize,
 }
@@ -38,6 +40,8 @@ impl Default for ShardLimits {
             max_packets_per_tick: 512,
             loudest_sounds: 8,
             max_queued_relay: 8_192,
+            // Two seconds at 64 Mbit/s.
+            max_transit_cache_bytes: 16 << 20,
             max_queued_facts: 16_384,
         }
     }

@@ -21,13 +21,17 @@ pub mod testing;
 mod tests;
 mod tick;
 mod tracks;
+mod transit;
 mod transmit;
 
 use crate::forward::track::Track;
 use crate::relay::egress::RelayTransmit;
+use crate::relay::sealed::SealedCache;
+use crate::relay::transit::TransitTrack;
 use crate::room::Room;
 use crate::room::member::Member;
 use crate::rtc::{Mux, RtcConfig};
+use bytes::BytesMut;
 use counters::ShardCounters;
 use io::{ShardCommand, ShardFact};
 use limits::ShardLimits;
@@ -94,7 +98,16 @@ pub struct ShardCore {
     /// Reused per packet: next hops, and a joined datagram.
     hops: Vec<NodeId>,
     joined: Vec<u8>,
+    /// Tracks that only pass through.
+    transit: BTreeMap<(NodeId, TrackAlias), TransitTrack>,
+    /// What has passed through, for those who ask again.
+    sealed: SealedCache,
+    /// The datagram that goes on, on memory shared by many.
+    onward: BytesMut,
 }
+
+/// How much memory datagrams that go on take at a time.
+const ONWARD_BYTES: usize = 64 << 10;
 
 impl std::fmt::Debug for ShardCore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -110,6 +123,7 @@ impl ShardCore {
     pub fn new(config: ShardConfig, seed: [u8; 32]) -> Self {
         Self {
             mux: Mux::new(config.limits.max_sessions),
+            sealed: SealedCache::new(config.limits.max_transit_cache_bytes),
             config,
             seed,
             sessions_opened: 0,
@@ -137,6 +151,8 @@ impl ShardCore {
             next_speakers: None,
             hops: Vec::new(),
             joined: Vec::new(),
+            transit: BTreeMap::new(),
+            onward: BytesMut::with_capacity(ONWARD_BYTES),
         }
     }
 
@@ -226,6 +242,19 @@ impl ShardCore {
             ShardCommand::SetPeerDemand { peer, track, layers } => {
                 self.set_peer_demand(now, peer, track, layers)
             }
+            ShardCommand::SetChild {
+                origin,
+                track,
+                child,
+                layers,
+                goes_on,
+            } => self.set_child(now, (origin, track), child, layers, goes_on),
+            ShardCommand::SetParent {
+                origin,
+                track,
+                parent,
+                awaited,
+            } => self.set_parent((origin, track), parent, awaited),
             ShardCommand::SetRoute {
                 node,
                 via,
@@ -301,6 +330,7 @@ impl ShardCore {
             sessions: self.members.len() as u64,
             rooms: self.rooms.len() as u64,
             tracks: self.tracks.len() as u64,
+            transit_tracks: self.transit.len() as u64,
             sounds_forwarded: self
                 .rooms
                 .iter()

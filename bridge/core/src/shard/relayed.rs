@@ -1,36 +1,38 @@
-//! Datagrams from links: other nodes' media, and their feedback on ours.
+//! Datagrams from links: other nodes' media, and their feedback on what they get from here.
 
 use super::ShardCore;
 use crate::forward::track::{Clock, Source};
 use crate::relay::{egress, ingress};
 use bytes::Bytes;
-use relay_proto::datagram::{Header, Kind, decode_nack};
+use relay_proto::datagram::{HEADER_BYTES, Header, Kind, Piece, decode_nack};
 use relay_proto::id::NodeId;
 use relay_proto::room::MediaKind;
 use relay_proto::unit::RtpTime;
 use std::time::Instant;
 
 /// Most packets repaired for one node per tick (10 ms): about a millisecond of sealing.
-const MAX_PEER_REPAIRS_PER_TICK: usize = 512;
+pub(super) const MAX_PEER_REPAIRS_PER_TICK: usize = 512;
 
 impl ShardCore {
     /// None where the datagram is refused.
     pub(super) fn relayed(&mut self, now: Instant, peer: NodeId, bytes: &mut [u8]) -> Option<()> {
         let (header, body) = Header::decode(bytes).ok()?;
-        let slot = *self.alias_slots.get(&(header.origin, header.track))?;
+        let Some(slot) = self.alias_slots.get(&(header.origin, header.track)).copied() else {
+            return self.pass_through(now, peer, &header, bytes);
+        };
         match header.kind {
-            Kind::Media => self.relayed_media(now, slot, &header, bytes),
-            Kind::Clock => self.relayed_clock(now, slot, &header, bytes),
+            Kind::Media => self.relayed_media(now, (peer, slot), &header, bytes),
+            Kind::Clock => self.relayed_clock(now, (peer, slot), &header, bytes),
             Kind::KeyframeRequest => {
-                self.local_track(slot)?;
                 let track = &mut self.tracks[slot as usize];
-                track.demanding_nodes().find(|node| *node == peer)?;
+                if !track.peers.contains(peer) {
+                    return None;
+                }
                 track.want_keyframe(header.layer, now);
                 self.request_keyframes(now, slot);
                 Some(())
             }
             Kind::Nack => {
-                self.local_track(slot)?;
                 let body = body.to_vec();
                 self.repair_for_peer(peer, slot, &header, &body)
             }
@@ -38,47 +40,110 @@ impl ShardCore {
         }
     }
 
-    /// Feedback is for the node a track is published on.
-    fn local_track(&self, slot: u32) -> Option<()> {
-        matches!(self.tracks[slot as usize].source, Source::Local { .. }).then_some(())
+    /// Another node's media packet: opened, then the same `ingest` a client's packet takes; as it came, it goes on to the
+    /// nodes behind this one. Hot path.
+    fn relayed_media(
+        &mut self,
+        now: Instant,
+        (peer, slot): (NodeId, u32),
+        header: &Header,
+        bytes: &mut [u8],
+    ) -> Option<()> {
+        let mut joined = std::mem::take(&mut self.joined);
+        let answer = self.open_media(now, (peer, slot), header, (bytes, &mut joined));
+        self.joined = joined;
+        answer
     }
 
-    /// Another node's media packet: opened, then the same `ingest` a client's packet takes. Hot path.
-    fn relayed_media(&mut self, now: Instant, slot: u32, header: &Header, bytes: &mut [u8]) -> Option<()> {
-        let track = &mut self.tracks[slot as usize];
+    fn open_media(
+        &mut self,
+        now: Instant,
+        (peer, slot): (NodeId, u32),
+        header: &Header,
+        (bytes, joined): (&mut [u8], &mut Vec<u8>),
+    ) -> Option<()> {
+        let track = &self.tracks[slot as usize];
         if track.source != Source::Remote {
             return None;
         }
-        let room = &mut self.rooms[track.identity.room as usize];
-        let origin = room.origins.get_mut(&header.origin)?;
-        let mut joined = std::mem::take(&mut self.joined);
-        let opened = origin.open(header, bytes, &mut joined);
-        let refused = opened.is_err();
-        if let Ok(Some(body)) = opened
-            && let Ok((incoming, media)) = ingress::packet(header, body)
-        {
-            let waits = !track.fresh.is_empty();
-            track.look_for_pause(now, &incoming);
-            let taken = track.ingest(now, incoming);
-            let packet = (incoming.layer, incoming.meta.seq);
-            let level = media.level.map(|(level, _)| level);
-            let is_sound = track.kind() == MediaKind::Audio;
-            let goes_on = taken && (!is_sound || self.sound_of(now, slot, packet, level).is_some());
-            if goes_on && !waits {
-                self.fresh.push(slot);
-            }
+        let (room, has_children) = (track.identity.room as usize, !track.peers.is_empty());
+        let origin = self.rooms[room].origins.get_mut(&header.origin)?;
+        let Some(sealed) = origin.assemble(header, bytes, joined).ok()? else {
+            return Some(());
+        };
+        let goes_on = has_children && self.copy_onward(header, Piece::Whole, sealed);
+        let origin = self.rooms[room].origins.get_mut(&header.origin)?;
+        let body = origin.unseal(header, sealed).ok()?;
+        let Ok((incoming, media)) = ingress::packet(header, body) else {
+            return Some(());
+        };
+        let track = &mut self.tracks[slot as usize];
+        if track.parent_awaited && track.parent == peer {
+            track.parent_awaited = false;
+            self.tell_parent_heard((header.origin, header.track), peer);
         }
-        self.joined = joined;
-        (!refused).then_some(())
+        let track = &mut self.tracks[slot as usize];
+        let waits = !track.fresh.is_empty();
+        track.look_for_pause(now, &incoming);
+        if !track.ingest(now, incoming) {
+            return Some(());
+        }
+        if goes_on {
+            self.forward_media(slot, peer, header);
+        }
+        let packet = (incoming.layer, incoming.meta.seq);
+        let level = media.level.map(|(level, _)| level);
+        let is_sound = self.tracks[slot as usize].kind() == MediaKind::Audio;
+        if (!is_sound || self.sound_of(now, slot, packet, level).is_some()) && !waits {
+            self.fresh.push(slot);
+        }
+        Some(())
     }
 
-    fn relayed_clock(&mut self, now: Instant, slot: u32, header: &Header, bytes: &mut [u8]) -> Option<()> {
+    /// Sends the packet just taken in, as it was copied, to the nodes behind that want it. What its origin has chosen to send
+    /// goes on whether or not anybody here hears it.
+    fn forward_media(&mut self, slot: u32, from: NodeId, header: &Header) {
+        let track = &mut self.tracks[slot as usize];
+        let layer = &track.layers[usize::from(header.layer.0)];
+        let Some(meta) = layer.packet(header.seq).map(|(meta, _)| *meta) else {
+            return;
+        };
+        let mut hops = std::mem::take(&mut self.hops);
+        track.next_hops(header.layer, &meta, &mut hops);
+        hops.retain(|node| *node != from);
+        if !hops.is_empty() {
+            let datagram = self.onward.split().freeze();
+            self.send_onward(&hops, header.audio, &datagram);
+        }
+        self.hops = hops;
+    }
+
+    fn relayed_clock(
+        &mut self,
+        now: Instant,
+        (peer, slot): (NodeId, u32),
+        header: &Header,
+        bytes: &mut [u8],
+    ) -> Option<()> {
         let track = &self.tracks[slot as usize];
-        let room = &mut self.rooms[track.identity.room as usize];
-        let origin = room.origins.get_mut(&header.origin)?;
+        let room = track.identity.room as usize;
+        let is_new = track.source == Source::Remote && track.newest_clock < Some(header.seq);
+        let goes_on = is_new
+            && !track.peers.is_empty()
+            && self.copy_onward(header, header.piece, &bytes[HEADER_BYTES..]);
+        let origin = self.rooms[room].origins.get_mut(&header.origin)?;
         let mut joined = Vec::new();
         let body = origin.open(header, bytes, &mut joined).ok()??;
         let ntp = u64::from_be_bytes(body.try_into().ok()?);
+        if is_new {
+            self.tracks[slot as usize].newest_clock = Some(header.seq);
+        }
+        if goes_on {
+            let datagram = self.onward.split().freeze();
+            let nodes = self.tracks[slot as usize].demanding_nodes();
+            let nodes: Vec<NodeId> = nodes.filter(|node| *node != peer).collect();
+            self.send_onward(&nodes, true, &datagram);
+        }
         self.clock_of(
             now,
             slot,
@@ -91,28 +156,36 @@ impl ShardCore {
         Some(())
     }
 
-    /// Sends packets of a local track again to one node, byte for byte as before.
+    /// Sends packets again to one node, byte for byte as before, whoever has sealed them first.
     fn repair_for_peer(&mut self, peer: NodeId, slot: u32, header: &Header, body: &[u8]) -> Option<()> {
         let seqs = decode_nack(body).ok()?;
         let track = &self.tracks[slot as usize];
-        if !track.demanding_nodes().any(|node| node == peer) {
+        if !track.peers.contains(peer) {
             return None;
         }
         let layer = track.layers.get(usize::from(header.layer.0))?;
         let given = self.peer_repairs.entry(peer).or_default();
         let room = &self.rooms[track.identity.room as usize];
+        let is_local = matches!(track.source, Source::Local { .. });
+        let (epoch, seal) = if is_local {
+            (room.epoch, &room.seal)
+        } else {
+            let origin = room.origins.get(&track.identity.origin)?;
+            (origin.epoch(), origin.seal())
+        };
+        let packet = |seq| {
+            if is_local {
+                layer.packet(seq).map(|(meta, payload)| (*meta, payload))
+            } else {
+                layer.as_it_came(seq)
+            }
+        };
         let repairs: Vec<Bytes> = seqs
-            .filter_map(|seq| Some((layer.packet(seq)?, layer.descriptor(seq))))
-            .take(MAX_PEER_REPAIRS_PER_TICK - *given)
+            .filter_map(|seq| Some((packet(seq)?, layer.descriptor(seq))))
+            .take(MAX_PEER_REPAIRS_PER_TICK.saturating_sub(*given))
             .map(|((meta, payload), descriptor)| {
-                egress::media_datagram(
-                    &track.identity,
-                    room.epoch,
-                    header.layer,
-                    meta,
-                    (descriptor, payload),
-                    &room.seal,
-                )
+                let parts = (descriptor, payload);
+                egress::media_datagram(&track.identity, epoch, header.layer, &meta, parts, seal)
             })
             .collect();
         *given += repairs.len();

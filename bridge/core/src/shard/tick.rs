@@ -25,7 +25,7 @@ const REVIEW_INTERVAL: Duration = Duration::from_millis(100);
 impl ShardCore {
     /// Ticks run while there is anybody to serve.
     pub(super) fn schedule_tick(&mut self, now: Instant) {
-        if self.members.is_empty() {
+        if self.members.is_empty() && self.transit.is_empty() {
             self.next_tick = None;
         } else if self.next_tick.is_none() {
             self.next_tick = Some(now + TICK);
@@ -52,6 +52,7 @@ impl ShardCore {
             self.request_keyframes(now, slot);
             self.ask_for_missing(now, slot);
         }
+        self.tick_transit(now, review);
         if self.next_speakers.is_none_or(|at| at <= now) {
             self.next_speakers = Some(now + speaker::INTERVAL);
             self.tell_speakers(now);
@@ -178,9 +179,9 @@ impl ShardCore {
                 }
             }
             Source::Remote => {
-                let origin = track.identity.origin;
+                let (origin, parent) = (track.identity.origin, track.parent);
                 let header = Header::plain(Kind::Nack, origin, track.identity.alias, layer);
-                self.relay_to(origin, true, Bytes::from(encode_nack(&header, missing)));
+                self.relay_to(parent, true, Bytes::from(encode_nack(&header, missing)));
             }
         }
     }

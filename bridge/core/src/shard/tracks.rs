@@ -217,8 +217,8 @@ impl ShardCore {
                     track.identity.alias,
                     layer,
                 );
-                let origin = track.identity.origin;
-                self.relay_to(origin, true, Bytes::copy_from_slice(&header.encode()));
+                let parent = track.parent;
+                self.relay_to(parent, true, Bytes::copy_from_slice(&header.encode()));
             }
         }
     }

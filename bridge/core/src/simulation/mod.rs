@@ -8,6 +8,7 @@ mod model;
 mod shards;
 mod world;
 
+use std::time::Duration;
 use world::World;
 
 /// Seeds of every run; `SIM_SEED=<n>` replays one, `SIM_SEEDS=<n>` runs more.
@@ -53,13 +54,59 @@ fn a_killed_node_takes_only_its_own_people() {
 }
 
 #[test]
-fn a_cut_link_separates_two_nodes_and_heals_without_ghosts() {
-    let mut world = World::new(78, &["fra", "sin", "syd"]);
-    world.fill(12);
+fn a_cut_link_is_a_detour_within_a_second_and_heals_without_a_gap() {
+    for seed in seeds() {
+        let mut world = World::new(seed, &["fra", "sin", "syd"]);
+        world.fill(12);
+        world.check("everybody has joined");
+        for (a, b) in [(0, 2), (0, 1), (1, 2)] {
+            world.cut(a, b);
+            // Both directions at once would hide the second half of the gap behind the first.
+            let gap = world.longest_gap(a, b, Duration::from_secs(4));
+            assert!(
+                gap <= Duration::from_secs(1),
+                "seed {seed}: {gap:?} without pictures over a cut link"
+            );
+            world.check("a link is cut");
+            world.heal(a, b);
+            let gap = world.longest_gap(b, a, Duration::from_secs(6));
+            // They are sent every 200 ms, and one may be lost.
+            assert!(
+                gap <= Duration::from_millis(700),
+                "seed {seed}: {gap:?} without pictures over a healed link"
+            );
+            world.check("it is healed");
+        }
+    }
+}
+
+#[test]
+fn a_node_that_hosts_nothing_passes_on_what_it_cannot_read() {
+    let mut world = World::new(79, &["fra", "sin", "syd"]);
+    world.join_on(&[0, 2], 8);
+    world.check("nobody is on sin");
+    assert_eq!(world.passed_on(1), (0, 0));
     world.cut(0, 2);
     world.check("fra and syd are cut");
+    let (passed, sessions) = world.passed_on(1);
+    assert!(passed > 0 && sessions == 0, "sin has passed on {passed}");
+    world.join(1);
+    world.check("somebody is on sin, too");
     world.heal(0, 2);
     world.check("fra and syd are healed");
+}
+
+#[test]
+fn on_four_nodes_links_come_and_go_and_everybody_has_everything_once() {
+    for seed in seeds() {
+        let mut world = World::new(seed ^ 0x7ee5, &["fra", "sin", "syd", "nyc"]);
+        world.join_on(&[0, 1, 2], 9);
+        world.check("everybody has joined");
+        for _ in 0..EVENTS {
+            let what = world.random_link();
+            world.check(&what);
+        }
+    }
 }
 
 #[test]

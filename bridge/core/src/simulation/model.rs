@@ -28,14 +28,28 @@ pub(super) struct Model {
     pub(super) people: Vec<Person>,
     /// How many sounds are forwarded at once; 0: all.
     pub(super) loudest: usize,
+    /// How many nodes there are, dead ones included.
+    pub(super) nodes: usize,
     pub(super) dead: BTreeSet<usize>,
     pub(super) cut: BTreeSet<(usize, usize)>,
 }
 
 impl Model {
-    /// Whether media flows from one node to another.
+    /// Whether a way leads from one node to another: media takes it, however long it is.
     fn reaches(&self, from: usize, to: usize) -> bool {
-        from == to || !self.cut.contains(&(from.min(to), from.max(to)))
+        let mut reached = BTreeSet::from([from]);
+        for _ in 0..self.nodes {
+            let next: Vec<usize> = (0..self.nodes)
+                .filter(|node| !self.dead.contains(node))
+                .filter(|node| {
+                    reached
+                        .iter()
+                        .any(|known| !self.cut.contains(&(*known.min(node), *known.max(node))))
+                })
+                .collect();
+            reached.extend(next);
+        }
+        reached.contains(&to)
     }
 
     /// Every (viewer, track) that must have packets.

@@ -103,6 +103,14 @@ impl RealShards {
         }
     }
 
+    /// How many datagrams of other nodes were sent on, and how many sessions there are.
+    pub(super) fn passed_on(&self) -> (u64, u64) {
+        let counters = self.cores.iter().map(ShardCore::counters);
+        counters.fold((0, 0), |(passed, sessions), counters| {
+            (passed + counters.transit_out, sessions + counters.sessions)
+        })
+    }
+
     fn send_media(&mut self, now: Instant) {
         for attached in self.clients.values_mut().filter(|attached| attached.connected) {
             for (cid, track) in &attached.sends {

@@ -4,13 +4,13 @@
 use super::model::{Model, Person};
 use super::shards::{RealShards, rtc_config};
 use crate::mesh::config::MeshConfig;
-use crate::mesh::testing::{Chance, MeshNet, Path, announce, join_command};
+use crate::mesh::testing::{Chance, MeshNet, Path, SentMedia, announce, join_command};
 use crate::rtc::Certificate;
 use crate::shard::testing::SimClient;
-use relay_proto::id::{NodeId, SessionId, TrackSid};
+use relay_proto::id::{Layer, NodeId, SessionId, TrackAlias, TrackSid};
 use relay_proto::room::{LeaveCause, MediaKind};
 use relay_proto::session::{SessionCommand, SessionFact};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
@@ -81,6 +81,7 @@ impl World {
             certificate,
             model: Model {
                 loudest,
+                nodes: names.len(),
                 ..Model::default()
             },
             chance: Chance::new(seed),
@@ -245,6 +246,30 @@ impl World {
         what
     }
 
+    /// A link is cut or healed; answers which. No node is ever without any.
+    pub(super) fn random_link(&mut self) -> String {
+        let nodes = self.names.len() as u64;
+        let pairs = |a: usize, b: usize| (a.min(b), a.max(b));
+        let (a, b) = loop {
+            let (a, b) = (
+                self.chance.below(nodes) as usize,
+                self.chance.below(nodes) as usize,
+            );
+            if a != b {
+                break pairs(a, b);
+            }
+        };
+        let what = if self.model.cut.contains(&(a, b)) {
+            self.heal(a, b);
+            format!("heal {} {}", self.names[a], self.names[b])
+        } else {
+            self.cut(a, b);
+            format!("cut {} {}", self.names[a], self.names[b])
+        };
+        self.log.push(what.clone());
+        what
+    }
+
     fn come_and_go(&mut self) -> String {
         let (mut joined, mut left, mut muted) = (0, 0, 0);
         for _ in 0..5 {
@@ -339,7 +364,9 @@ impl World {
     pub(super) fn check(&mut self, after: &str) {
         self.run(SETTLE);
         let start = self.net.now();
+        self.net.take_media();
         self.run(WINDOW);
+        self.assert_one_copy(after);
         let received = self.received_since(start);
         let (expected, possible) = (self.model.expected(), self.model.possible());
         let missing: Vec<_> = expected.difference(&received).take(8).collect();
@@ -355,6 +382,74 @@ impl World {
             expected.len(),
             self.seed
         );
+    }
+
+    /// A layer of a track comes to a node from one neighbour, each packet once but for what was lost.
+    fn assert_one_copy(&mut self, after: &str) {
+        let mut senders: BTreeMap<(usize, NodeId, TrackAlias, Layer), BTreeSet<usize>> = BTreeMap::new();
+        let mut packets = BTreeSet::new();
+        let media = self.net.take_media();
+        let mut again = 0;
+        for SentMedia { from, to, header } in &media {
+            let stream = (*to, header.origin, header.track, header.layer);
+            senders.entry(stream).or_default().insert(*from);
+            again += usize::from(!packets.insert((*from, stream, header.seq)));
+        }
+        for (stream, senders) in senders {
+            let view = self.net.core(stream.0).map(|core| core.view().trees);
+            let tree = view.into_iter().flatten().find(|tree| tree.origin == stream.1);
+            assert_eq!(
+                senders.len(),
+                1,
+                "seed {}: after \"{after}\" (before: {:?}): {stream:?} comes from {senders:?}; {tree:?}",
+                self.seed,
+                self.log,
+            );
+        }
+        // Half a per cent is lost each way, and asked for again in vain as often.
+        assert!(
+            again * 20 <= media.len(),
+            "seed {}: after \"{after}\": {again} of {} were sent again",
+            self.seed,
+            media.len()
+        );
+    }
+
+    /// Lets time pass; answers for how long at most any viewer of one node had nothing of any picture of another one's people.
+    pub(super) fn longest_gap(&mut self, publishers: usize, viewers: usize, time: Duration) -> Duration {
+        let cameras = self
+            .model
+            .people
+            .iter()
+            .filter(|person| person.node == publishers);
+        let cameras: Vec<TrackSid> = cameras.map(|person| person.camera.clone()).collect();
+        let began = self.net.now();
+        let (mut last, mut longest) = (BTreeMap::new(), Duration::ZERO);
+        while self.net.now() < began + time {
+            self.run(SIGNALLING_STEP);
+            let now = self.net.now();
+            for (session, attached) in &self.net.shards(viewers).clients {
+                for camera in &cameras {
+                    let heard = attached.client.heard.get(camera).and_then(|heard| heard.at);
+                    let last = last.entry((*session, camera.clone())).or_insert(began);
+                    *last = heard.map_or(*last, |at| at.max(*last));
+                    longest = longest.max(now.saturating_duration_since(*last));
+                }
+            }
+        }
+        longest
+    }
+
+    /// How many datagrams of others a node has sent on, and how many sessions it has.
+    pub(super) fn passed_on(&mut self, node: usize) -> (u64, u64) {
+        self.net.shards(node).passed_on()
+    }
+
+    pub(super) fn join_on(&mut self, nodes: &[usize], people: usize) {
+        for at in 0..people {
+            self.join(nodes[at % nodes.len()]);
+            self.run(SIGNALLING_STEP);
+        }
     }
 
     fn received_since(&mut self, start: Instant) -> BTreeSet<(SessionId, TrackSid)> {

@@ -68,6 +68,12 @@ impl LayerState {
         self.cache.as_ref()?.packet(seq)
     }
 
+    /// A packet still held, with the marker bit it came with.
+    #[must_use]
+    pub fn as_it_came(&self, seq: MediaSeq) -> Option<(PacketMeta, &[u8])> {
+        self.cache.as_ref()?.as_it_came(seq)
+    }
+
     /// The dependency descriptor of a packet still held; empty where it has none.
     #[must_use]
     pub fn descriptor(&self, seq: MediaSeq) -> &[u8] {

@@ -104,8 +104,11 @@ impl Track {
         }
         let Picture { layers, nested, .. } = self.identity.picture;
         let top = Layer(layers.clamp(1, MAX_LAYERS) as u8 - 1);
-        let of_peers = self.peers.iter().flat_map(|peer| peer.wanted.iter().flatten());
-        let choices = self.legs.iter().map(|leg| &leg.choice).chain(of_peers);
+        let choices = self
+            .legs
+            .iter()
+            .map(|leg| &leg.choice)
+            .chain(self.peers.choices());
         let mut wanted = choices
             .filter_map(LayerChoice::demand)
             .fold(LayerSet::NONE, |set, layer| set.with(layer.min(top)));

@@ -25,6 +25,9 @@ pub struct FakeShards {
     facts: VecDeque<(ShardId, ShardFact)>,
     /// What peers want of local tracks.
     pub demands: BTreeMap<(NodeId, TrackAlias), LayerSet>,
+    passing: BTreeMap<(ShardId, NodeId, TrackAlias, NodeId), LayerSet>,
+    /// The node they belong to, once a room has been opened.
+    us: Option<NodeId>,
     /// What went to data channels, in order.
     pub data: Vec<(SessionId, Vec<u8>)>,
     /// The ways media takes.
@@ -148,6 +151,12 @@ impl FakeShards {
     fn upsert_remote(&mut self, shard: ShardId, name: &RoomName, origin: NodeId, track: TrackRecord) {
         assert!(track.codec.is_some(), "a remote track without codec");
         let alias = track.alias;
+        let is_new = !self.room(shard, name).remote.contains_key(&(origin, alias));
+        if is_new {
+            // A track that is known passes through no more; who is behind is said again.
+            self.passing
+                .retain(|(at, of, track, _), _| (*at, *of, *track) != (shard, origin, alias));
+        }
         let room = self.room(shard, name);
         assert!(
             room.origins.contains_key(&origin),
@@ -174,6 +183,8 @@ impl FakeShards {
     }
 
     fn join_origin(&mut self, shard: ShardId, name: &RoomName, origin: NodeId, epoch: Epoch) {
+        // The first of a room is always the node itself.
+        self.us.get_or_insert(origin);
         let room = self.room(shard, name);
         let old = room.origins.insert(origin, epoch);
         assert!(
@@ -211,6 +222,24 @@ impl FakeShards {
             .push_back((shard, ShardFact::QualityChanged { session, quality }));
     }
 
+    fn set_child(&mut self, shard: ShardId, track: (NodeId, TrackAlias), child: NodeId, layers: LayerSet) {
+        if Some(track.0) == self.us {
+            return self.set_demand(shard, child, track.1, layers);
+        }
+        let key = (shard, track.0, track.1, child);
+        if layers.is_empty() {
+            self.passing.remove(&key);
+        } else {
+            self.passing.insert(key, layers);
+        }
+    }
+
+    /// Who gets tracks of other nodes through this one, by (shard, origin, track, node behind).
+    #[must_use]
+    pub const fn passing(&self) -> &BTreeMap<(ShardId, NodeId, TrackAlias, NodeId), LayerSet> {
+        &self.passing
+    }
+
     fn set_demand(&mut self, shard: ShardId, peer: NodeId, track: TrackAlias, layers: LayerSet) {
         assert_eq!(
             self.shard_publishing(track),
@@ -226,6 +255,7 @@ impl FakeShards {
 }
 
 impl ShardPort for FakeShards {
+    #[expect(clippy::too_many_lines, reason = "a dispatcher")]
     fn handle_command(&mut self, _now: Instant, shard: ShardId, command: ShardCommand) {
         match command {
             ShardCommand::OpenRoom { room, .. } => {
@@ -244,6 +274,9 @@ impl ShardPort for FakeShards {
                     .remove(&(room, shard))
                     .expect("an unknown room is closed");
                 assert!(closed.sessions.is_empty(), "a room is closed with sessions in it");
+                self.passing.retain(|(at, origin, track, _), _| {
+                    *at != shard || !closed.remote.contains_key(&(*origin, *track))
+                });
             }
             ShardCommand::OpenSession { session, room, .. } => self.open_session(shard, session, &room),
             ShardCommand::CloseSession { session } => self.close_session(shard, session),
@@ -291,6 +324,29 @@ impl ShardPort for FakeShards {
                     Some(_) => self.routes.insert(node, max_datagram_bytes),
                     None => self.routes.remove(&node),
                 };
+            }
+            ShardCommand::SetChild {
+                origin,
+                track,
+                child,
+                layers,
+                ..
+            } => self.set_child(shard, (origin, track), child, layers),
+            ShardCommand::SetParent {
+                origin,
+                track,
+                parent,
+                awaited,
+            } => {
+                if awaited {
+                    // As if media came from there at once.
+                    let heard = ShardFact::ParentHeard {
+                        origin,
+                        track,
+                        parent,
+                    };
+                    self.facts.push_back((shard, heard));
+                }
             }
             ShardCommand::ApplyOffer { .. }
             | ShardCommand::OfferToClient { .. }

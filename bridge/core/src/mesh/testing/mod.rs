@@ -14,5 +14,5 @@ mod wires;
 pub use chance::Chance;
 pub use clients::{ClientsView, announce, join_command};
 pub use fake_shards::FakeShards;
-pub use net::{MeshNet, NodeIndex, ShardPort};
+pub use net::{MeshNet, NodeIndex, SentMedia, ShardPort};
 pub use pipe::Path;

@@ -8,6 +8,7 @@ use crate::mesh::MeshCore;
 use crate::mesh::config::MeshConfig;
 use crate::mesh::io::{CloseCause, LinkId};
 use crate::shard::io::{ShardCommand, ShardFact, ShardId};
+use relay_proto::datagram::Header;
 use relay_proto::id::{NodeId, TrackAlias};
 use relay_proto::session::{SessionCommand, SessionFact};
 use relay_proto::unit::UnixMillis;
@@ -76,6 +77,19 @@ pub struct MeshNet<S> {
     pub(super) chance: Chance,
     /// Facts told to each node's signalling since they were last taken.
     pub(super) facts: Vec<Vec<SessionFact>>,
+    /// The media sent on links since it was first asked for, if it was.
+    pub(super) media: Option<Vec<SentMedia>>,
+}
+
+/// A datagram of media that was put on a link.
+#[derive(Clone, Copy, Debug)]
+pub struct SentMedia {
+    /// Who sent it.
+    pub from: NodeIndex,
+    /// To whom.
+    pub to: NodeIndex,
+    /// Its header.
+    pub header: Header,
 }
 
 impl<S: ShardPort> MeshNet<S> {
@@ -112,6 +126,7 @@ impl<S: ShardPort> MeshNet<S> {
             paths: BTreeMap::new(),
             chance: Chance::new(seed),
             facts: (0..count).map(|_| Vec::new()).collect(),
+            media: None,
         };
         for from in 0..count {
             for to in 0..count {
@@ -163,6 +178,11 @@ impl<S: ShardPort> MeshNet<S> {
     /// Every route of tracks at a node.
     pub fn routed_tracks(&self, node: NodeIndex) -> BTreeSet<(NodeId, TrackAlias)> {
         self.nodes[node].tracks.keys().copied().collect()
+    }
+
+    /// Takes what media was sent on links since the last call; nothing was noted before the first.
+    pub fn take_media(&mut self) -> Vec<SentMedia> {
+        self.media.replace(Vec::new()).unwrap_or_default()
     }
 
     /// Takes the facts told to a node's signalling since the last call.

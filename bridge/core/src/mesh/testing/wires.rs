@@ -1,9 +1,10 @@
 //! What happens on the wires: dials, connections, frames and datagrams, and obedience to every output.
 
-use super::net::{MeshNet, NodeIndex, ShardPort};
+use super::net::{MeshNet, NodeIndex, SentMedia, ShardPort};
 use super::pipe::{End, Frame};
 use crate::mesh::io::{LinkDirection, LinkId, MeshOutput};
 use relay_proto::codec;
+use relay_proto::datagram::{Header, Kind};
 use std::time::Duration;
 
 /// How long a node waits before it dials a peer again.
@@ -162,7 +163,7 @@ impl<S: ShardPort> MeshNet<S> {
             self.with_core(node, |core| core.handle_probe(now, link, &bytes));
             return;
         }
-        let Ok((header, _)) = relay_proto::datagram::Header::decode(&bytes) else {
+        let Ok((header, _)) = Header::decode(&bytes) else {
             return;
         };
         let from = self.id(from);
@@ -259,6 +260,12 @@ impl<S: ShardPort> MeshNet<S> {
             return;
         };
         let to = self.connections[connection][1 - end].node;
+        if let Some(media) = &mut self.media
+            && let Ok((header, _)) = Header::decode(&bytes)
+            && header.kind == Kind::Media
+        {
+            media.push(SentMedia { from, to, header });
+        }
         if let Some(at) = self.paths[&(from, to)].datagram_arrival(self.now, &mut self.chance) {
             self.schedule(
                 at,

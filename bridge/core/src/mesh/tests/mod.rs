@@ -14,6 +14,7 @@ mod roster;
 mod route;
 mod rows;
 mod spread;
+mod transit;
 
 use super::config::MeshConfig;
 use super::testing::{FakeShards, MeshNet, NodeIndex, Path, announce, join_command};

@@ -5,11 +5,13 @@
 use super::super::config::MeshConfig;
 use super::super::testing::{Chance, FakeShards, Path, announce};
 use super::{Net, join, leave, ms, unlinked_net_of};
-use relay_proto::id::SessionId;
+use relay_proto::id::{NodeId, SessionId};
 use relay_proto::room::MediaKind;
 use relay_proto::session::SessionCommand;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU8;
+
+mod trees;
 
 const NAMES: [&str; 4] = ["fra", "sin", "syd", "nyc"];
 const ROOMS: [&str; 2] = ["north", "south"];
@@ -41,17 +43,14 @@ struct Person {
     muted: bool,
 }
 
-/// What one node knows of another's people in a room, and in which opening of it on either side.
-type Known = (u32, u32, BTreeSet<String>);
-
 /// The truth: who is where, what runs, what is cut.
 #[derive(Default)]
 struct Model {
     people: Vec<Person>,
     dead: BTreeSet<usize>,
     cut: BTreeSet<(usize, usize)>,
-    openings: BTreeMap<(usize, &'static str), u32>,
-    known: BTreeMap<(usize, usize, &'static str), Known>,
+    /// Whom one node knows of another's people in a room.
+    known: BTreeMap<(usize, usize, &'static str), BTreeSet<String>>,
     serial: u32,
 }
 
@@ -82,27 +81,19 @@ impl Model {
         reached.contains(&to)
     }
 
-    /// Brings what nodes know of each other up to date: news over a link, the old state over a detour, nothing of the dead.
+    /// Brings what nodes know of each other up to date: news wherever a way leads, nothing of who is out of reach.
     fn settle(&mut self) {
         for (a, b, room) in triples() {
-            let openings = |node| self.openings.get(&(node, room)).copied().unwrap_or_default();
-            let (ours, theirs) = (openings(a), openings(b));
             let both = self.hosts(a, room) && self.hosts(b, room);
             let key = (a, b, room);
-            if both && self.linked(a, b) {
+            if both && self.reachable(a, b) {
                 let people = self
                     .homed(b, room)
                     .map(|person| person.identity.clone())
                     .collect();
-                self.known.insert(key, (ours, theirs, people));
+                self.known.insert(key, people);
             } else {
-                let same = self
-                    .known
-                    .get(&key)
-                    .is_some_and(|known| (known.0, known.1) == (ours, theirs));
-                if !(both && same && self.reachable(a, b)) {
-                    self.known.remove(&key);
-                }
+                self.known.remove(&key);
             }
         }
     }
@@ -114,7 +105,7 @@ impl Model {
         }
         let ours = self.homed(node, room).map(|person| person.identity.clone());
         let others = (0..NAMES.len()).filter_map(|other| self.known.get(&(node, other, room)));
-        ours.chain(others.flat_map(|known| known.2.iter().cloned()))
+        ours.chain(others.flat_map(|known| known.iter().cloned()))
             .collect()
     }
 }
@@ -226,9 +217,6 @@ impl Run {
         let serial = self.model.serial;
         self.log
             .push(format!("{identity} joins {room} on {}", NAMES[node]));
-        if !self.model.hosts(node, room) {
-            *self.model.openings.entry((node, room)).or_default() += 1;
-        }
         let session = join(&mut self.net, node, serial, room, &identity);
         let track = self.chance.happens(0.5).then(|| format!("TR_{serial}"));
         if let Some(track) = &track {
@@ -339,6 +327,7 @@ impl Run {
                 self.check_tracks(node, room)?;
             }
             self.check_demand(node)?;
+            self.check_passing(node)?;
         }
         Ok(())
     }
@@ -356,7 +345,7 @@ impl Run {
             ));
         }
         for person in self.model.people.iter().filter(|person| person.room == room) {
-            let fresh = person.node == node || self.model.linked(node, person.node);
+            let fresh = self.model.reachable(node, person.node);
             let Some(record) = people.and_then(|people| people.get(&person.identity.as_str().into())) else {
                 continue;
             };
@@ -412,11 +401,11 @@ impl Run {
         }
     }
 
-    /// Peers want the tracks of those rooms that they host too and have a link for, siblings those of rooms they have a part
-    /// of; nothing else is wanted or routed.
+    /// Of each track a tree leads to every node that hosts its room and can be reached, and to nobody else: each of them gets
+    /// it from one neighbour, over a link that works. Siblings want those of rooms they have a part of.
     fn check_demand(&mut self, node: usize) -> Result<(), String> {
-        let mut expected = BTreeSet::new();
         let mut local = BTreeSet::new();
+        let mut siblings_want = BTreeSet::new();
         for person in self.model.people.clone() {
             let Some(track) = person.track.filter(|_| person.node == node) else {
                 continue;
@@ -424,22 +413,20 @@ impl Run {
             let alias = self.net.shards(node).alias(&track.as_str().into());
             let alias = alias.ok_or_else(|| format!("{} has lost {track}", NAMES[node]))?;
             local.insert((self.net.id(node), alias));
-            for peer in 0..NAMES.len() {
-                if self.model.linked(node, peer) && self.model.hosts(peer, person.room) {
-                    expected.insert((self.net.id(peer), alias));
-                }
-            }
+            self.check_tree(node, alias, person.room)?;
             let us = self.net.id(node);
             let shards = self.net.shards(node);
             let publishing = shards.shard_publishing(alias);
             let siblings = shards.shards_of(&person.room.into());
             let siblings = siblings.into_iter().filter(|shard| Some(*shard) != publishing);
-            expected.extend(siblings.map(|shard| (shard.as_peer_of(us), alias)));
+            siblings_want.extend(siblings.map(|shard| (shard.as_peer_of(us), alias)));
         }
-        let wanted: BTreeSet<_> = self.net.shards(node).demands.keys().copied().collect();
-        if wanted != expected {
+        let nodes: BTreeSet<NodeId> = (0..NAMES.len()).map(|node| self.net.id(node)).collect();
+        let wanted = self.net.shards(node).demands.keys().copied();
+        let wanted: BTreeSet<_> = wanted.filter(|(peer, _)| !nodes.contains(peer)).collect();
+        if wanted != siblings_want {
             return Err(format!(
-                "of {} is wanted {wanted:?}, not {expected:?}",
+                "of {} its shards want {wanted:?}, not {siblings_want:?}",
                 NAMES[node]
             ));
         }

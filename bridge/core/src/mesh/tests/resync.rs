@@ -35,7 +35,9 @@ fn publisher() -> ParticipantRecord {
 fn demands(outputs: &[MeshOutput]) -> Vec<TrackDemand> {
     let of = |output: &MeshOutput| match output {
         MeshOutput::SendControl { message, .. } => match &**message {
-            ControlMessage::Demand { tracks, .. } => tracks.clone(),
+            ControlMessage::Demand { tracks, .. } | ControlMessage::TransitDemand { tracks, .. } => {
+                tracks.clone()
+            }
             _ => Vec::new(),
         },
         _ => Vec::new(),

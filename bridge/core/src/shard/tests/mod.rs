@@ -12,6 +12,7 @@ mod second;
 mod siblings;
 mod sound;
 mod tcp;
+mod transit;
 mod world;
 
 use super::io::ShardCommand;

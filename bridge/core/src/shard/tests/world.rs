@@ -49,7 +49,7 @@ pub(super) struct Line {
 const LINE_DELAY: Duration = Duration::from_millis(20);
 const LINE_QUEUE: Duration = Duration::from_millis(300);
 
-fn shard(node: NodeId) -> ShardCore {
+pub(super) fn shard(node: NodeId) -> ShardCore {
     let rtc = RtcConfig {
         certificate: crate::rtc::testing::certificate(),
         candidates: vec!["127.0.0.1:7882".parse().unwrap()],
