@@ -198,6 +198,11 @@ impl MeshCore {
         self.load = load;
     }
 
+    /// Takes no new sessions from now on and says so to all nodes; those that are here go on.
+    pub fn drain(&mut self) {
+        self.on_drain();
+    }
+
     /// Stops the node: every session ends with `NodeStopped`, every peer gets a goodbye. Nothing is served after.
     pub fn stop(&mut self, now: Instant) {
         self.on_stop(now);

@@ -8,6 +8,7 @@ use crate::shard::io::{ShardCommand, ShardId};
 use relay_proto::control::ControlMessage;
 use relay_proto::id::{NodeId, ParticipantSid, RoomName, SessionId};
 use relay_proto::room::{Audience, LeaveCause, ParticipantRecord, ParticipantState, RoomEvent};
+use relay_proto::row::NodeState;
 use relay_proto::session::{EndCause, OpenSession, SessionCommand, SessionFact};
 use relay_proto::unit::UnixMillis;
 use std::collections::BTreeMap;
@@ -183,7 +184,8 @@ impl MeshCore {
             warn!(%session, "session opened twice: the second command is ignored");
             return;
         }
-        let Some(shard) = self.shard_for(&open.room).filter(|_| !self.stopped) else {
+        let serves = !self.stopped && self.state == NodeState::Serving;
+        let Some(shard) = self.shard_for(&open.room).filter(|_| serves) else {
             self.refuse_session(session, EndCause::NotServing);
             return;
         };
@@ -425,6 +427,13 @@ impl MeshCore {
         }
         info!(room = %name, epoch = room.epoch.0, "room closed");
         self.write_host_row(name);
+    }
+
+    pub(super) fn on_drain(&mut self) {
+        if std::mem::replace(&mut self.state, NodeState::Draining) == NodeState::Serving {
+            info!("node drains: it takes no new sessions");
+            self.write_node_row();
+        }
     }
 
     pub(super) fn end_all_sessions(&mut self, cause: LeaveCause) {
