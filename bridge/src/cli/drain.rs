@@ -1,7 +1,7 @@
 //! `causeway drain`: tells a running node to send everybody to other nodes and to end, and waits for it.
 
 use super::arguments::load;
-use super::ask::{Request, ask, fetch};
+use super::ask::{Request, ask};
 use super::{AnyError, say};
 use crate::config::{Config, units};
 use crate::control::task::unix_now;
@@ -26,20 +26,26 @@ pub(super) fn drain(matches: &ArgMatches) -> Result<(), AnyError> {
     let within = units::duration(text).map_err(|error| format!("--within \"{text}\": {error}"))?;
     let url = match matches.get_one::<String>("url") {
         Some(url) => url.clone(),
+        None if config.http.tls.is_some() => format!("https://{}", config.http.listen),
         None => format!("http://{}", config.http.listen),
+    };
+    let tls = config.http.tls.as_ref();
+    let read = Request {
+        certificate: tls.map(|tls| tls.certificate.as_path()),
+        ..Request::get(PATH)
     };
     let order = DrainOrder {
         within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
     };
     let request = Request {
         method: "POST",
-        path: PATH,
         token: Some(&operator_token(&config)?),
         body: &serde_json::to_string(&order)?,
+        ..read
     };
     ask(&url, &request)?;
     say(&format!("{} drains within {text}", config.node.name))?;
-    watch(&url, config.node.name.as_str(), within)
+    watch(&url, &read, config.node.name.as_str(), within)
 }
 
 /// A token that lets its bearer order this node about, for a minute.
@@ -57,11 +63,11 @@ fn operator_token(config: &Config) -> Result<String, AnyError> {
 }
 
 /// Prints every change until the node does not answer any more.
-fn watch(url: &str, node: &str, within: Duration) -> Result<(), AnyError> {
+fn watch(url: &str, read: &Request<'_>, node: &str, within: Duration) -> Result<(), AnyError> {
     let hopeless = Instant::now() + within + STOPS_WITHIN;
     let mut last: Option<DrainStatus> = None;
     loop {
-        let Ok(answer) = fetch(url, PATH) else {
+        let Ok(answer) = ask(url, read) else {
             break;
         };
         let status: DrainStatus = serde_json::from_str(&answer)?;

@@ -1,7 +1,7 @@
 //! `causeway mesh status`: the operator feed of a running node, for people.
 
 use super::arguments::gather;
-use super::ask::fetch;
+use super::ask::{Request, ask};
 use super::{AnyError, say};
 use crate::config::DEFAULT_HTTP_LISTEN;
 use crate::control::feed::MeshStatus;
@@ -25,7 +25,7 @@ fn status(matches: &ArgMatches) -> Result<(), AnyError> {
                 .unwrap_or(DEFAULT_HTTP_LISTEN)
         ),
     };
-    let json = fetch(&url, "/api/mesh")?;
+    let json = ask(&url, &Request::get("/api/mesh"))?;
     if matches.get_flag("json") {
         return say(&json);
     }

@@ -6,6 +6,7 @@ mod arguments;
 mod ask;
 mod drain;
 mod mesh;
+mod own_certificate;
 mod run;
 mod token;
 

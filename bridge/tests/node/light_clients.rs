@@ -135,6 +135,7 @@ fn order((local, endpoint): Way, id: u32, name: &str, codec: Codec, camera: bool
         identity: name.to_owned(),
         region: 0,
         entrance: None,
+        follows: false,
         layout: Layout::Grid {
             page: 9,
             tile: Picture {

@@ -266,10 +266,13 @@ impl Hub {
         out: &mut Vec<Effect>,
     ) {
         let told = self.with_room(id, |session, local, site, random| {
-            // The facts about these may come later and are old news then, so whoever is here already is told now.
+            // The facts about these may come later and are old news then, so whoever is here already is told now. But not of a
+            // newcomer whose former self is still shown: of the exchange there is a fact of its own.
+            let former = local.room.with_identity(&participant.identity);
+            let alone = former.is_none_or(|former| former.sid == participant.sid);
             let news: Vec<ParticipantRecord> = others
                 .iter()
-                .chain([participant])
+                .chain(alone.then_some(participant))
                 .filter(|record| local.room.upsert(record))
                 .cloned()
                 .collect();
@@ -305,7 +308,11 @@ impl Hub {
         let hears = |session: &&Session| {
             session.is_live()
                 && !session.is_waiting()
-                && about.is_none_or(|record| !record.permission.hidden || record.sid == *session.sid())
+                && about.is_none_or(|record| {
+                    let own = record.sid == *session.sid();
+                    // Nobody is told of somebody of the own identity, who comes or goes while one moves.
+                    own || (!record.permission.hidden && record.identity != *session.identity())
+                })
         };
         let members = self.rooms.get(name).into_iter().flat_map(|local| &local.sessions);
         members

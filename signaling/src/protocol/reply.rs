@@ -127,6 +127,13 @@ pub enum Reply {
     Update(Vec<ParticipantRecord>),
     /// Somebody is gone.
     Gone(Box<ParticipantRecord>, LeaveCause),
+    /// Somebody is there in the place of somebody of the same identity, in one frame.
+    Replaced {
+        /// Who is gone.
+        gone: Box<ParticipantRecord>,
+        /// Who is there.
+        participant: Box<ParticipantRecord>,
+    },
     /// Its track is announced.
     TrackPublished {
         /// Its own id of the track.
@@ -211,6 +218,10 @@ pub fn encode(reply: &Reply) -> Bytes {
                 .collect(),
         ),
         Reply::Gone(record, cause) => update(vec![participant_info(record, Some(*cause))]),
+        Reply::Replaced { gone, participant } => update(vec![
+            participant_info(gone, Some(LeaveCause::DuplicateIdentity)),
+            participant_info(participant, None),
+        ]),
         Reply::TrackPublished { cid, track } => Message::TrackPublished(proto::TrackPublishedResponse {
             cid: cid.clone(),
             track: Some(track_info(track)),

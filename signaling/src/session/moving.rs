@@ -2,7 +2,7 @@
 //! lets go here, and so that others do not see it leave and come back.
 
 use super::{Effect, Session};
-use crate::protocol::{Leave, NextNode, Reply};
+use crate::protocol::{Leave, LeaveAction, LeaveReason, NextNode, Reply};
 use relay_proto::room::LeaveCause;
 use relay_proto::session::SessionCommand;
 use std::net::IpAddr;
@@ -47,6 +47,21 @@ impl Session {
         );
         self.moves_until = Some(until);
         self.tell(Reply::Leave(Leave::to(next_nodes)), out);
+    }
+
+    /// Somebody of the same identity is shown in its place.
+    pub fn place_taken(&mut self, out: &mut Vec<Effect>) {
+        match (self.is_moving(), self.follows) {
+            // It lets go once it hears something there.
+            (true, true) => {}
+            (true, false) => self.move_is_over(out),
+            (false, _) => self.end(
+                LeaveReason::DuplicateIdentity,
+                LeaveAction::Disconnect,
+                LeaveCause::DuplicateIdentity,
+                out,
+            ),
+        }
     }
 
     /// Ends what is left here of a client that was sent away.

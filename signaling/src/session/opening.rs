@@ -110,7 +110,7 @@ impl Session {
         };
         let Around { site, room, now } = around;
         self.heard_at = now.monotonic;
-        let visible = |other: &ParticipantRecord| !other.permission.hidden && other.sid != self.sid;
+        let visible = |other: &ParticipantRecord| !other.permission.hidden && other.identity != self.identity;
         self.tell(
             Reply::Join(Box::new(JoinReply {
                 room_sid: sid::room(&self.room),

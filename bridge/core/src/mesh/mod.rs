@@ -11,7 +11,7 @@
 //! | `rows`, `gossip`, `route` | replicated facts; who gets them; who is alive, and the way there |
 //! | `room`, `roster`, `epoch` | one conference; everybody in it; its epoch and key |
 //! | `session`, `publish`, `fact` | commands of signalling; tracks; facts of shards |
-//! | `spread` | one room on several shards of this node |
+//! | `spread`, `moving` | one room on several shards of this node; people on their way to another node |
 //! | `stream`, `data`, `demand` | what nodes of one room tell each other |
 //! | `view`, `config`, `io` | read-only copies; settings and limits; inputs and outputs |
 //!
@@ -31,6 +31,7 @@ mod history;
 pub mod io;
 mod link;
 mod liveness;
+mod moving;
 mod outbox;
 mod peer;
 mod publish;
@@ -85,6 +86,8 @@ pub struct MeshCore {
     peers: BTreeMap<NodeId, Peer>,
     /// Nodes that a path of working links leads to; without us.
     alive: BTreeSet<NodeId>,
+    /// Nodes that send their people elsewhere; we may be one.
+    draining: BTreeSet<NodeId>,
     /// Nodes that have said they stop, with their incarnation: what is still heard of it is old.
     departed: BTreeMap<NodeId, u64>,
     rows: RowStore,
@@ -119,6 +122,7 @@ impl MeshCore {
             links: BTreeMap::new(),
             peers: BTreeMap::new(),
             alive: BTreeSet::new(),
+            draining: BTreeSet::new(),
             departed: BTreeMap::new(),
             rows: RowStore::new(us, unix_now.0, config.limits),
             routes: RouteTable::default(),

@@ -1,8 +1,9 @@
 use super::*;
+use crate::protocol::tests::participant;
 use crate::protocol::{LeaveAction, Request};
 use crate::session::tests::{Bench, commands, id, newcomer, replies};
-use relay_proto::room::LeaveCause;
-use relay_proto::session::{EndCause, SessionCommand, SessionFact};
+use relay_proto::room::{LeaveCause, ParticipantRecord, ParticipantState};
+use relay_proto::session::{EndCause, RoomChange, SessionCommand, SessionFact};
 
 const TWO_MINUTES: Duration = Duration::from_secs(120);
 
@@ -232,4 +233,76 @@ fn a_second_order_gives_a_new_time() {
         step(&mut bench);
     }
     assert_eq!(progress(&bench).moved, 300);
+}
+
+fn replaced(bench: &mut Bench, gone: &ParticipantRecord, participant: &ParticipantRecord) -> Vec<Effect> {
+    let gone = ParticipantRecord {
+        state: ParticipantState::Disconnected,
+        ..gone.clone()
+    };
+    bench.fact(SessionFact::RoomChanged {
+        room: RoomName::from("standup"),
+        change: RoomChange::ParticipantReplaced {
+            gone: Box::new(gone),
+            participant: Box::new(participant.clone()),
+        },
+    })
+}
+
+#[test]
+fn an_exchange_is_told_in_one_frame_and_each_of_both_hears_of_itself_alone() {
+    let mut bench = filled(0, 0, Limits::default());
+    let former = participant("PA_former", "ann");
+    bench.join_among(1, newcomer("ben"), vec![former.clone()]);
+    let (ann, effects) = bench.join_among(2, follower("ann"), vec![former.clone()]);
+    assert!(
+        replies(&effects, 1).is_empty(),
+        "ben goes on seeing the former self"
+    );
+    let Reply::Join(join) = replies(&effects, 2)[0] else {
+        panic!("{effects:?}")
+    };
+    let others: Vec<&str> = join.others.iter().map(|other| other.identity.as_str()).collect();
+    assert!(!others.contains(&"ann"), "{others:?}");
+    let effects = replaced(&mut bench, &former, &ann);
+    let [Reply::Replaced { gone, participant }] = replies(&effects, 1)[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((&gone.sid, &participant.sid), (&former.sid, &ann.sid));
+    assert_eq!(replies(&effects, 2), [&Reply::Update(vec![ann])]);
+}
+
+#[test]
+fn a_newcomer_that_is_exchanged_for_its_former_self_goes_on() {
+    let mut bench = Bench::new();
+    let (ann, _) = bench.join(1, follower("ann"));
+    let former = participant("PA_former", "ann");
+    assert!(replaced(&mut bench, &ann, &former).is_empty());
+    assert_eq!(
+        replies(&replaced(&mut bench, &former, &ann), 1),
+        [&Reply::Update(vec![ann])]
+    );
+}
+
+#[test]
+fn whoever_follows_lets_go_by_itself_and_what_is_left_of_others_goes_with_their_place() {
+    for (who, moved, ends) in [
+        (follower("ann"), true, false),
+        (newcomer("ann"), true, true),
+        (newcomer("ann"), false, true),
+    ] {
+        let mut bench = filled(0, 0, Limits::default());
+        let (ann, _) = bench.join(1, who);
+        bench.hub.drain(TWO_MINUTES, bench.now);
+        if moved {
+            assert_eq!(sent_away(&step(&mut bench)), [1]);
+        }
+        let effects = replaced(&mut bench, &ann, &participant("PA_elsewhere", "ann"));
+        assert_eq!(commands(&effects).len(), usize::from(ends), "{effects:?}");
+        let told = replies(&effects, 1);
+        let of_its_double = told
+            .iter()
+            .any(|reply| matches!(reply, Reply::Leave(leave) if leave.action == LeaveAction::Disconnect));
+        assert_eq!(of_its_double, !moved, "{told:?}");
+    }
 }
