@@ -106,7 +106,7 @@ impl Default for Limits {
             resume_grace: Duration::from_secs(15),
             waiting_sessions: 2_000,
             departures_remembered: 256,
-            drain_batch: 5,
+            drain_batch: 1,
             drain_pause: Duration::from_secs(1),
             drain_tail: Duration::from_secs(10),
             move_grace: Duration::from_secs(5),

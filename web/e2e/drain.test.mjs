@@ -13,7 +13,7 @@ import { pause, until } from "./lib/until.mjs";
 
 const PATIENCE_MS = 90_000;
 
-/** What is promised. */
+/** What is promised: of those who have to move the median, of everybody the worst. */
 const WITHIN_S = 20;
 const GAP_P50_MS = 300;
 const GAP_WORST_MS = 2_000;
@@ -24,7 +24,7 @@ const SETTLED_MS = 2_000;
 describe("nodes are drained and started again in the middle of a meeting", () => {
   const room = `drain-${randomBytes(6).toString("hex")}`;
   /** Longest time without sound, in milliseconds, by who did not hear whom. */
-  const gaps = new Map();
+  const gaps = [];
   let results;
   let mesh;
   let berlin;
@@ -91,12 +91,19 @@ describe("nodes are drained and started again in the middle of a meeting", () =>
   });
 
   it("sound was missing for a moment at most", () => {
-    const all = [...gaps.values()].sort((a, b) => a - b);
-    for (const [who, gap] of gaps) console.log(`${who}: ${gap} ms`);
-    const p50 = all[Math.floor((all.length - 1) / 2)];
-    console.log(`audio gaps: p50 ${p50} ms, worst ${all.at(-1)} ms`);
-    assert.ok(p50 <= GAP_P50_MS, `p50 is ${p50} ms`);
-    assert.ok(all.at(-1) <= GAP_WORST_MS, `the worst is ${all.at(-1)} ms`);
+    for (const { who, ms } of gaps) console.log(`${who}: ${ms} ms`);
+    const ofMovers = figures(gaps.filter((each) => each.moved));
+    const ofOthers = figures(gaps.filter((each) => !each.moved));
+    console.log(`audio gaps of those who moved: p50 ${ofMovers.p50} ms, worst ${ofMovers.worst} ms`);
+    console.log(`audio gaps of the others in what they heard of them: p50 ${ofOthers.p50} ms, worst ${ofOthers.worst} ms`);
+    assert.ok(ofMovers.p50 <= GAP_P50_MS, `p50 is ${ofMovers.p50} ms`);
+    const worst = Math.max(ofMovers.worst, ofOthers.worst);
+    assert.ok(worst <= GAP_WORST_MS, `the worst is ${worst} ms`);
+
+    function figures(some) {
+      const all = some.map((each) => each.ms).sort((a, b) => a - b);
+      return { p50: all[Math.floor((all.length - 1) / 2)], worst: all.at(-1) };
+    }
   });
 
   /** Drains the node called `name`, and notes how long those who had to move and those who did not heard nothing of whom. */
@@ -120,7 +127,7 @@ describe("nodes are drained and started again in the middle of a meeting", () =>
     await pause(SETTLED_MS);
     for (const person of everybody()) {
       const who = moves(person) ? `${person.name}, moved off ${name}, of the others` : `${person.name} of those moved off ${name}`;
-      gaps.set(who, await person.page.evaluate(() => window.__gaps.longestMs()));
+      gaps.push({ who, moved: moves(person), ms: await person.page.evaluate(() => window.__gaps.longestMs()) });
     }
   }
 

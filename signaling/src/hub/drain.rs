@@ -148,7 +148,8 @@ impl Hub {
         let Some(mut drain) = self.drain.take() else {
             return;
         };
-        if now >= drain.deadline {
+        let stranded = now >= drain.next_batch && !self.next_nodes.any();
+        if now >= drain.deadline || stranded {
             drain.done = true;
         } else if now >= drain.next_batch {
             let (followers, others) = self.to_be_moved();

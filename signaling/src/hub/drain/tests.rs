@@ -2,6 +2,9 @@ use super::*;
 use crate::protocol::tests::participant;
 use crate::protocol::{LeaveAction, Request};
 use crate::session::tests::{Bench, commands, id, newcomer, replies};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use relay_proto::room::{LeaveCause, ParticipantRecord, ParticipantState};
 use relay_proto::session::{EndCause, RoomChange, SessionCommand, SessionFact};
 
@@ -21,6 +24,13 @@ impl NextNodes for Always {
 
     fn any(&self) -> bool {
         !self.0.is_empty()
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        drain_batch: 5,
+        ..Limits::default()
     }
 }
 
@@ -77,7 +87,7 @@ fn progress(bench: &Bench) -> DrainProgress {
 
 #[test]
 fn people_go_in_small_batches_spread_over_the_time_and_those_who_follow_go_first() {
-    let mut bench = filled(12, 7, Limits::default());
+    let mut bench = filled(12, 7, limits());
     bench.hub.drain(TWO_MINUTES, bench.now);
     let start = bench.now.monotonic;
     let mut batches = Vec::new();
@@ -110,14 +120,14 @@ fn people_go_in_small_batches_spread_over_the_time_and_those_who_follow_go_first
 #[test]
 fn batches_come_faster_where_the_time_is_short_and_grow_where_it_is_shorter_still() {
     for (people, within_s) in [(400, 20), (3_000, 12)] {
-        let mut bench = filled(people, people, Limits::default());
+        let mut bench = filled(people, people, limits());
         bench.hub.drain(Duration::from_secs(within_s), bench.now);
         let start = bench.now.monotonic;
         while progress(&bench).moved < people as usize {
             step(&mut bench);
         }
         let took = bench.now.monotonic.duration_since(start);
-        let last_batch_by = Duration::from_secs(within_s) - Limits::default().move_grace;
+        let last_batch_by = Duration::from_secs(within_s) - limits().move_grace;
         assert!(
             took <= last_batch_by + SHORTEST_PAUSE,
             "{people} people took {took:?}"
@@ -128,7 +138,7 @@ fn batches_come_faster_where_the_time_is_short_and_grow_where_it_is_shorter_stil
 
 #[test]
 fn whoever_was_sent_away_is_still_there_for_a_while_and_hears_nothing_of_being_replaced() {
-    let mut bench = filled(2, 2, Limits::default());
+    let mut bench = filled(2, 2, limits());
     bench.hub.drain(TWO_MINUTES, bench.now);
     assert_eq!(sent_away(&step(&mut bench)), [1, 2]);
     // One comes in elsewhere: the bridge ends the session that is left here.
@@ -138,7 +148,7 @@ fn whoever_was_sent_away_is_still_there_for_a_while_and_hears_nothing_of_being_r
     });
     assert_eq!(effects, [Effect::Close(id(1))]);
     // The other one does not.
-    let effects = bench.pass(Limits::default().move_grace);
+    let effects = bench.pass(limits().move_grace);
     assert!(matches!(
         commands(&effects)[..],
         [SessionCommand::CloseSession {
@@ -151,7 +161,7 @@ fn whoever_was_sent_away_is_still_there_for_a_while_and_hears_nothing_of_being_r
 
 #[test]
 fn a_client_that_follows_may_let_go_and_others_say_goodbye_in_vain() {
-    let mut bench = filled(2, 1, Limits::default());
+    let mut bench = filled(2, 1, limits());
     bench.hub.drain(TWO_MINUTES, bench.now);
     assert_eq!(sent_away(&step(&mut bench)), [1]);
     assert_eq!(commands(&bench.ask(1, Request::Leave)).len(), 1);
@@ -163,7 +173,7 @@ fn a_client_that_follows_may_let_go_and_others_say_goodbye_in_vain() {
 
 #[test]
 fn whoever_comes_meanwhile_is_sent_on_and_whoever_comes_back_goes_on_until_his_turn() {
-    let mut bench = filled(1, 1, Limits::default());
+    let mut bench = filled(1, 1, limits());
     let sid = bench.hub.sessions[&id(1)].sid().clone();
     bench.disconnect(1);
     bench.hub.drain(TWO_MINUTES, bench.now);
@@ -183,7 +193,7 @@ fn whoever_comes_meanwhile_is_sent_on_and_whoever_comes_back_goes_on_until_his_t
 
 #[test]
 fn a_session_that_waits_for_a_connection_ends_at_its_turn() {
-    let mut bench = filled(1, 1, Limits::default());
+    let mut bench = filled(1, 1, limits());
     bench.disconnect(1);
     bench.hub.drain(TWO_MINUTES, bench.now);
     assert_eq!(commands(&step(&mut bench)).len(), 1);
@@ -222,8 +232,33 @@ fn a_drain_with_nowhere_to_go_is_over_at_once_and_one_whose_nodes_go_lasts_to_it
 }
 
 #[test]
+fn a_drain_is_over_when_the_other_nodes_have_gone_too() {
+    struct Until(Arc<AtomicBool>);
+    impl NextNodes for Until {
+        fn for_client(&mut self, _: Option<IpAddr>, _: &RoomName, _: Instant) -> Vec<NextNode> {
+            Vec::new()
+        }
+
+        fn any(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+    let there = Arc::new(AtomicBool::new(true));
+    let mut bench = Bench::new();
+    bench.hub = Hub::new(bench.site.clone(), Box::new(crate::session::tests::Seeded(1)))
+        .sending_to(Box::new(Until(Arc::clone(&there))));
+    bench.join(1, newcomer("ada"));
+    bench.hub.drain(TWO_MINUTES, bench.now);
+    step(&mut bench);
+    assert!(!progress(&bench).done);
+    there.store(false, Ordering::Relaxed);
+    step(&mut bench);
+    assert!(progress(&bench).done && progress(&bench).left == 1);
+}
+
+#[test]
 fn a_second_order_gives_a_new_time() {
-    let mut bench = filled(300, 300, Limits::default());
+    let mut bench = filled(300, 300, limits());
     bench.hub.drain(TWO_MINUTES, bench.now);
     step(&mut bench);
     bench.hub.drain(Duration::from_secs(10), bench.now);
@@ -251,7 +286,7 @@ fn replaced(bench: &mut Bench, gone: &ParticipantRecord, participant: &Participa
 
 #[test]
 fn an_exchange_is_told_in_one_frame_and_each_of_both_hears_of_itself_alone() {
-    let mut bench = filled(0, 0, Limits::default());
+    let mut bench = filled(0, 0, limits());
     let former = participant("PA_former", "ann");
     bench.join_among(1, newcomer("ben"), vec![former.clone()]);
     let (ann, effects) = bench.join_among(2, follower("ann"), vec![former.clone()]);
@@ -291,7 +326,7 @@ fn whoever_follows_lets_go_by_itself_and_what_is_left_of_others_goes_with_their_
         (newcomer("ann"), true, true),
         (newcomer("ann"), false, true),
     ] {
-        let mut bench = filled(0, 0, Limits::default());
+        let mut bench = filled(0, 0, limits());
         let (ann, _) = bench.join(1, who);
         bench.hub.drain(TWO_MINUTES, bench.now);
         if moved {
