@@ -6,6 +6,7 @@ mod placement;
 mod rtc;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use crate::address::client_address;
 use crate::config::SignalingConfig;

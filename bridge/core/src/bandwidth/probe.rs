@@ -143,6 +143,11 @@ impl Prober {
         }
     }
 
+    /// Whether a probe is on its way out.
+    pub(super) const fn is_sending(&self) -> bool {
+        matches!(self.phase, Phase::Sending { .. })
+    }
+
     /// Gives up a probe and waits: the path is full.
     pub(super) fn stop(&mut self, now: Instant) {
         self.rest(now, PAUSE, CAREFUL);
