@@ -2,7 +2,8 @@
 
 use crate::config::{Config, MeshConfig, MeshIdentity};
 use crate::control::task::unix_now;
-use crate::control::{ControlTask, Inlets, Outlets};
+use crate::control::{ControlTask, Inlets, Order, Outlets};
+use crate::http::drain::DrainDesk;
 use crate::http::server::{self, ServerError};
 use crate::http::status::{self, Operations};
 use crate::incarnation;
@@ -16,6 +17,7 @@ use crate::shard::{LinkTable, ShardThread, TrackRoutes};
 use bridge_core::mesh::MeshCore;
 use relay_proto::id::{NodeId, NodeName};
 use relay_proto::unit::{MilliDegrees, PartsPerMillion};
+use signaling::token::TokenKeys;
 use signaling::{GeoOverrides, Signaling, SignalingConfig};
 use std::io;
 use std::net::SocketAddr;
@@ -33,6 +35,8 @@ pub const SOFTWARE: &str = concat!("causeway/", env!("CARGO_PKG_VERSION"));
 const QUEUE: usize = 4_096;
 /// Longest wait for each step of stopping.
 const STOP_STEP: Duration = Duration::from_secs(2);
+/// Orders that wait; an operator gives one.
+const ORDERS: usize = 2;
 
 /// Why a node does not start. All are for the operator, with the key to change.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +73,14 @@ pub struct Node {
     links: Vec<JoinHandle<()>>,
     tcp: Option<JoinHandle<()>>,
     threads: Vec<ShardThread>,
-    stop_control: mpsc::Sender<oneshot::Sender<()>>,
-    signaling: JoinHandle<()>,
+    orders: mpsc::Sender<Order>,
+    signaling: Signaling,
+    facts: JoinHandle<()>,
     servers: Vec<JoinHandle<()>>,
     stop_servers: watch::Sender<bool>,
     ready: watch::Sender<bool>,
     reload_places: watch::Sender<u64>,
+    drain_orders: Option<mpsc::Receiver<Duration>>,
 }
 
 impl Node {
@@ -112,7 +118,7 @@ impl Node {
         let settings = signaling_config(&config, http);
         let (signaling, facts_task) = Signaling::new(settings, places.slot(), commands, mesh_views);
         let (facts, fact_queue) = mpsc::channel(QUEUE);
-        let (stop_control, stop_orders) = mpsc::channel(1);
+        let (orders, order_queue) = mpsc::channel(ORDERS);
         let sources = Sources {
             signaling: signaling.counters(),
             shards: threads.iter().map(ShardThread::report).collect(),
@@ -133,10 +139,10 @@ impl Node {
             links: link_queue,
             shards: shard_queue,
             commands: command_queue,
-            stop: stop_orders,
+            orders: order_queue,
         };
         tokio::spawn(ControlTask::new(core, config.node.capacity, outlets).run(inlets));
-        let signaling_task = tokio::spawn(facts_task.run_facts(fact_queue));
+        let facts_task = tokio::spawn(facts_task.run_facts(fact_queue));
 
         let (link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, &linked_peers);
         let (ready, ready_state) = watch::channel(true);
@@ -148,7 +154,8 @@ impl Node {
             metrics: metrics_of,
         };
         let (stop_servers, stopped) = watch::channel(false);
-        let servers = start_servers(&signaling, operations, web, metrics, &stopped);
+        let (desk, drain_orders) = drain_desk(&config, &signaling);
+        let servers = start_servers(&signaling, (operations, desk), web, metrics, &stopped);
         let (reload_places, reloads) = watch::channel(0);
         tokio::spawn(places.watch(reloads));
         log_ready(&config, http);
@@ -158,12 +165,14 @@ impl Node {
             links: link_tasks,
             tcp: tcp.start(),
             threads,
-            stop_control,
-            signaling: signaling_task,
+            orders,
+            signaling,
+            facts: facts_task,
             servers,
             stop_servers,
             ready,
             reload_places,
+            drain_orders: Some(drain_orders),
         })
     }
 
@@ -187,6 +196,35 @@ impl Node {
         }
     }
 
+    /// Where orders of operators to drain come from, each with its time. Whoever takes it must follow them.
+    pub const fn drain_orders(&mut self) -> Option<mpsc::Receiver<Duration>> {
+        self.drain_orders.take()
+    }
+
+    /// Takes nobody new and sends everybody to other nodes; returns when nobody is left, nobody can be sent anywhere, or
+    /// the time is over. Called again while it goes on, it gives a new time.
+    pub async fn drain(&self, within: Duration) {
+        self.ready.send_replace(false);
+        let mut progress = self.signaling.drain_progress();
+        if self.orders.send(Order::Drain).await.is_err() {
+            return;
+        }
+        self.signaling.drain(within).await;
+        let done = progress.wait_for(|progress| progress.is_some_and(|progress| progress.done));
+        // Signalling keeps the time itself; this is for one that hangs.
+        if tokio::time::timeout(within + STOP_STEP, done).await.is_err() {
+            tracing::warn!("draining did not end in time");
+        }
+        if let Some(progress) = *progress.borrow() {
+            tracing::info!(
+                people = progress.people,
+                moved = progress.moved,
+                left = progress.left,
+                "node has drained"
+            );
+        }
+    }
+
     /// Stops in order: no new peers and clients, sessions and peers told, answers finished, threads ended. Takes a few
     /// seconds at most, whatever hangs.
     pub async fn stop(self) {
@@ -195,10 +233,10 @@ impl Node {
             task.abort();
         }
         let (told, everybody_told) = oneshot::channel();
-        if self.stop_control.send(told).await.is_ok() {
+        if self.orders.send(Order::Stop(told)).await.is_ok() {
             limited("the control task", everybody_told).await;
         }
-        limited("signalling", self.signaling).await;
+        limited("signalling", self.facts).await;
         if let Some(endpoint) = &self.mesh {
             limited("the links", endpoint.wait_idle()).await;
             limited("the mesh socket", endpoint.close()).await;
@@ -216,14 +254,25 @@ impl Node {
     }
 }
 
+fn drain_desk(config: &Config, signaling: &Signaling) -> (DrainDesk, mpsc::Receiver<Duration>) {
+    let (orders, queue) = mpsc::channel(ORDERS);
+    let desk = DrainDesk {
+        node: config.node.name.to_string(),
+        keys: TokenKeys(Arc::new(config.auth.keys.clone())),
+        orders,
+        progress: signaling.drain_progress(),
+    };
+    (desk, queue)
+}
+
 fn start_servers(
     signaling: &Signaling,
-    operations: Operations,
+    (operations, desk): (Operations, DrainDesk),
     (listener, tls): Web,
     metrics: Option<TcpListener>,
     stopped: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
-    let router = crate::http::router(signaling, operations.clone(), metrics.is_none());
+    let router = crate::http::router(signaling, operations.clone(), desk, metrics.is_none());
     let mut servers = vec![serve(server::serve(listener, tls, router, stopped.clone()))];
     if let Some(listener) = metrics {
         let router = status::metrics_router().with_state(operations);

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Assignments that a node's own report does not contain yet. Each counts until `lifetime` is over or the node's
-/// report is known to include it.
+/// Assignments that a node's own report does not contain yet. Each counts until the node has reported as many arrivals, or
+/// `lifetime` is over: then whoever it was has not come.
 #[derive(Debug)]
 pub struct Reservations {
     lifetime: Duration,
@@ -39,12 +39,12 @@ impl Reservations {
         made.push_back(now);
     }
 
-    /// Notes that `node` reported its load at `taken_at`: assignments made before then are in that report.
-    pub fn reported(&mut self, node: &str, taken_at: Instant) {
+    /// Notes that `node` reported `arrivals` more clients than before: the oldest assignments are in its report now. (Clients
+    /// whom others have sent there count too; whoever comes of ours is then in the next report.)
+    pub fn arrived(&mut self, node: &str, arrivals: u32) {
         if let Some(made) = self.made.get_mut(node) {
-            while made.front().is_some_and(|at| *at <= taken_at) {
-                made.pop_front();
-            }
+            let known = usize::try_from(arrivals).unwrap_or(usize::MAX).min(made.len());
+            made.drain(..known);
         }
     }
 
@@ -91,15 +91,18 @@ mod tests {
     const LIFETIME: Duration = Duration::from_secs(5);
 
     #[test]
-    fn reservations_count_until_reported_or_expired() {
+    fn reservations_count_until_as_many_have_arrived_or_expired() {
         let start = Instant::now();
         let mut ledger = Reservations::new(LIFETIME);
         ledger.reserve(start, "fra");
         ledger.reserve(start + Duration::from_secs(2), "fra");
         assert_eq!(ledger.pending(start + Duration::from_secs(2), "fra"), 2);
-        ledger.reported("fra", start + Duration::from_secs(1));
+        ledger.arrived("fra", 1);
         assert_eq!(ledger.pending(start + Duration::from_secs(2), "fra"), 1);
         assert_eq!(ledger.pending(start + Duration::from_secs(8), "fra"), 0);
+        ledger.arrived("fra", 7);
+        ledger.arrived("sin", 1);
+        assert_eq!(ledger.pending(start + Duration::from_secs(2), "fra"), 0);
         assert_eq!(ledger.pending(start, "sin"), 0);
     }
 

@@ -70,6 +70,7 @@ fn dial(endpoint: &Endpoint) -> Connection {
         offer_id: 1,
         sdp: "v=0".to_owned(),
         tracks: Vec::new(),
+        follows: false,
     };
     Connection::dial(endpoint, "token", join, Instant::now()).unwrap()
 }

@@ -206,6 +206,14 @@ pub enum RoomChange {
         /// What it is now.
         quality: ConnectionQuality,
     },
+    /// Somebody has taken the place of another of the same identity. Clients know people by it, so they must be told in one
+    /// breath, or they see somebody leave and come.
+    ParticipantReplaced {
+        /// The last record of the one that is gone.
+        gone: Box<ParticipantRecord>,
+        /// Who is there instead.
+        participant: Box<ParticipantRecord>,
+    },
 }
 
 /// Something that happened, told by the bridge to signalling.

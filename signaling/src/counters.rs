@@ -93,6 +93,10 @@ counters! {
     data_forwarded,
     /// Data messages dropped: malformed, too big, not permitted, or the bridge was behind.
     data_dropped,
+    /// Sessions whose client was sent to another node because this one drains.
+    moved,
+    /// Clients that came while this node drains and were sent on.
+    sent_on,
     /// Join API calls answered with a node.
     joins_assigned,
     /// Join API calls refused.

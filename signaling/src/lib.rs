@@ -36,6 +36,7 @@ mod websocket;
 pub use config::{GeoOverrides, SignalingConfig};
 pub use counters::Counters;
 pub use http::Signaling;
+pub use hub::DrainProgress;
 pub use limits::{Limits, counted_as};
 pub use mesh_view::{MeshView, NodeView, RoomHost};
 pub use task::FactsTask;

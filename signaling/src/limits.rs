@@ -65,6 +65,15 @@ pub struct Limits {
     pub waiting_sessions: usize,
     /// Participants who have left a room that are remembered for those who wait.
     pub departures_remembered: usize,
+    /// People a draining node sends away at once; more where the time is too short for that.
+    pub drain_batch: usize,
+    /// Pause between two such batches; shorter where the time is too short for it.
+    pub drain_pause: Duration,
+    /// In how much time those are sent away who come back to the address they know, whoever answers there: they are out
+    /// of the meeting until this node has gone.
+    pub drain_tail: Duration,
+    /// How long whoever was sent away is still there, to come in elsewhere first.
+    pub move_grace: Duration,
 }
 
 impl Default for Limits {
@@ -97,6 +106,10 @@ impl Default for Limits {
             resume_grace: Duration::from_secs(15),
             waiting_sessions: 2_000,
             departures_remembered: 256,
+            drain_batch: 1,
+            drain_pause: Duration::from_secs(1),
+            drain_tail: Duration::from_secs(10),
+            move_grace: Duration::from_secs(5),
         }
     }
 }

@@ -19,6 +19,16 @@ const RESERVATION_LIFETIME: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Placement {
     reservations: Reservations,
+    /// What each node last reported.
+    reports: BTreeMap<NodeId, Report>,
+}
+
+/// What a node reported of itself, as far as reservations are concerned.
+#[derive(Clone, Copy, Debug)]
+struct Report {
+    participants: u32,
+    /// Participants it is meant for, as its load shows; the operator tells only the node itself.
+    capacity: Option<u32>,
 }
 
 /// A client that asks for a node.
@@ -36,6 +46,7 @@ impl Default for Placement {
     fn default() -> Self {
         Self {
             reservations: Reservations::new(RESERVATION_LIFETIME),
+            reports: BTreeMap::new(),
         }
     }
 }
@@ -52,12 +63,39 @@ impl Placement {
         config: &SignalingConfig,
         now: Instant,
     ) -> Result<Ranking, RankError> {
+        self.take_reports(mesh);
         let candidates = self.candidates(question.room, mesh, config, now);
         let mut request = RankRequest::at(place_or_here(question.place.clone(), config));
         request.unreachable.clone_from(question.exclude);
         let ranking = rank(&request, &candidates, &config.policy)?;
         self.reservations.reserve(now, &ranking.best().name);
         Ok(ranking)
+    }
+
+    /// Learns from what the nodes report: who has arrived is no reservation any more.
+    fn take_reports(&mut self, mesh: &MeshView) {
+        self.reports
+            .retain(|id, _| mesh.nodes.iter().any(|node| node.id == *id));
+        for node in &mesh.nodes {
+            let before = self.reports.get(&node.id).copied();
+            let known = before.map_or(node.participants, |report| report.participants);
+            self.reservations
+                .arrived(&node.name, node.participants.saturating_sub(known));
+            let report = Report {
+                participants: node.participants,
+                capacity: capacity_of(node).or_else(|| before?.capacity),
+            };
+            self.reports.insert(node.id, report);
+        }
+    }
+
+    /// Load of a node with its reservations.
+    fn load_of(&self, node: &NodeView, config: &SignalingConfig, now: Instant) -> f32 {
+        let report = self.reports.get(&node.id);
+        let capacity = report
+            .and_then(|report| report.capacity)
+            .unwrap_or(config.node_capacity);
+        self.reservations.load(now, &node.name, node.load, capacity)
     }
 
     fn candidates(
@@ -86,9 +124,7 @@ impl Placement {
                 country: None,
                 point: node.point,
                 url: websocket_url(&node.public_url),
-                load: self
-                    .reservations
-                    .load(now, &node.name, node.load, config.node_capacity),
+                load: self.load_of(node, config, now),
                 state: node.state,
                 participants_in_room: hosts
                     .iter()
@@ -104,6 +140,13 @@ impl Placement {
             })
             .collect()
     }
+}
+
+/// How many participants a node is meant for, as far as what it reports shows that; a full one could hide it.
+fn capacity_of(node: &NodeView) -> Option<u32> {
+    let shows = node.participants > 0 && node.load > 0.0 && node.load < 1.0;
+    // Counts are far below 2^24, where f32 is exact.
+    shows.then(|| (node.participants as f32 / node.load).round().max(1.0) as u32)
 }
 
 /// A client of whom nothing is known (a private address, no database) is taken to be near the node it asked.

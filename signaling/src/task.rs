@@ -5,7 +5,7 @@
 //! dropped and counted.
 
 use crate::counters::Counters;
-use crate::hub::Hub;
+use crate::hub::{DrainProgress, Hub};
 use crate::protocol::{Request, encode};
 use crate::session::{Effect, Newcomer, Now};
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use relay_proto::session::{SessionCommand, SessionFact};
 use relay_proto::unit::UnixMillis;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, watch};
 
 /// Requests queued for the hub; connections wait beyond it.
 pub(crate) const INPUT_QUEUE: usize = 1_024;
@@ -39,6 +39,8 @@ pub(crate) enum Input {
     Flooded { id: SessionId },
     /// Its connection is gone.
     Disconnected { id: SessionId },
+    /// The node is to empty itself in this time.
+    Drain { within: Duration },
 }
 
 /// Where what a session is sent goes.
@@ -53,6 +55,8 @@ pub(crate) enum Outlet {
 /// The task between connections and bridge. Made by [`Signaling::new`](crate::Signaling::new); must be run.
 pub struct FactsTask {
     pub(crate) hub: Hub,
+    /// Where it is said how far the node has come with emptying itself.
+    pub(crate) drain: watch::Sender<Option<DrainProgress>>,
     pub(crate) inputs: mpsc::Receiver<Input>,
     pub(crate) commands: mpsc::Sender<SessionCommand>,
     pub(crate) counters: Arc<Counters>,
@@ -120,6 +124,7 @@ impl FactsTask {
             }
             Input::Flooded { id } => self.of_connection(id, |hub, id, _, out| hub.flooded(id, out)),
             Input::Disconnected { id } => self.disconnected(id),
+            Input::Drain { within } => self.apply(|hub, now, _| hub.drain(within, now)),
         }
     }
 
@@ -177,6 +182,9 @@ impl FactsTask {
                 Effect::SendKept(id) => self.send_kept(id, &mut further),
             }
             queue.extend(further);
+        }
+        if self.hub.is_draining() {
+            self.drain.send_replace(self.hub.drain_progress(clock()));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The commands and their flags.
 
 use super::AnyError;
+use super::drain::WITHIN;
 use crate::config::{Config, Layers, keys, parse};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub(super) fn command() -> Command {
         ))
         .subcommand(token())
         .subcommand(mesh())
+        .subcommand(drain())
 }
 
 /// Version of the software and of the embedded location data, with the attribution its licence asks for.
@@ -83,6 +85,23 @@ fn mesh() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(status)
+}
+
+fn drain() -> Command {
+    configured(
+        "drain",
+        "Send everybody on a running node to other nodes, then end it; waits until it has ended",
+    )
+    .arg(
+        Arg::new("within")
+            .long("within")
+            .help(format!("Time for it, for example 5m [default: {WITHIN}]")),
+    )
+    .arg(
+        Arg::new("url")
+            .long("url")
+            .help("Base URL of the node [default: http.listen]"),
+    )
 }
 
 /// A command that reads the configuration: `--config`, and a flag for every key.

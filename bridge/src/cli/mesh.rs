@@ -1,19 +1,12 @@
 //! `causeway mesh status`: the operator feed of a running node, for people.
 
 use super::arguments::gather;
+use super::ask::{Request, ask};
 use super::{AnyError, say};
 use crate::config::DEFAULT_HTTP_LISTEN;
 use crate::control::feed::{MeshStatus, TreeStatus};
 use clap::ArgMatches;
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::time::Duration;
-
-/// Longest wait for a node that does not answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Longest answer read.
-const MAX_ANSWER_BYTES: u64 = 64 << 20;
 
 pub(super) fn dispatch(matches: &ArgMatches) -> Result<(), AnyError> {
     match matches.subcommand() {
@@ -32,41 +25,11 @@ fn status(matches: &ArgMatches) -> Result<(), AnyError> {
                 .unwrap_or(DEFAULT_HTTP_LISTEN)
         ),
     };
-    let json = fetch(&url, "/api/mesh")?;
+    let json = ask(&url, &Request::get("/api/mesh"))?;
     if matches.get_flag("json") {
         return say(&json);
     }
     say(&table(&serde_json::from_str(&json)?))
-}
-
-/// One GET over plain HTTP, as nodes speak it on loopback.
-fn fetch(base: &str, path: &str) -> Result<String, AnyError> {
-    let authority = base
-        .strip_prefix("http://")
-        .ok_or_else(|| format!("{base}: only http:// can be read here; for TLS use curl {base}{path}"))?
-        .trim_end_matches('/');
-    let unreachable = |error: std::io::Error| format!("no answer from {base}: {error}");
-    let address = authority
-        .to_socket_addrs()
-        .map_err(unreachable)?
-        .next()
-        .ok_or("the name has no address")?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(unreachable)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {authority}\r\n\r\n").as_bytes())?;
-    let mut answer = String::new();
-    stream
-        .take(MAX_ANSWER_BYTES)
-        .read_to_string(&mut answer)
-        .map_err(unreachable)?;
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .ok_or_else(|| format!("{base} does not speak HTTP"))?;
-    let status = head.lines().next().unwrap_or_default();
-    if status.split(' ').nth(1) != Some("200") {
-        return Err(format!("{base}{path} answers: {status}").into());
-    }
-    Ok(body.to_owned())
 }
 
 fn table(status: &MeshStatus) -> String {

@@ -3,7 +3,10 @@
 //! Flags of configuration keys come from the table in [`crate::config::keys`]. What may not live here: how a node works.
 
 mod arguments;
+mod ask;
+mod drain;
 mod mesh;
+mod own_certificate;
 mod run;
 mod token;
 
@@ -39,6 +42,7 @@ fn dispatch(matches: &ArgMatches) -> Result<(), AnyError> {
         Some(("check-config", matches)) => check_config(matches),
         Some(("token", matches)) => token::dispatch(matches),
         Some(("mesh", matches)) => mesh::dispatch(matches),
+        Some(("drain", matches)) => drain::drain(matches),
         _ => Err("no such command".into()),
     }
 }

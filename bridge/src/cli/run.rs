@@ -1,4 +1,5 @@
-//! `causeway dev` and `causeway node`: a node until somebody stops it.
+//! `causeway dev` and `causeway node`: a node until somebody stops it. SIGTERM and `causeway drain` let it send everybody to
+//! other nodes first; SIGINT, and a second SIGTERM, do not.
 
 use super::arguments::load;
 use super::{AnyError, say};
@@ -7,7 +8,9 @@ use crate::media::random_seed;
 use crate::node::Node;
 use crate::telemetry;
 use clap::ArgMatches;
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use toml::{Table, Value};
 
 /// Letters and digits that cannot be mistaken for one another.
@@ -58,24 +61,74 @@ fn run(config: Config, started: impl FnOnce(&Node) -> Result<(), AnyError>) -> R
     telemetry::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let node = Node::start(config)?;
+        let drain_within = config.node.drain_within;
+        let mut node = Node::start(config)?;
+        let mut ends = Ends::of(&mut node, drain_within)?;
         started(&node)?;
-        wait_for_the_end(&node).await?;
+        until_the_end(&node, &mut ends).await;
         node.stop().await;
         Ok(())
     })
 }
 
-/// Until SIGTERM or Ctrl-C. SIGHUP reads location data and certificates again.
-async fn wait_for_the_end(node: &Node) -> Result<(), AnyError> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut hung_up = signal(SignalKind::hangup())?;
-    loop {
+/// How a node is to end.
+enum End {
+    AtOnce,
+    /// As soon as everybody is elsewhere, or after this time.
+    Drained(Duration),
+}
+
+/// What makes a node end.
+struct Ends {
+    terminated: Signal,
+    interrupted: Signal,
+    hung_up: Signal,
+    orders: Option<mpsc::Receiver<Duration>>,
+    /// How long SIGTERM gives; a second one gives nothing.
+    drain_within: Duration,
+}
+
+impl Ends {
+    fn of(node: &mut Node, drain_within: Duration) -> Result<Self, AnyError> {
+        Ok(Self {
+            terminated: signal(SignalKind::terminate())?,
+            interrupted: signal(SignalKind::interrupt())?,
+            hung_up: signal(SignalKind::hangup())?,
+            orders: node.drain_orders(),
+            drain_within,
+        })
+    }
+
+    /// The next one. SIGHUP is none: it lets the node read location data and certificates again.
+    async fn next(&mut self, node: &Node) -> End {
+        loop {
+            tokio::select! {
+                _ = self.terminated.recv() => {
+                    let within = std::mem::take(&mut self.drain_within);
+                    return if within.is_zero() { End::AtOnce } else { End::Drained(within) };
+                }
+                _ = self.interrupted.recv() => return End::AtOnce,
+                _ = self.hung_up.recv() => node.reload(),
+                Some(within) = next_order(&mut self.orders) => return End::Drained(within),
+            }
+        }
+    }
+}
+
+async fn next_order(orders: &mut Option<mpsc::Receiver<Duration>>) -> Option<Duration> {
+    match orders {
+        Some(orders) => orders.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Until the node is to stop, having drained where there was time for it.
+async fn until_the_end(node: &Node, ends: &mut Ends) {
+    let mut end = ends.next(node).await;
+    while let End::Drained(within) = end {
         tokio::select! {
-            _ = terminated.recv() => return Ok(()),
-            _ = interrupted.recv() => return Ok(()),
-            _ = hung_up.recv() => node.reload(),
+            () = node.drain(within) => return,
+            next = ends.next(node) => end = next,
         }
     }
 }

@@ -56,6 +56,11 @@ const KEYS: &[Key] = &[
         "participants this node is meant for",
     ),
     key(
+        "node.drain_within",
+        Kind::Text,
+        "time in which SIGTERM sends everybody to other nodes; 0s stops at once",
+    ),
+    key(
         "http.listen",
         Kind::Text,
         "TCP address for web client, signalling and operators",

@@ -181,6 +181,10 @@ pub(super) const LIMITS: &[Limit] = limits! {
     "resume_grace", Millis, "how long a session without signalling connection waits for another" => signaling.resume_grace;
     "waiting_sessions", Count, "sessions that wait so at once" => signaling.waiting_sessions;
     "departures_remembered", Count, "people who have left a room, remembered for those who wait" => signaling.departures_remembered;
+    "drain_batch", Count, "people a draining node sends to other nodes at once" => signaling.drain_batch;
+    "drain_pause", Millis, "longest pause between two such batches" => signaling.drain_pause;
+    "drain_tail", Millis, "time in which those are sent away whose client comes back to the same address" => signaling.drain_tail;
+    "move_grace", Millis, "how long somebody who was sent away may still be heard and seen from here" => signaling.move_grace;
     "handshake_timeout", Millis, "from a client's first offer to media keys" => rtc.handshake_timeout;
     "consent_timeout", Millis, "silence of a client that ends its session" => rtc.consent_timeout;
 };

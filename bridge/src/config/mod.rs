@@ -83,6 +83,8 @@ pub struct NodeConfig {
     pub data_dir: Option<PathBuf>,
     /// Participants it is meant for.
     pub capacity: u32,
+    /// In how much time it sends everybody to other nodes before it stops, where nothing else is said.
+    pub drain_within: Duration,
 }
 
 /// How clients reach the node by HTTP.

@@ -14,10 +14,13 @@ use relay_proto::id::NodeName;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use toml::Value;
 
 /// Where HTTP is served unless the operator says otherwise.
 pub const DEFAULT_HTTP_LISTEN: &str = "127.0.0.1:7880";
+/// Shorter than what service managers usually wait for (30 s in Kubernetes), with time left to stop.
+const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 /// Longest node name: it stands in a certificate as one DNS label (RFC 1035).
 const MAX_NAME_BYTES: usize = 63;
 /// Shortest API secret accepted; signatures with less can be guessed.
@@ -87,6 +90,7 @@ fn node(reader: &mut Reader, has_peers: bool) -> NodeConfig {
         point,
         data_dir: reader.text("node.data_dir").map(PathBuf::from),
         capacity: count_u32(reader, "node.capacity", signaling::SignalingConfig::NODE_CAPACITY),
+        drain_within: reader.duration_or("node.drain_within", DRAIN_WITHIN),
     }
 }
 

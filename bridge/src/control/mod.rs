@@ -12,4 +12,4 @@ mod tracks;
 mod view;
 
 pub use feed::MeshFeed;
-pub use task::{ControlTask, Inlets, Outlets};
+pub use task::{ControlTask, Inlets, Order, Outlets};

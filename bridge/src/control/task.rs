@@ -46,8 +46,17 @@ pub struct Inlets {
     pub shards: mpsc::Receiver<ShardEvent>,
     /// Commands of signalling.
     pub commands: mpsc::Receiver<SessionCommand>,
-    /// The order to stop; answered when everybody has been told.
-    pub stop: mpsc::Receiver<oneshot::Sender<()>>,
+    /// What the node itself is to do.
+    pub orders: mpsc::Receiver<Order>,
+}
+
+/// What the composition root orders.
+#[derive(Debug)]
+pub enum Order {
+    /// Take no new sessions, and say so to all nodes.
+    Drain,
+    /// Stop; answered when everybody has been told.
+    Stop(oneshot::Sender<()>),
 }
 
 /// The one owner of a node's `MeshCore`.
@@ -92,16 +101,11 @@ impl ControlTask {
                     self.publish();
                     continue;
                 }
-                stop = inlets.stop.recv() => {
-                    self.core.stop(Instant::now());
-                    self.carry_out().await;
-                    self.publish();
-                    if let Some(told) = stop {
-                        // Nobody waits where the whole process is already on its way out.
-                        let _ = told.send(());
-                    }
-                    return;
-                }
+                order = inlets.orders.recv() => match order {
+                    Some(Order::Drain) => self.core.drain(),
+                    Some(Order::Stop(told)) => return self.stop(Some(told)).await,
+                    None => return self.stop(None).await,
+                },
             }
             self.changed = true;
             self.carry_out().await;
@@ -122,6 +126,16 @@ impl ControlTask {
                 self.links.remove(&link);
                 self.core.handle_link_down(now, link);
             }
+        }
+    }
+
+    async fn stop(mut self, told: Option<oneshot::Sender<()>>) {
+        self.core.stop(Instant::now());
+        self.carry_out().await;
+        self.publish();
+        if let Some(told) = told {
+            // Nobody waits where the whole process is already on its way out.
+            let _ = told.send(());
         }
     }
 

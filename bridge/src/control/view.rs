@@ -53,8 +53,8 @@ fn node(node: &NodeView) -> Option<mesh_view::NodeView> {
 pub(super) fn state(node: &NodeView, said: row::NodeState) -> NodeState {
     match (node.alive, node.link, said) {
         (false, ..) => NodeState::Dead,
-        (true, Some(LinkState::Suspect), _) => NodeState::Suspect,
         (true, _, row::NodeState::Draining) => NodeState::Draining,
+        (true, Some(LinkState::Suspect), _) => NodeState::Suspect,
         (true, _, row::NodeState::Serving) => NodeState::Up,
     }
 }

@@ -61,17 +61,22 @@ impl Room {
         Self { worker, facts, names }
     }
 
-    /// Waits until `done` holds for the facts so far.
+    /// Waits until `done` holds for the facts so far; nobody's connection may end.
     fn wait(&self, what: &str, done: impl Fn(&[Fact]) -> bool) -> Vec<Fact> {
+        self.watch(what, |seen| {
+            assert!(!matches!(seen.last(), Some(Fact::Ended { .. })), "{seen:?}");
+            done(seen)
+        })
+    }
+
+    /// Waits until `done` holds for what has happened from now on.
+    pub(crate) fn watch(&self, what: &str, done: impl Fn(&[Fact]) -> bool) -> Vec<Fact> {
         let until = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         while !done(&seen) {
             let left = until.saturating_duration_since(Instant::now());
             match self.facts.recv_timeout(left) {
-                Ok(fact) => {
-                    assert!(!matches!(fact, Fact::Ended { .. }), "{fact:?}");
-                    seen.push(fact);
-                }
+                Ok(fact) => seen.push(fact),
                 Err(error) => panic!("{what}: {error}; so far {seen:?}"),
             }
         }
@@ -130,6 +135,7 @@ fn order((local, endpoint): Way, id: u32, name: &str, codec: Codec, camera: bool
         identity: name.to_owned(),
         region: 0,
         entrance: None,
+        follows: false,
         layout: Layout::Grid {
             page: 9,
             tile: Picture {

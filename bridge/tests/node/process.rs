@@ -250,6 +250,21 @@ pub(crate) fn get(port: u16, path: &str) -> Option<String> {
     ask(stream, path)
 }
 
+/// The whole answer to a POST of JSON with these further header lines, head included.
+pub(crate) fn post(port: u16, path: &str, headers: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 /// As [`get`], over TLS, believing only `certificate`.
 pub(crate) fn get_https(port: u16, path: &str, certificate: &CertificateDer<'static>) -> Option<String> {
     let mut roots = rustls::RootCertStore::empty();

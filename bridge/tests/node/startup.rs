@@ -205,4 +205,16 @@ fn with_a_certificate_the_node_speaks_https() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("certificate"), "{error}");
+
+    let drain: Vec<&str> = std::iter::once("drain")
+        .chain(flags.iter().map(String::as_str))
+        .collect();
+    let output = causeway(&drain).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && said.contains("fra has ended"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(node.wait().success());
 }

@@ -60,6 +60,7 @@ pub(super) async fn attend(
         offer_id: 1,
         sdp: peer.offer().await?,
         tracks: Vec::new(),
+        follows: false,
     };
     let connection = Connection::dial(&order.endpoint, &order.token, join, dialled_at)?;
     let mut session = Session {

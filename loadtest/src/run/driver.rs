@@ -297,6 +297,7 @@ impl Driver<'_> {
             let next = self.people.next_retry().map_or(due, |retry| retry.min(due));
             let wait = next.saturating_duration_since(now).min(LONGEST_WAIT);
             match self.facts.recv_timeout(wait) {
+                Ok(Fact::SentAway { id, next }) => self.follow_to(id, next)?,
                 Ok(fact) => self.take_fact(&fact),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(RunError::WorkerGone),
@@ -359,6 +360,23 @@ impl Driver<'_> {
         self.dial(id, place)
     }
 
+    /// The server wants somebody elsewhere.
+    fn follow_to(&mut self, id: u32, next_nodes: Vec<String>) -> Result<(), RunError> {
+        let regions = &self.scenario().regions;
+        let named = next_nodes
+            .first()
+            .and_then(|name| regions.iter().position(|region| region.name == *name));
+        let home = self.plan.participants[id as usize].region;
+        let place = named.unwrap_or_else(|| next(&self.nearest[home], self.people.by_id[id as usize].place));
+        self.people
+            .note(&Fact::SentAway { id, next: next_nodes }, Instant::now());
+        if !self.people.by_id[id as usize].wanted {
+            return Ok(());
+        }
+        self.people.by_id[id as usize].place = place;
+        self.dial(id, place)
+    }
+
     fn dial(&self, id: u32, place: usize) -> Result<(), RunError> {
         let planned = &self.plan.participants[id as usize];
         let order = self.order(planned, place)?;
@@ -389,6 +407,7 @@ impl Driver<'_> {
             region: planned.region as u16,
             entrance: self.entrances[planned.region].clone(),
             layout: planned.layout,
+            follows: true,
             local: if endpoint.address.is_ipv4() {
                 std::net::IpAddr::from([0, 0, 0, 0])
             } else {

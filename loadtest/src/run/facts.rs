@@ -27,7 +27,9 @@ pub(super) struct Person {
     /// When it dials again.
     pub(super) retry_at: Option<Instant>,
     retries: u32,
-    /// When it lost its server and came back.
+    /// It was sent to another server and is not there yet.
+    moving: bool,
+    /// When it lost its server, or was sent away by it, and came back.
     pub(super) moved: Vec<(Instant, Option<Instant>)>,
     /// It is somewhere for the first time since the plan said so.
     first: bool,
@@ -99,6 +101,7 @@ impl People {
                     person.connected = true;
                     person.connected_at = Some(now);
                     person.retries = 0;
+                    person.moving = false;
                     if let Some((_, back @ None)) = person.moved.last_mut() {
                         *back = Some(now);
                     }
@@ -109,6 +112,12 @@ impl People {
             }
             Fact::FirstFrame { after, .. } => self.first_frame_ms.push(ms(*after)),
             Fact::FirstPicture { after, .. } => self.first_picture_ms.push(ms(*after)),
+            Fact::SentAway { id, .. } => {
+                if let Some(person) = self.by_id.get_mut(*id as usize).filter(|person| person.wanted) {
+                    person.moving = true;
+                    person.moved.push((now, None));
+                }
+            }
             Fact::Ended { id, outcome } => self.lose(*id, outcome, now),
         }
     }
@@ -118,7 +127,7 @@ impl People {
             return;
         };
         person.present = false;
-        if std::mem::take(&mut person.connected) && person.wanted {
+        if std::mem::take(&mut person.connected) && person.wanted && !person.moving {
             person.moved.push((now, None));
         }
         if !person.wanted || *outcome == Outcome::Left {
@@ -160,6 +169,24 @@ impl People {
 mod tests {
     use super::*;
     use crate::signalling::SignallingError;
+
+    #[test]
+    fn who_is_sent_away_moves_once_and_is_no_failure() {
+        let now = Instant::now();
+        let mut people = People::new(1);
+        people.enter(0, 0);
+        let connected = || Fact::Connected {
+            id: 0,
+            after: Duration::from_millis(9),
+        };
+        people.note(&connected(), now);
+        let later = now + Duration::from_secs(1);
+        let next = vec!["sin".to_owned()];
+        people.note(&Fact::SentAway { id: 0, next }, now);
+        people.note(&connected(), later);
+        assert_eq!((people.failed(), people.present()), (0, 1));
+        assert_eq!(people.by_id[0].moved, [(now, Some(later))]);
+    }
 
     #[test]
     fn who_is_lost_comes_back_ever_more_slowly_and_who_leaves_does_not() {

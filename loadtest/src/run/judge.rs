@@ -58,9 +58,24 @@ fn value_of(metric: Metric, report: &Report) -> Option<f64> {
         Metric::ClippedP99 => largest(targets().filter_map(|target| Some(target.clipped.as_ref()?.p99_ms))),
         Metric::FreezeRatio => largest(of_kind(report, false).map(|media| 100.0 * media.gap_ratio)),
         Metric::SeenByAll => smallest(targets().flat_map(cells).map(|share| 100.0 * share)),
+        Metric::MovedGapP50 => moved_gaps(report).map(|gaps| gaps[(gaps.len() - 1) / 2]),
+        Metric::MovedGapWorst => moved_gaps(report).and_then(|gaps| gaps.last().copied()),
+        Metric::Failures => {
+            let failures = targets().flat_map(|target| &target.joins.failures);
+            Some(failures.map(|(_, count)| *count).sum::<u64>() as f64)
+        }
         Metric::RssSlope => of_trends(report, Trend::beyond_noise),
         Metric::RssSlopeNoise => of_trends(report, |trend| trend.noise_kib_per_min),
     }
+}
+
+/// Audio gaps of all who had to move because of a fault, those who had none included, in order; `None` where nobody had to.
+fn moved_gaps(report: &Report) -> Option<Vec<f64>> {
+    let faults = report.targets.iter().flat_map(|target| &target.faults);
+    let moved = faults.flat_map(|fact| &fact.gaps).filter(|gap| gap.rejoined);
+    let mut gaps: Vec<f64> = moved.map(|gap| gap.audio_gap_ms).collect();
+    gaps.sort_by(f64::total_cmp);
+    (!gaps.is_empty()).then_some(gaps)
 }
 
 /// The largest over all nodes; `None` where one of them has no trend.
@@ -147,6 +162,40 @@ mod tests {
             (of("extra_delay_p99").value, of("extra_delay_p99").passed),
             (None, false)
         );
+    }
+
+    #[test]
+    fn gaps_of_those_who_moved_count_with_the_gaps_that_were_none() {
+        use crate::report::data::{Fault, FaultGap};
+        let gap = |audio_gap_ms, rejoined| FaultGap {
+            audio_gap_ms,
+            rejoined,
+            ..FaultGap::default()
+        };
+        let fault = |gaps| Fault {
+            gaps,
+            ..Fault::default()
+        };
+        let target = |faults| Target {
+            faults,
+            joins: Joins {
+                failures: vec![("lost".to_owned(), 2), ("refused".to_owned(), 1)],
+                ..Joins::default()
+            },
+            ..Target::default()
+        };
+        let faults = vec![
+            fault(vec![gap(0.0, true), gap(900.0, false)]),
+            fault(vec![gap(200.0, true), gap(40.0, true)]),
+        ];
+        let of = |metric, faults| value_of(metric, &report(target(faults)));
+        assert_eq!(of(Metric::MovedGapP50, faults.clone()), Some(40.0));
+        assert_eq!(of(Metric::MovedGapWorst, faults), Some(200.0));
+        assert_eq!(
+            of(Metric::MovedGapWorst, vec![fault(vec![gap(9.0, false)])]),
+            None
+        );
+        assert_eq!(of(Metric::Failures, Vec::new()), Some(3.0));
     }
 
     #[test]

@@ -33,6 +33,12 @@ pub enum Metric {
     FreezeRatio,
     /// Share of expected frames that came, worst cell of the matrix, at least.
     SeenByAll,
+    /// Longest audio gap of those who had to move because of a fault, median over them and over all faults.
+    MovedGapP50,
+    /// The same, the longest of all.
+    MovedGapWorst,
+    /// Attempts to join or to stay that failed.
+    Failures,
     /// Growth of the memory of the node that grows most, beyond the noise of the measurement.
     RssSlope,
     /// That noise (half of the 95 % interval), of the node with the largest: what is not seen may grow by so much.
@@ -41,9 +47,11 @@ pub enum Metric {
 
 /// Unit of growth.
 const SLOPE: &str = "KiB/min";
+/// Unit of what is counted.
+const TIMES: &str = "times";
 
 /// All of them, with their names in files, their units, and whether the value must not be below the limit.
-const ALL: [(Metric, &str, &str, bool); 15] = [
+const ALL: [(Metric, &str, &str, bool); 18] = [
     (Metric::Joined, "joined", "%", true),
     (Metric::JoinP99, "join_p99", "ms", false),
     (Metric::FirstFrameP50, "first_frame_p50", "ms", false),
@@ -57,6 +65,9 @@ const ALL: [(Metric, &str, &str, bool); 15] = [
     (Metric::ClippedP99, "clipped_p99", "ms", false),
     (Metric::FreezeRatio, "freeze_ratio", "%", false),
     (Metric::SeenByAll, "seen_by_all", "%", true),
+    (Metric::MovedGapP50, "moved_gap_p50", "ms", false),
+    (Metric::MovedGapWorst, "moved_gap_worst", "ms", false),
+    (Metric::Failures, "failures", TIMES, false),
     (Metric::RssSlope, "rss_slope", SLOPE, false),
     (Metric::RssSlopeNoise, "rss_slope_noise", SLOPE, false),
 ];
@@ -83,7 +94,7 @@ impl Metric {
         self.row().1
     }
 
-    /// Its unit: `ms`, `%` or `KiB/min`.
+    /// Its unit: `ms`, `%`, `times` or `KiB/min`.
     #[must_use]
     pub fn unit(self) -> &'static str {
         self.row().2
@@ -116,6 +127,11 @@ pub(super) fn read(table: &BTreeMap<String, String>) -> Result<Vec<Limit>, Scena
             };
             let number = match unit {
                 "ms" => span(&place, text)?.as_secs_f64() * 1_000.0,
+                TIMES => text
+                    .strip_suffix(TIMES)
+                    .and_then(|digits| digits.trim_end().parse::<u32>().ok())
+                    .map(f64::from)
+                    .ok_or_else(|| value(&place, format!("{text:?} is no count; write 0 {TIMES}")))?,
                 SLOPE => text
                     .strip_suffix(SLOPE)
                     .and_then(|digits| digits.trim_end().parse().ok())

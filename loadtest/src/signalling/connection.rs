@@ -71,7 +71,8 @@ impl Connection {
     /// [`SignallingError::Unreachable`] when the system refuses at once, [`SignallingError::Token`] for a token that
     /// fits into no header.
     pub fn dial(endpoint: &Endpoint, token: &str, join: Join, now: Instant) -> Result<Self, SignallingError> {
-        let query = format!("join_request={}", write_join(join));
+        let follows = if join.follows { "&follows=1" } else { "" };
+        let query = format!("join_request={}{follows}", write_join(join));
         let mut request = endpoint
             .upgrade_url(&query)
             .into_client_request()

@@ -26,6 +26,8 @@ pub struct Join {
     pub sdp: String,
     /// Tracks announced at once.
     pub tracks: Vec<PublishedTrack>,
+    /// Whether we go where the server sends us.
+    pub follows: bool,
 }
 
 /// A track we publish.
@@ -145,6 +147,8 @@ pub enum Event {
         reason: i32,
         /// Whether to come back.
         reconnect: bool,
+        /// To which of its nodes, best first; empty where it does not say.
+        next: Vec<String>,
     },
     /// It is over.
     Closed(SignallingError),
@@ -301,6 +305,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Heard, SignallingError> {
         Some(ToClient::Leave(leave)) => Event::Left {
             reason: leave.reason,
             reconnect: leave.action != proto::leave_request::Action::Disconnect as i32,
+            next: leave
+                .regions
+                .map(|list| list.regions.into_iter().map(|region| region.region).collect())
+                .unwrap_or_default(),
         },
         _ => return Ok(Heard::Nothing),
     };
@@ -371,6 +379,7 @@ mod tests {
                     },
                 ],
             }],
+            follows: false,
         };
         let bytes = URL_SAFE_NO_PAD.decode(write_join(join)).unwrap();
         let wrapped = proto::WrappedJoinRequest::decode(bytes.as_slice()).unwrap();

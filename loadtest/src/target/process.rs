@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 use super::TargetError;
@@ -73,13 +73,12 @@ impl Program {
                 command.env_remove(name);
             }
         }
-        let child = command
+        command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .map_err(|source| not_started(program, source))?;
+            .stderr(errors);
+        let child = spawn_unblocked(&mut command).map_err(|source| not_started(program, source))?;
         Ok(Self {
             name: name.to_owned(),
             child,
@@ -173,6 +172,15 @@ impl Program {
         let _ = self.signal(Signal::SIGCONT);
         let _ = self.signal(Signal::SIGTERM);
     }
+}
+
+/// Starts a program that can be asked to end, although this one holds such signals back: a child inherits that.
+fn spawn_unblocked(command: &mut Command) -> std::io::Result<Child> {
+    let held_back = SigSet::thread_get_mask()?;
+    SigSet::empty().thread_set_mask()?;
+    let child = command.spawn();
+    held_back.thread_set_mask()?;
+    child
 }
 
 impl Drop for Program {

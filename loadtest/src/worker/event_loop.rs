@@ -34,6 +34,8 @@ pub(super) struct EventLoop {
     facts: Sender<Fact>,
     places: Vec<Option<Seat>>,
     by_id: BTreeMap<u32, usize>,
+    /// Places of those who come in elsewhere and have not let go yet.
+    former: BTreeMap<u32, usize>,
     /// Figures of those who have gone.
     gone: Vec<Figures>,
     wheel: Wheel,
@@ -71,6 +73,7 @@ impl EventLoop {
             facts,
             places: Vec::new(),
             by_id: BTreeMap::new(),
+            former: BTreeMap::new(),
             gone: Vec::new(),
             wheel: Wheel::new(Instant::now()),
             buffer: ReadBuffer::new(),
@@ -170,7 +173,9 @@ impl EventLoop {
                 } else {
                     self.places[place] = Some(seat);
                 }
-                self.by_id.insert(id, place);
+                if let Some(former) = self.by_id.insert(id, place) {
+                    self.former.insert(id, former);
+                }
                 self.visit(place, |_| ());
             }
             Err(outcome) => self.tell_ended(id, outcome),
@@ -221,7 +226,12 @@ impl EventLoop {
         for shown in self.shown.drain(..) {
             count(&mut self.tally, &self.roster, participant, &shown);
         }
-        let over = participant.over;
+        let (id, over, has_frames) = (participant.id(), participant.over, participant.has_frames());
+        let is_former = self.former.get(&id) == Some(&place);
+        if is_former {
+            // Whoever is on the way elsewhere has left nothing that matters.
+            self.news.retain(|fact| !matches!(fact, Fact::Ended { .. }));
+        }
         if over {
             self.wheel.set(place, None);
         } else {
@@ -233,6 +243,16 @@ impl EventLoop {
         self.news = news;
         if over {
             self.clear(place);
+        } else if has_frames && !is_former {
+            self.let_go(id);
+        }
+    }
+
+    /// Somebody who was sent away hears something where it is now.
+    fn let_go(&mut self, id: u32) {
+        if let Some(place) = self.former.get(&id).copied() {
+            let mut unheard = Vec::new();
+            self.visit(place, |participant| participant.leave(&mut unheard));
         }
     }
 
@@ -242,7 +262,12 @@ impl EventLoop {
         };
         // Closing the descriptors ends their watch.
         let _ = self.epoll.delete(seat.participant.media().descriptor());
-        self.by_id.remove(&seat.participant.id());
+        let id = seat.participant.id();
+        for places in [&mut self.by_id, &mut self.former] {
+            if places.get(&id) == Some(&place) {
+                places.remove(&id);
+            }
+        }
         self.gone.push(seat.participant.figures(&|_| false));
     }
 

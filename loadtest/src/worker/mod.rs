@@ -85,6 +85,13 @@ pub enum Fact {
         /// Since it dialled.
         after: Duration,
     },
+    /// The server wants it on one of these nodes, best first; it stays until it is there.
+    SentAway {
+        /// Who.
+        id: u32,
+        /// Names of the nodes.
+        next: Vec<String>,
+    },
     /// It is gone.
     Ended {
         /// Who.

@@ -38,6 +38,8 @@ pub struct Order {
     pub entrance: Option<Entrance>,
     /// Address of its socket.
     pub local: IpAddr,
+    /// Whether it goes where the server sends it, and lets go of the old place only when it hears something at the new one.
+    pub follows: bool,
 }
 
 /// The clocks, read once.
@@ -75,6 +77,7 @@ pub(super) struct Participant {
     first_frame: bool,
     first_picture: bool,
     tracks: BTreeMap<String, Known>,
+    sent_away: bool,
     pub(super) over: bool,
 }
 
@@ -106,6 +109,7 @@ impl Participant {
             offer_id,
             sdp,
             tracks,
+            follows: order.follows,
         };
         if let Some(entrance) = &order.entrance {
             // The thread stays there: all it does for others is with sockets that are open already.
@@ -129,6 +133,7 @@ impl Participant {
             first_frame: false,
             first_picture: false,
             tracks: BTreeMap::new(),
+            sent_away: false,
             over: false,
         })
     }
@@ -229,6 +234,11 @@ impl Participant {
         }
     }
 
+    /// Whether it has seen or heard anybody.
+    pub(super) fn has_frames(&self) -> bool {
+        self.first_frame
+    }
+
     pub(super) fn set_active(&mut self, source: Source, active: bool) {
         self.client.set_active(source, active);
     }
@@ -314,7 +324,14 @@ impl Participant {
                 self.offer_wanted = true;
                 self.send_offer();
             }
-            Event::Left { reason, reconnect } => self.end(Outcome::SentAway { reason, reconnect }, facts),
+            Event::Left { next, .. } if self.order.follows && self.connected && !next.is_empty() => {
+                if !std::mem::replace(&mut self.sent_away, true) {
+                    facts.push(Fact::SentAway { id: self.id(), next });
+                }
+            }
+            Event::Left {
+                reason, reconnect, ..
+            } => self.end(Outcome::SentAway { reason, reconnect }, facts),
             Event::Closed(error) => self.end(Outcome::Signalling(error), facts),
             Event::TrackPublished { .. } => {}
         }

@@ -346,6 +346,10 @@ impl Bounded for RoomChange {
                 audience.check()
             }
             Self::QualityChanged { participant, .. } => participant.check(),
+            Self::ParticipantReplaced { gone, participant } => {
+                gone.check()?;
+                participant.check()
+            }
         }
     }
 }

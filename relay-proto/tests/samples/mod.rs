@@ -24,7 +24,7 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     dead_code,
     reason = "the fuzz runner shares this module and has no coverage test"
 )]
-pub(crate) const NAMES: [&str; 64] = [
+pub(crate) const NAMES: [&str; 65] = [
     "command-add-candidate",
     "command-announce-track",
     "command-apply-answer",
@@ -53,6 +53,7 @@ pub(crate) const NAMES: [&str; 64] = [
     "fact-room-participant-left",
     "fact-room-participant-upserted",
     "fact-room-quality-changed",
+    "fact-room-participant-replaced",
     "fact-room-speakers-changed",
     "fact-sections-required",
     "fact-session-ended-consent-expired",
@@ -191,6 +192,7 @@ fn name_of_fact(fact: &SessionFact) -> &'static str {
             RoomChange::SpeakersChanged(_) => "fact-room-speakers-changed",
             RoomChange::AudienceChanged { .. } => "fact-room-audience-changed",
             RoomChange::QualityChanged { .. } => "fact-room-quality-changed",
+            RoomChange::ParticipantReplaced { .. } => "fact-room-participant-replaced",
         },
         SessionFact::TrackRefused { .. } => "fact-track-refused",
         SessionFact::PicturesPaused { .. } => "fact-pictures-paused",

@@ -212,7 +212,7 @@ fn ends() -> [EndCause; 6] {
     ]
 }
 
-fn changes() -> [RoomChange; 5] {
+fn changes() -> [RoomChange; 6] {
     let mut gone = participant("PA_benbenbenben", "ben");
     gone.state = ParticipantState::Disconnected;
     gone.tracks.clear();
@@ -224,7 +224,7 @@ fn changes() -> [RoomChange; 5] {
     [
         RoomChange::ParticipantUpserted(Box::new(participant("PA_benbenbenben", "ben"))),
         RoomChange::ParticipantLeft {
-            participant: Box::new(gone),
+            participant: Box::new(gone.clone()),
             cause: LeaveCause::NodeLost,
         },
         RoomChange::SpeakersChanged(vec![speaker(12, true), speaker(127, false)]),
@@ -235,6 +235,10 @@ fn changes() -> [RoomChange; 5] {
         RoomChange::QualityChanged {
             participant: ParticipantSid::from("PA_annaannaanna"),
             quality: ConnectionQuality::Lost,
+        },
+        RoomChange::ParticipantReplaced {
+            gone: Box::new(gone),
+            participant: Box::new(participant("PA_benbennewben", "ben")),
         },
     ]
 }

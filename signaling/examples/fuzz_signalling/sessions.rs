@@ -134,8 +134,10 @@ fn newcomer(random: &mut Random, sids: &[ParticipantSid]) -> Newcomer {
             auto_subscribe: random.once_in(2),
             reconnect: random.once_in(4),
             participant: (!sids.is_empty()).then(|| sids[random.below(sids.len())].clone()),
+            follows: random.once_in(2),
             ..Join::default()
         },
+        address: None,
     }
 }
 

@@ -57,16 +57,16 @@ fn assigned(
         &mut super::SystemRandom,
         now.wall.0 / 1_000,
     )?;
-    let place = shared.locator.current().locate(located);
+    let place = shared.placement.locate(located);
     tracing::debug!(%address, %located, %place, "client located");
-    let mesh = shared.mesh.borrow().clone();
     let question = Question {
         place,
         room: &call.room,
         exclude: &call.exclude,
     };
     let ranking = shared
-        .with_placement(|placement| placement.assign(&question, &mesh, &shared.config, now.monotonic))
+        .placement
+        .assign(&question, now.monotonic)
         .map_err(JoinRefusal::NoNode)?;
     let answer = answer_of(&ranking, token);
     for (position, alternative) in (1..).zip(&answer.alternatives) {

@@ -2,6 +2,7 @@
 //! browser shows its user "failed to fetch" instead of the reason, and clients cannot choose what to try next.
 
 mod join_api;
+mod placement;
 mod rtc;
 #[cfg(test)]
 mod tests;
@@ -10,10 +11,9 @@ mod upgrade;
 use crate::address::client_address;
 use crate::config::SignalingConfig;
 use crate::counters::Counters;
-use crate::hub::Hub;
+use crate::hub::{DrainProgress, Hub};
 use crate::limits::Admission;
 use crate::mesh_view::MeshView;
-use crate::placement::Placement;
 use crate::session::Site;
 use crate::sid::RandomSource;
 use crate::task::{FactsTask, INPUT_QUEUE, Input};
@@ -29,6 +29,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get, post};
 use geo::slot::LocatorSlot;
+use placement::CurrentPlacement;
 use rand::TryRng as _;
 use relay_proto::id::{NodeId, SessionId};
 use relay_proto::session::SessionCommand;
@@ -36,6 +37,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// The signalling of a node. Cheap to clone; all clones are the same.
@@ -46,11 +48,10 @@ pub struct Signaling(Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) config: SignalingConfig,
     pub(crate) counters: Arc<Counters>,
-    locator: Arc<LocatorSlot>,
-    mesh: watch::Receiver<Arc<MeshView>>,
+    placement: CurrentPlacement,
+    drain: watch::Receiver<Option<DrainProgress>>,
     inputs: mpsc::Sender<Input>,
     admission: Mutex<Admission>,
-    placement: Mutex<Placement>,
     last_serial: AtomicU32,
 }
 
@@ -76,8 +77,11 @@ impl Signaling {
             counters: Arc::clone(&counters),
         };
         let (inputs, input_queue) = mpsc::channel(INPUT_QUEUE);
+        let placement = CurrentPlacement::new(config.clone(), locator, mesh);
+        let (drain, drained) = watch::channel(None);
         let task = FactsTask {
-            hub: Hub::new(site, Box::new(SystemRandom)),
+            hub: Hub::new(site, Box::new(SystemRandom)).sending_to(Box::new(placement.clone())),
+            drain,
             inputs: input_queue,
             commands,
             counters: Arc::clone(&counters),
@@ -90,11 +94,10 @@ impl Signaling {
         let shared = Shared {
             config,
             counters,
-            locator,
-            mesh,
+            placement,
+            drain: drained,
             inputs,
             admission: Mutex::default(),
-            placement: Mutex::default(),
             last_serial: AtomicU32::new(0),
         };
         (Self(Arc::new(shared)), task)
@@ -104,6 +107,24 @@ impl Signaling {
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.0.counters)
+    }
+
+    /// Takes nobody new from now on and sends everybody to other nodes in the time `within`. Said again, it gives a new
+    /// time. Nothing happens where the task is gone.
+    pub async fn drain(&self, within: Duration) {
+        if self.0.inputs.send(Input::Drain { within }).await.is_err() {
+            tracing::debug!("told to drain after signalling had stopped");
+        }
+    }
+
+    /// How far it has come with that; none while it takes everybody.
+    #[must_use]
+    pub fn drain_progress(&self) -> watch::Receiver<Option<DrainProgress>> {
+        self.0.drain.clone()
+    }
+
+    fn is_draining(&self) -> bool {
+        self.0.drain.borrow().is_some()
     }
 
     /// `/rtc/v1`, `/rtc` and their `validate`, a readable 404 for every other path below `/rtc`, and `/api/join`. Must be served with
@@ -148,10 +169,6 @@ impl Shared {
     fn with_admission<R>(&self, act: impl FnOnce(&mut Admission) -> R) -> R {
         // The counts are whole after every call, also after one that panicked.
         act(&mut self.admission.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn with_placement<R>(&self, act: impl FnOnce(&mut Placement) -> R) -> R {
-        act(&mut self.placement.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct RtcQuery {
     protocol: String,
     #[serde(default)]
     client_protocol: String,
+    /// Set by clients that go to another node where they are told to.
+    follows: Option<String>,
 }
 
 impl RtcQuery {
@@ -76,6 +78,8 @@ enum Refused {
     Query,
     #[error("{0}")]
     Crowded(#[from] Crowded),
+    #[error("this node takes nobody any more; join again to be sent to another one")]
+    Draining,
 }
 
 impl IntoResponse for Refused {
@@ -86,7 +90,9 @@ impl IntoResponse for Refused {
             Self::Join(JoinError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Join(_) | Self::NoJoinRequest | Self::Query => StatusCode::BAD_REQUEST,
             Self::Crowded(Crowded::Address) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Crowded(Crowded::Node | Crowded::Pending) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Crowded(Crowded::Node | Crowded::Pending) | Self::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         (status, self.to_string()).into_response()
     }
@@ -123,7 +129,7 @@ fn upgraded(
     headers: &HeaderMap,
     upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Response {
-    let newcomer = match newcomer {
+    let mut newcomer = match newcomer {
         Ok(newcomer) => newcomer,
         Err(refused) => return refused.into_response(),
     };
@@ -132,6 +138,7 @@ fn upgraded(
         Err(rejection) => return rejection.into_response(),
     };
     let address = signaling.shared().client_address(headers, peer);
+    newcomer.address = Some(address);
     let place = match Place::taken(&signaling, address) {
         Ok(place) => place,
         Err(crowded) => return Refused::from(crowded).into_response(),
@@ -148,7 +155,7 @@ pub(super) async fn validate(
     query: Result<Query<RtcQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    verdict(checked(&signaling, query, &headers, Version::Single))
+    verdict(&signaling, checked(&signaling, query, &headers, Version::Single))
 }
 
 /// The same for [`upgrade_dual`].
@@ -157,11 +164,15 @@ pub(super) async fn validate_dual(
     query: Result<Query<RtcQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
-    verdict(checked(&signaling, query, &headers, Version::Dual))
+    verdict(&signaling, checked(&signaling, query, &headers, Version::Dual))
 }
 
-fn verdict(newcomer: Result<Newcomer, Refused>) -> Response {
+/// While the node drains, a connection is opened only to say where to go instead; here that is said at once.
+fn verdict(signaling: &Signaling, newcomer: Result<Newcomer, Refused>) -> Response {
     match newcomer {
+        Ok(newcomer) if signaling.is_draining() && !newcomer.join.reconnect => {
+            Refused::Draining.into_response()
+        }
         Ok(_) => (StatusCode::OK, "success").into_response(),
         Err(refused) => refused.into_response(),
     }
@@ -219,7 +230,12 @@ fn examined(
         .reconnect
         .is_some_and(|value| value == "1" || value == "true");
     join.participant = join.participant.or_else(|| query.sid.map(ParticipantSid));
-    Ok(Newcomer { claims, join })
+    join.follows = query.follows.is_some_and(|value| value == "1");
+    Ok(Newcomer {
+        claims,
+        join,
+        address: None,
+    })
 }
 
 /// A counted place among the sessions of the node; given back when dropped.

@@ -20,6 +20,9 @@ impl Hub {
             RoomChange::ParticipantLeft { participant, cause } => {
                 self.participant_left(name, participant, cause, now, out);
             }
+            RoomChange::ParticipantReplaced { gone, participant } => {
+                self.participant_replaced(name, gone, participant, out);
+            }
             RoomChange::SpeakersChanged(levels) => self.speakers_changed(name, levels, out),
             RoomChange::AudienceChanged {
                 participant,
@@ -61,16 +64,24 @@ impl Hub {
     ) {
         let mut to = self.audience(name, Some(&record));
         to.retain(|member| Some(*member) != but);
-        let mut kept = Vec::new();
-        if let Some(local) = self.rooms.get(name) {
-            for viewer in to.iter().filter_map(|id| self.sessions.get(id)) {
-                for (participant, track) in local.room.kept_of(&record, viewer) {
-                    kept.push((viewer.id(), (participant, track, false)));
-                }
-            }
-        }
+        let kept = self.kept_of(name, &record, &to);
         send(to, Reply::Update(vec![record]), out);
         tell_permitted(kept, out);
+    }
+
+    /// Which tracks of a record are kept from which of these viewers.
+    fn kept_of(&self, name: &RoomName, record: &ParticipantRecord, viewers: &[SessionId]) -> Vec<Told> {
+        let Some(local) = self.rooms.get(name) else {
+            return Vec::new();
+        };
+        let viewers = viewers.iter().filter_map(|id| self.sessions.get(id));
+        viewers
+            .flat_map(|viewer| {
+                let kept = local.room.kept_of(record, viewer);
+                kept.into_iter()
+                    .map(|(participant, track)| (viewer.id(), (participant, track, false)))
+            })
+            .collect()
     }
 
     fn participant_left(
@@ -93,6 +104,52 @@ impl Hub {
             let to = self.audience(name, Some(&participant));
             send(to, Reply::Gone(participant, cause), out);
         }
+    }
+
+    /// Tells of an exchange in one breath. What is left here of the one that is gone the bridge ends, unless this node drains. (A
+    /// newcomer may be exchanged for its former self first: where the room was not open before, that is told later.)
+    fn participant_replaced(
+        &mut self,
+        name: &RoomName,
+        gone: Box<ParticipantRecord>,
+        participant: Box<ParticipantRecord>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(local) = self.rooms.get_mut(name) else {
+            return;
+        };
+        let known = local.room.remove(&gone.sid);
+        if !local.room.upsert(&participant) {
+            return;
+        }
+        if !known {
+            return self.show(name, *participant, None, out);
+        }
+        let mut to = self.audience(name, Some(&participant));
+        // The newcomer has not been told of its former self.
+        let (own, others): (Vec<_>, Vec<_>) = to.drain(..).partition(|id| {
+            let session = self.sessions.get(id);
+            session.is_some_and(|session| *session.sid() == participant.sid)
+        });
+        let kept = self.kept_of(name, &participant, &others);
+        send(own, Reply::Update(vec![(*participant).clone()]), out);
+        let gone_sid = gone.sid.clone();
+        send(others, Reply::Replaced { gone, participant }, out);
+        tell_permitted(kept, out);
+        if self.is_draining() {
+            self.own_place_taken(name, &gone_sid, out);
+        }
+    }
+
+    /// Somebody has taken the place of a session of this node that the bridge has not ended, because this node drains. One that
+    /// was sent there has nothing more to do here, unless its client lets go by itself; any other one has a double.
+    fn own_place_taken(&mut self, name: &RoomName, sid: &ParticipantSid, out: &mut Vec<Effect>) {
+        let members = self.rooms.get(name).into_iter().flat_map(|local| &local.sessions);
+        let of_it = |id: &&SessionId| self.sessions.get(*id).is_some_and(|it| it.sid() == sid);
+        let Some(id) = members.copied().find(|id| of_it(&id)) else {
+            return;
+        };
+        self.with(id, |session, _| session.place_taken(out));
     }
 
     fn speakers_changed(&mut self, name: &RoomName, levels: Vec<SpeakerLevel>, out: &mut Vec<Effect>) {
@@ -147,7 +204,10 @@ impl Hub {
     }
 }
 
-fn tell_permitted(told: Vec<(SessionId, (ParticipantSid, TrackSid, bool))>, out: &mut Vec<Effect>) {
+/// To whom is told whether it may receive a track of somebody.
+type Told = (SessionId, (ParticipantSid, TrackSid, bool));
+
+fn tell_permitted(told: Vec<Told>, out: &mut Vec<Effect>) {
     for (id, (participant, track, allowed)) in told {
         let reply = Reply::SubscriptionPermission {
             participant,

@@ -7,6 +7,8 @@ use crate::protocol::{Answer, Reply, Request};
 use crate::room::Room;
 use crate::session::{Around, Effect, Newcomer, Now, Session, Site};
 use crate::sid::RandomSource;
+use drain::Drain;
+pub use drain::{DrainProgress, NextNodes};
 use relay_proto::id::{RoomName, SessionId};
 use relay_proto::room::ParticipantRecord;
 use relay_proto::session::SessionFact;
@@ -15,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 mod changes;
+mod drain;
 #[cfg(test)]
 mod random;
 mod resume;
@@ -39,6 +42,9 @@ pub struct Hub {
     waiting: BTreeSet<SessionId>,
     /// When each session wants to be woken; at most one entry per session.
     deadlines: BTreeSet<(Instant, SessionId)>,
+    /// Where clients are sent while this node drains.
+    next_nodes: Box<dyn NextNodes + Send>,
+    drain: Option<Drain>,
 }
 
 impl Hub {
@@ -52,13 +58,22 @@ impl Hub {
             rooms: BTreeMap::new(),
             waiting: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            next_nodes: Box::new(drain::Nowhere),
+            drain: None,
         }
+    }
+
+    /// The same hub, with `next_nodes` to send clients to while it drains; without them a drain is over at once.
+    #[must_use]
+    pub fn sending_to(self, next_nodes: Box<dyn NextNodes + Send>) -> Self {
+        Self { next_nodes, ..self }
     }
 
     /// When [`timeout`](Self::timeout) must be called at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let sessions = self.deadlines.first().map(|(at, _)| *at);
+        sessions.into_iter().chain(self.next_batch()).min()
     }
 
     /// Number of sessions.
@@ -78,6 +93,9 @@ impl Hub {
     pub fn connected(&mut self, id: SessionId, newcomer: Newcomer, now: Now, out: &mut Vec<Effect>) {
         if newcomer.join.reconnect {
             return self.resume(id, newcomer, now, out);
+        }
+        if self.is_draining() {
+            return self.send_on(id, &newcomer, now, out);
         }
         let session = Session::open(id, newcomer, &self.site, self.random.as_mut(), now, out);
         self.rooms
@@ -141,6 +159,7 @@ impl Hub {
             let may_wait = self.may_wait();
             self.with(id, |session, site| session.timeout(may_wait, now, site, out));
         }
+        self.move_batch(now.monotonic, out);
     }
 
     /// Takes in a fact of the bridge.
@@ -247,10 +266,13 @@ impl Hub {
         out: &mut Vec<Effect>,
     ) {
         let told = self.with_room(id, |session, local, site, random| {
-            // The facts about these may come later and are old news then, so whoever is here already is told now.
+            // The facts about these may come later and are old news then, so whoever is here already is told now. But not of a
+            // newcomer whose former self is still shown: of the exchange there is a fact of its own.
+            let former = local.room.with_identity(&participant.identity);
+            let alone = former.is_none_or(|former| former.sid == participant.sid);
             let news: Vec<ParticipantRecord> = others
                 .iter()
-                .chain([participant])
+                .chain(alone.then_some(participant))
                 .filter(|record| local.room.upsert(record))
                 .cloned()
                 .collect();
@@ -286,7 +308,11 @@ impl Hub {
         let hears = |session: &&Session| {
             session.is_live()
                 && !session.is_waiting()
-                && about.is_none_or(|record| !record.permission.hidden || record.sid == *session.sid())
+                && about.is_none_or(|record| {
+                    let own = record.sid == *session.sid();
+                    // Nobody is told of somebody of the own identity, who comes or goes while one moves.
+                    own || (!record.permission.hidden && record.identity != *session.identity())
+                })
         };
         let members = self.rooms.get(name).into_iter().flat_map(|local| &local.sessions);
         members

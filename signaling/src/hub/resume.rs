@@ -74,6 +74,7 @@ impl Hub {
     ) {
         match self.missed_by(&newcomer, now.monotonic) {
             Some((id, gone)) => self.go_on(connection, id, newcomer, gone, now, out),
+            None if self.is_draining() => self.send_on(connection, &newcomer, now, out),
             None => self.refuse_resume(connection, &newcomer, out),
         }
     }
@@ -93,10 +94,7 @@ impl Hub {
     fn refuse_resume(&self, connection: SessionId, newcomer: &Newcomer, out: &mut Vec<Effect>) {
         self.site.counters.refused_resume.increment();
         tracing::info!(session = %connection, room = %newcomer.claims.room(), "resume refused: the client is to join anew");
-        let leave = Leave {
-            reason: LeaveReason::StateMismatch,
-            action: LeaveAction::Reconnect,
-        };
+        let leave = Leave::of(LeaveReason::StateMismatch, LeaveAction::Reconnect);
         send(vec![connection], Reply::Leave(leave), out);
         out.push(Effect::Close(connection));
     }

@@ -152,6 +152,80 @@ fn a_crowd_is_spread_before_the_nodes_report_it() {
     assert!(assigned["fra"] < 100 && assigned.len() > 1, "{assigned:?}");
 }
 
+/// People who come to `mesh`, where everybody asked answers from its own reservations, and the nodes report every half second
+/// who has come. `meant_for` are the nodes' capacities. How many are on each node in the end.
+fn rejoined(people: u32, dead: &str, mut mesh: MeshView, meant_for: &[(&str, u32)]) -> BTreeMap<String, u32> {
+    const COME_IN: Duration = Duration::from_millis(400);
+    const REPORT_EVERY: u32 = 75;
+    mesh.nodes.retain(|node| node.name != dead);
+    let room = RoomName::from("standup");
+    let exclude = BTreeSet::from([dead.to_owned()]);
+    let mut placements: Vec<Placement> = mesh.nodes.iter().map(|_| Placement::default()).collect();
+    let start = Instant::now();
+    let at_once = Duration::from_secs(2) / people;
+    let mut coming: Vec<(Instant, String)> = Vec::new();
+    let mut on: BTreeMap<String, u32> = mesh
+        .nodes
+        .iter()
+        .map(|node| (node.name.clone(), node.participants))
+        .collect();
+    for number in 0..people {
+        let now = start + at_once * number;
+        if number % REPORT_EVERY == 0 {
+            let (there, still): (Vec<_>, Vec<_>) = coming.drain(..).partition(|(at, _)| *at <= now);
+            coming = still;
+            for (_, name) in there {
+                *on.entry(name).or_default() += 1;
+            }
+            for node in &mut mesh.nodes {
+                let (_, capacity) = meant_for.iter().find(|(name, _)| *name == node.name).unwrap();
+                node.participants = on[&node.name];
+                node.load = node.participants as f32 / *capacity as f32;
+            }
+        }
+        let question = Question {
+            place: at(Anchor::Nowhere),
+            room: &room,
+            exclude: &exclude,
+        };
+        // Each asks the first of its list, which is not the same for all.
+        let asked = (number % 2) as usize;
+        let asked_config = SignalingConfig {
+            node: mesh.nodes[asked].name.clone(),
+            node_capacity: 1_000,
+            ..config()
+        };
+        let ranking = placements[asked]
+            .assign(&question, &mesh, &asked_config, now)
+            .unwrap();
+        coming.push((now + COME_IN, ranking.best().name.clone()));
+    }
+    for (_, name) in coming {
+        *on.entry(name).or_default() += 1;
+    }
+    on
+}
+
+#[test]
+fn the_people_of_a_dead_node_are_spread_over_the_others_by_their_capacity() {
+    let mut mesh = mesh();
+    // Two nodes of one place: nothing but load tells them apart.
+    mesh.nodes[2].point = mesh.nodes[1].point;
+    for (sin, syd) in [(300, 300), (400, 200), (250, 100)] {
+        let on = rejoined(300, "fra", mesh.clone(), &[("sin", sin), ("syd", syd)]);
+        assert_eq!(on.values().sum::<u32>(), 300, "nobody is left over: {on:?}");
+        let fair = 300.0 * f64::from(sin) / f64::from(sin + syd);
+        let off = (f64::from(on["sin"]) - fair).abs() / 300.0;
+        assert!(off < 0.1, "meant for {sin} and {syd}: {on:?}");
+    }
+}
+
+#[test]
+fn a_nearer_node_is_not_filled_beyond_its_measure() {
+    let on = rejoined(300, "fra", mesh(), &[("sin", 200), ("syd", 200)]);
+    assert!(on["sin"] <= 195 && on["syd"] <= 195, "{on:?}");
+}
+
 #[test]
 fn urls_for_sdks_are_made_of_urls_for_browsers() {
     assert_eq!(websocket_url("http://127.0.0.1:7880"), "ws://127.0.0.1:7880");

@@ -36,6 +36,8 @@ pub struct Join {
     pub offer: Option<Offer>,
     /// Whether it has two peer connections and is offered what it receives; the path says so, not the request.
     pub dual: bool,
+    /// Whether it goes to another node where it is told to; the query says so, not the request.
+    pub follows: bool,
     /// Whether it wants to go on with an earlier session.
     pub reconnect: bool,
     /// Whose session that is.
@@ -153,6 +155,7 @@ fn join_of(request: proto::JoinRequest) -> Join {
             .collect(),
         offer: request.publisher_offer.map(offer_of),
         dual: false,
+        follows: false,
         reconnect: request.reconnect,
         participant: Some(request.participant_sid)
             .filter(|sid| !sid.is_empty())

@@ -23,7 +23,7 @@ pub use data::{DataError, Incoming, Stamp, inspect_data};
 pub use entry::JoinReply;
 pub use join::{ClientFacts, Join, JoinError, decode_join};
 pub(crate) use record::{NODE_ATTRIBUTE, REGION_ATTRIBUTE, SERVER_ATTRIBUTES};
-pub use reply::{Answer, Leave, LeaveAction, LeaveReason, Refusal, Reply, encode};
+pub use reply::{Answer, Leave, LeaveAction, LeaveReason, NextNode, Refusal, Reply, encode};
 pub use request::{
     MalformedFrame, MetadataChange, Offer, Request, TrackRequest, Unsupported, WishedPicture, decode_request,
 };

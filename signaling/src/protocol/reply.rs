@@ -56,12 +56,45 @@ pub enum LeaveReason {
 }
 
 /// The last message of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leave {
     /// Why.
     pub reason: LeaveReason,
     /// What to do.
     pub action: LeaveAction,
+    /// Nodes that would take the client, best first; empty where it may as well come back here.
+    pub next_nodes: Vec<NextNode>,
+}
+
+impl Leave {
+    /// Without a word on other nodes.
+    #[must_use]
+    pub const fn of(reason: LeaveReason, action: LeaveAction) -> Self {
+        Self {
+            reason,
+            action,
+            next_nodes: Vec::new(),
+        }
+    }
+
+    /// The order to join anew, on one of these nodes.
+    #[must_use]
+    pub const fn to(next_nodes: Vec<NextNode>) -> Self {
+        Self {
+            reason: LeaveReason::ServerShutdown,
+            action: LeaveAction::Reconnect,
+            next_nodes,
+        }
+    }
+}
+
+/// A node that a client is sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextNode {
+    /// Its name.
+    pub node: String,
+    /// What an SDK connects to.
+    pub url: String,
 }
 
 /// Why a request is refused.
@@ -94,6 +127,13 @@ pub enum Reply {
     Update(Vec<ParticipantRecord>),
     /// Somebody is gone.
     Gone(Box<ParticipantRecord>, LeaveCause),
+    /// Somebody is there in the place of somebody of the same identity, in one frame.
+    Replaced {
+        /// Who is gone.
+        gone: Box<ParticipantRecord>,
+        /// Who is there.
+        participant: Box<ParticipantRecord>,
+    },
     /// Its track is announced.
     TrackPublished {
         /// Its own id of the track.
@@ -178,11 +218,15 @@ pub fn encode(reply: &Reply) -> Bytes {
                 .collect(),
         ),
         Reply::Gone(record, cause) => update(vec![participant_info(record, Some(*cause))]),
+        Reply::Replaced { gone, participant } => update(vec![
+            participant_info(gone, Some(LeaveCause::DuplicateIdentity)),
+            participant_info(participant, None),
+        ]),
         Reply::TrackPublished { cid, track } => Message::TrackPublished(proto::TrackPublishedResponse {
             cid: cid.clone(),
             track: Some(track_info(track)),
         }),
-        Reply::Leave(leave) => Message::Leave(leave_request(*leave)),
+        Reply::Leave(leave) => Message::Leave(leave_request(leave)),
         Reply::Pong { at } => Message::Pong(millis(*at)),
         Reply::PongWithTime { sent_ms, at } => Message::PongResp(proto::Pong {
             last_ping_timestamp: *sent_ms,
@@ -299,7 +343,7 @@ fn subscribed_qualities(track: &TrackSid, codec: Codec, layers: LayerSet) -> pro
     }
 }
 
-const fn leave_request(leave: Leave) -> proto::LeaveRequest {
+fn leave_request(leave: &Leave) -> proto::LeaveRequest {
     let (action, can_reconnect) = match leave.action {
         LeaveAction::Disconnect => (proto::leave_request::Action::Disconnect, false),
         LeaveAction::Reconnect => (proto::leave_request::Action::Reconnect, true),
@@ -318,8 +362,20 @@ const fn leave_request(leave: Leave) -> proto::LeaveRequest {
         can_reconnect,
         reason: reason as i32,
         action: action as i32,
-        regions: None,
+        regions: regions_of(&leave.next_nodes),
     }
+}
+
+/// Nodes in the words of the protocol, whose regions have no order but that of the list.
+fn regions_of(nodes: &[NextNode]) -> Option<proto::RegionSettings> {
+    let region = |node: &NextNode| proto::RegionInfo {
+        region: node.node.clone(),
+        url: node.url.clone(),
+        distance: 0,
+    };
+    (!nodes.is_empty()).then(|| proto::RegionSettings {
+        regions: nodes.iter().map(region).collect(),
+    })
 }
 
 const fn refusal_code(refusal: Refusal) -> proto::request_response::Reason {

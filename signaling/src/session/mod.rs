@@ -4,6 +4,7 @@
 //! [`room`](crate::room), the routing in [`hub`](crate::hub).
 
 mod answers;
+mod moving;
 mod opening;
 mod own;
 mod renewal;
@@ -24,6 +25,7 @@ use relay_proto::room::{LeaveCause, Permission, TrackRecord};
 use relay_proto::session::SessionCommand;
 use relay_proto::unit::UnixMillis;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -128,9 +130,15 @@ pub struct Session {
     sid: ParticipantSid,
     identity: Identity,
     permission: Permission,
+    /// Where the client comes from, as far as that is known.
+    address: Option<IpAddr>,
     phase: Phase,
     /// The client has two connections and is offered what it receives.
     dual: bool,
+    /// The client goes to the nodes it is told of; others come back to the address they know.
+    follows: bool,
+    /// The client was sent to another node; until then it may still be heard and seen from here.
+    moves_until: Option<Instant>,
     heard_at: Instant,
     sections: Option<PendingSections>,
     /// Whether an offer waits for its answer.
@@ -212,6 +220,7 @@ impl Session {
                     .map(|pending| pending.due);
                 [
                     Some(silence_ends),
+                    self.moves_until,
                     sections,
                     self.renewal.due(),
                     self.simulation.due(),
@@ -235,6 +244,9 @@ impl Session {
                     LeaveCause::ConnectionLost,
                     out,
                 );
+            }
+            Phase::Live if self.moves_until.is_some_and(|until| until <= now.monotonic) => {
+                self.move_is_over(out);
             }
             Phase::Live if self.waits_until.is_some_and(|until| until <= now.monotonic) => {
                 self.waited_in_vain(site, out);
@@ -312,7 +324,7 @@ impl Session {
                 },
                 out,
             );
-            self.bid_farewell(Leave { reason, action }, out);
+            self.bid_farewell(Leave::of(reason, action), out);
         }
     }
 

@@ -13,6 +13,7 @@ use relay_proto::id::{NodeId, SessionId};
 use relay_proto::room::{LeaveCause, ParticipantRecord, ParticipantState};
 use relay_proto::session::{EndCause, OpenSession, SessionCommand};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// A client that may come in.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Newcomer {
     pub claims: Claims,
     /// What it says of itself.
     pub join: Join,
+    /// Where it comes from; none where that does not matter.
+    pub address: Option<IpAddr>,
 }
 
 impl Session {
@@ -33,7 +36,11 @@ impl Session {
         now: Now,
         out: &mut Vec<Effect>,
     ) -> Self {
-        let Newcomer { claims, join } = newcomer;
+        let Newcomer {
+            claims,
+            join,
+            address,
+        } = newcomer;
         let participant = participant_of(id, &claims, &join, site, random, now);
         let session = Self {
             id,
@@ -41,7 +48,10 @@ impl Session {
             sid: participant.sid.clone(),
             identity: participant.identity.clone(),
             permission: participant.permission.clone(),
+            address,
             dual: join.dual,
+            follows: join.follows,
+            moves_until: None,
             heard_at: now.monotonic,
             sections: None,
             offer_open: false,
@@ -100,7 +110,7 @@ impl Session {
         };
         let Around { site, room, now } = around;
         self.heard_at = now.monotonic;
-        let visible = |other: &ParticipantRecord| !other.permission.hidden && other.sid != self.sid;
+        let visible = |other: &ParticipantRecord| !other.permission.hidden && other.identity != self.identity;
         self.tell(
             Reply::Join(Box::new(JoinReply {
                 room_sid: sid::room(&self.room),
@@ -153,7 +163,9 @@ impl Session {
 
     /// The bridge has ended the session, or could not open it.
     pub fn ended(&mut self, cause: &EndCause, out: &mut Vec<Effect>) {
-        if !self.is_over() {
+        if self.is_moving() {
+            self.moved(out);
+        } else if !self.is_over() {
             let leave = leave_for(cause);
             tracing::info!(session = %self.id, room = %self.room, ?cause, action = ?leave.action, "ended by the bridge");
             self.bid_farewell(leave, out);
@@ -162,7 +174,7 @@ impl Session {
 }
 
 /// What a client is told when the bridge ends its session. It is sent to join anew where that can help.
-const fn leave_for(cause: &EndCause) -> Leave {
+fn leave_for(cause: &EndCause) -> Leave {
     use LeaveAction::{Disconnect, Reconnect};
     let (reason, action) = match cause {
         EndCause::Left(LeaveCause::ClientLeft) => (LeaveReason::ClientInitiated, Disconnect),
@@ -177,7 +189,7 @@ const fn leave_for(cause: &EndCause) -> Leave {
         EndCause::FingerprintMismatch => (LeaveReason::MediaFailure, Disconnect),
         EndCause::LimitReached(_) => (LeaveReason::JoinFailure, Disconnect),
     };
-    Leave { reason, action }
+    Leave::of(reason, action)
 }
 
 /// The participant as token and client describe it.

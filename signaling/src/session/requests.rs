@@ -25,6 +25,8 @@ impl Session {
         let Around { site, now, .. } = around;
         self.heard(now);
         match request {
+            // Clients that do not follow say goodbye before they come back by the address they know.
+            Request::Leave if self.is_moving() && !self.follows => {}
             Request::Leave => self.leave(out),
             // Nothing but leaving makes sense before the client knows that it is in.
             _ if !self.is_live() => refused(site),

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 impl Session {
     /// The connection is gone. An open session waits for another one if it `may_wait`.
     pub fn disconnected(&mut self, may_wait: bool, now: Now, site: &Site, out: &mut Vec<Effect>) {
-        if self.is_over() || self.is_waiting() {
+        if self.is_over() || self.is_waiting() || self.is_moving() {
             return;
         }
         // What a client with two connections could go on with would have to be offered anew: it joins anew instead.
@@ -55,6 +55,7 @@ impl Session {
     #[must_use]
     pub fn is_of(&self, newcomer: &Newcomer) -> bool {
         self.is_live()
+            && !self.is_moving()
             && !self.dual
             && newcomer.join.participant.as_ref() == Some(&self.sid)
             && self.identity == newcomer.claims.identity()

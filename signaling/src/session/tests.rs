@@ -63,6 +63,7 @@ pub(crate) fn newcomer(identity: &str) -> Newcomer {
             auto_subscribe: true,
             ..Join::default()
         },
+        address: None,
     }
 }
 

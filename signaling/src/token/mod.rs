@@ -85,6 +85,9 @@ pub struct Grants {
     /// Is a program that acts for a person.
     #[serde(skip_serializing_if = "is_false")]
     pub agent: bool,
+    /// May order about the node that the token names as its subject.
+    #[serde(skip_serializing_if = "is_false")]
+    pub node_admin: bool,
 }
 
 #[expect(
@@ -132,13 +135,19 @@ pub enum TokenError {
     /// It is for another room.
     #[error("the access token is for another room")]
     WrongRoom,
+    /// It is not for operators of this node.
+    #[error("the access token does not allow ordering this node about")]
+    NotOperator,
 }
 
 impl TokenError {
     /// Whether the bearer is known but may not do this; everything else is a bearer who is not known.
     #[must_use]
     pub const fn is_forbidden(&self) -> bool {
-        matches!(self, Self::JoinNotGranted | Self::Room | Self::WrongRoom)
+        matches!(
+            self,
+            Self::JoinNotGranted | Self::Room | Self::WrongRoom | Self::NotOperator
+        )
     }
 
     /// Short name for machines.
@@ -156,6 +165,7 @@ impl TokenError {
             Self::JoinNotGranted => "token_without_join_grant",
             Self::Room => "token_without_room",
             Self::WrongRoom => "token_for_another_room",
+            Self::NotOperator => "token_without_node_grant",
         }
     }
 }
@@ -239,6 +249,24 @@ pub fn admit_to(
         Ok(claims)
     } else {
         Err(TokenError::WrongRoom)
+    }
+}
+
+/// Checks `token` as [`inspect`] does and that it is for operators of `node`.
+///
+/// # Errors
+/// [`TokenError`], a different one per cause.
+pub fn admit_operator(
+    token: &str,
+    node: &str,
+    keys: &BTreeMap<String, String>,
+    now_s: u64,
+) -> Result<(), TokenError> {
+    let claims = inspect(token, keys, now_s)?;
+    if claims.video.node_admin && claims.sub == node {
+        Ok(())
+    } else {
+        Err(TokenError::NotOperator)
     }
 }
 

@@ -47,7 +47,7 @@ export async function startBrowser(id, { takeFrames = false, size = SMALL, names
     reducedMotion: "reduce",
   });
   await context.addInitScript(preferences);
-  const scripts = ["connections.js", ...(takeFrames ? ["frames.js"] : []), "pictures.js", "tones.js", "sounds.js", "people.js"];
+  const scripts = ["connections.js", ...(takeFrames ? ["frames.js"] : []), "pictures.js", "tones.js", "sounds.js", "gaps.js", "people.js"];
   for (const script of scripts) await context.addInitScript({ path: join(PAGE_SCRIPTS, script) });
   const page = await context.newPage();
   const console = [];

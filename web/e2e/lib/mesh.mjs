@@ -59,7 +59,16 @@ export async function startMesh({ results, capture = false, settings = "" }) {
       nodes[name] = await startNode(name, layout, secret, folder, results, settings);
       programs.push(nodes[name]);
     }
-    const mesh = { nodes, wan, control, capture: captureFile, feed: (name) => feed(nodes[name]), stop };
+    /** Starts a node again that has ended, as an operator does who has put another program in its place. */
+    const startAgain = async (name) => {
+      const again = (nodes[name].times ?? 1) + 1;
+      const program = start(name, CAUSEWAY, ["node", "--config", nodes[name].config], join(results, `${name}-${again}.log`));
+      programs.push(program);
+      nodes[name] = { ...nodes[name], ...program, times: again };
+      await ready(nodes[name]);
+      await joined(mesh);
+    };
+    const mesh = { nodes, wan, control, capture: captureFile, feed: (name) => feed(nodes[name]), startAgain, stop };
     for (const name of NAMES) await ready(nodes[name]);
     await joined(mesh);
     return mesh;
@@ -143,7 +152,7 @@ e2e = "${secret}"
 ${settings}`,
   );
   const program = start(name, CAUSEWAY, ["node", "--config", config], join(results, `${name}.log`));
-  return { ...program, region, ports, origin: `http://127.0.0.1:${ports.http}` };
+  return { ...program, region, ports, config, origin: `http://127.0.0.1:${ports.http}` };
 }
 
 async function ready(node) {

@@ -46,6 +46,8 @@ function supervise(name, command, args, logFile, speaks) {
     logFile,
     isRunning,
     ended,
+    /** Exit code, once it has ended by itself. */
+    code: () => child.exitCode,
     log: () => readFileSync(logFile, "utf8"),
     /** Throws with the end of the log unless the program still runs. */
     mustRun() {

@@ -1,7 +1,7 @@
 /** How much of somebody's sound a browser had to make up because it did not arrive in time. */
 import { seen } from "./picture.mjs";
 
-/** What a page has received of the sound of the sender with this picture: packets, samples, samples made up. */
+/** What a page has received of the sound of the sender with this picture: packets, samples, samples made up, on which track. */
 export async function soundOf(page, id) {
   const { senders } = await seen(page);
   const tracks = await page.evaluate(() => window.__connections.remoteTracks());
@@ -10,7 +10,7 @@ export async function soundOf(page, id) {
   if (!sound) throw new Error(`no sound belongs to the picture of ${id}: ${JSON.stringify(tracks)}`);
   const rows = await page.evaluate(() => window.__connections.inbound());
   const row = rows.find((each) => each.kind === "audio" && each.trackIdentifier === sound.track);
-  return { packets: row.packetsReceived, samples: row.totalSamplesReceived, madeUp: row.concealedSamples, sid: sound.sid };
+  return { packets: row.packetsReceived, samples: row.totalSamplesReceived, madeUp: row.concealedSamples, sid: sound.sid, track: sound.track };
 }
 
 /** Seconds of sound made up between two readings, and the packets that came meanwhile. */

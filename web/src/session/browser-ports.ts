@@ -2,8 +2,8 @@
 import { nodeAnswers, requestJoin } from "./join-api";
 import { LivekitLine } from "./livekit/line";
 import type { LocalMedia } from "./local-media";
-import { MeetingSession, type SessionPorts } from "./meeting-session";
-import type { FactListener, Session } from "./port";
+import { MeetingSession } from "./meeting-session";
+import type { FactListener, Session, SessionPorts } from "./port";
 
 /** A session of this page: joins ask the node that served it, with the page's own query. */
 export function createSession(room: string, name: string, media: LocalMedia, tell: FactListener): Session {
@@ -11,7 +11,7 @@ export function createSession(room: string, name: string, media: LocalMedia, tel
   const ports: SessionPorts = {
     join: (origin, request, timeoutMs) => requestJoin(origin, search, request, timeoutMs),
     nodeAnswers,
-    line: (grant, listener) => new LivekitLine(grant, listener),
+    line: (grant, listener, quiet) => new LivekitLine(grant, listener, quiet),
     nowMs: () => Date.now(),
     random: () => Math.random(),
     pause,

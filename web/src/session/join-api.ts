@@ -1,6 +1,6 @@
 /** Asking a node for a way into a meeting: `POST /api/join`. */
 import { queryForNode } from "../model/rooms";
-import type { Grant } from "./port";
+import type { Grant, SessionPorts } from "./port";
 
 /** Why joining failed. `message` is the node's own sentence where it gave one. */
 export class JoinError extends Error {
@@ -52,6 +52,23 @@ export async function requestJoin(origin: string, search: string, request: JoinR
   const grant = parseGrant(answer);
   if (grant === null) throw new JoinError("unexpected", "", response.status);
   return grant;
+}
+
+/** Asks to keep our identity; a node that does not accept our old token may still take us as somebody new. */
+export async function joinAgain(
+  join: SessionPorts["join"],
+  origin: string,
+  request: JoinRequest,
+  previousToken: string | undefined,
+  timeoutMs: number,
+): Promise<Grant> {
+  if (!previousToken) return join(origin, request, timeoutMs);
+  try {
+    return await join(origin, { ...request, previousToken }, timeoutMs);
+  } catch (error) {
+    if (!(error instanceof JoinError) || error.code !== "not_permitted") throw error;
+    return join(origin, request, timeoutMs);
+  }
 }
 
 function refusal(status: number, answer: unknown): JoinError {

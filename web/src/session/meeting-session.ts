@@ -1,16 +1,17 @@
 /**
  * Keeps one person in one meeting over any number of connections. When the node that serves us is gone, it asks the
  * next one at once and publishes the same tracks there; the meeting's chat, the microphone's and the camera's state
- * are not the connection's and stay. The choice of node is `model/rejoin`; this module only carries it out.
+ * are not the connection's and stay. The choice of node is `model/rejoin`; this module only carries it out. When the node
+ * itself sends us elsewhere, the connection to it stands until another one carries sound.
  */
 import type { EndReason, LinkState } from "../model/connection";
-import type { Fact } from "../model/meeting";
 import { GIVE_UP_AFTER_MS, httpOrigin, nextNode, nextRound, pauseBeforeRoundMs, type RejoinPlan, startPlan, withDead } from "../model/rejoin";
-import { JoinError, type JoinRequest } from "./join-api";
+import { type Crossed, Crossing } from "./crossing";
+import { JoinError, joinAgain, type JoinRequest } from "./join-api";
 import type { Person } from "../model/person";
 import { type LocalMedia, localPictures } from "./local-media";
 import { Outbox } from "./outbox";
-import type { FactListener, Grant, Line, LineFactory, LineListener, Session } from "./port";
+import type { Destination, FactListener, Grant, Line, LineListener, Session, SessionPorts } from "./port";
 
 /** Longest wait for an answer to a join request at the start, and while rejoining, where the next node is waiting. */
 const FIRST_JOIN_TIMEOUT_MS = 10_000;
@@ -26,22 +27,12 @@ const PROBE_TIMEOUT_MS = 1_200;
 /** Failed attempts to resume after which a node that still answers is given up. */
 const RESUME_FAILURES = 3;
 
-/** Everything that touches the world outside, so that tests can stand in for it. */
-export interface SessionPorts {
-  join(origin: string, request: JoinRequest, timeoutMs: number): Promise<Grant>;
-  nodeAnswers(origin: string, timeoutMs: number): Promise<boolean>;
-  line: LineFactory;
-  nowMs(): number;
-  random(): number;
-  /** Resolves after `ms`, or at once when the network comes back or `wake` is called. */
-  pause(ms: number): { done: Promise<void>; wake(): void };
-}
-
 export class MeetingSession implements Session {
   private grant: Grant | null = null;
   /** As the line last reported them; what concerns oneself is read from the local media. */
   private people: readonly Person[] = [];
   private line: Line | null = null;
+  private readonly crossing: Crossing;
   private link: LinkState = { kind: "connecting" };
   private downSinceMs: number | null = null;
   private probing = false;
@@ -59,16 +50,22 @@ export class MeetingSession implements Session {
     private readonly ports: SessionPorts,
   ) {
     this.outbox = new Outbox(name, tell);
+    this.crossing = new Crossing(media, {
+      ask: (origin, dead) => this.askAgain(origin, dead),
+      quietLine: (grant) => this.lineTo(grant, true),
+      over: () => this.left,
+    });
     let before = media.state;
     const stopMedia = media.subscribe((state) => {
       for (const device of ["mic", "camera"] as const) {
-        if (state[device].on !== before[device].on) this.say({ type: "device-switched", device, on: state[device].on });
+        if (state[device].on !== before[device].on) this.tell({ type: "device-switched", device, on: state[device].on });
       }
       before = state;
       this.sayPeople();
       void this.line?.publish(media);
+      this.crossing.publish();
     });
-    const stopFaults = media.onFault((device, fault) => this.say({ type: "device-fault", device, fault }));
+    const stopFaults = media.onFault((device, fault) => this.tell({ type: "device-fault", device, fault }));
     this.unsubscribe = () => {
       stopMedia();
       stopFaults();
@@ -122,7 +119,7 @@ export class MeetingSession implements Session {
 
   /** Makes a line to a node the current one. Local media are published as soon as it stands. */
   private async connect(grant: Grant, timeoutMs: number): Promise<void> {
-    const line: Line = this.ports.line(grant, this.listenerFor(() => line));
+    const line = this.lineTo(grant, false);
     const before = this.line;
     this.line = line;
     before?.close();
@@ -132,14 +129,16 @@ export class MeetingSession implements Session {
       line.close();
       throw error;
     }
-    if (this.left) {
-      line.close();
-      return;
-    }
+    if (this.left) return line.close();
     const movedFrom = this.link.kind === "down" && this.grant && this.grant.node !== grant.node ? this.grant.node : null;
     this.grant = grant;
     this.up(grant, movedFrom);
     void line.publish(this.media);
+  }
+
+  private lineTo(grant: Grant, quiet: boolean): Line {
+    const line: Line = this.ports.line(grant, this.listenerFor(() => line), quiet);
+    return line;
   }
 
   private up(grant: Grant, movedFrom: string | null): void {
@@ -152,15 +151,17 @@ export class MeetingSession implements Session {
     const current = () => this.line === line() && !this.left;
     return {
       people: (people) => {
+        this.crossing.note(line(), people);
         if (!current()) return;
         this.people = people;
         this.sayPeople();
       },
-      speakers: (identities) => current() && this.say({ type: "speakers", identities, nowMs: this.ports.nowMs() }),
-      chat: (message) => current() && this.say({ type: "chat", message }),
-      soundBlocked: (blocked) => current() && this.say({ type: "sound-blocked", blocked }),
+      speakers: (identities) => current() && this.tell({ type: "speakers", identities, nowMs: this.ports.nowMs() }),
+      chat: (message) => current() && this.tell({ type: "chat", message }),
+      soundBlocked: (blocked) => current() && this.tell({ type: "sound-blocked", blocked }),
       silent: () => current() && this.link.kind === "up" && void this.suspect(),
       troubled: (failures) => current() && this.troubled(failures),
+      sentAway: (nodes) => current() && void this.moveOver(nodes),
       restored: () => current() && this.grant && !this.moving && this.up(this.grant, null),
       closed: (final) => current() && this.lineClosed(final),
     };
@@ -171,43 +172,61 @@ export class MeetingSession implements Session {
     if (this.moving || !this.grant || this.link.kind === "connecting") return;
     this.downSinceMs ??= this.ports.nowMs();
     if (this.link.kind !== "down") this.down(null, null);
-    if (failures >= RESUME_FAILURES) {
-      void this.move();
-      return;
-    }
-    void this.probe(this.grant);
+    void (failures >= RESUME_FAILURES ? this.move() : this.probe());
   }
 
   /** Nothing comes although the connection looks whole. Only a node that does not answer is left. */
   private async suspect(): Promise<void> {
-    const { grant } = this;
-    if (this.probing || !grant) return;
-    this.probing = true;
-    const answers = await this.ports.nodeAnswers(httpOrigin(grant.url), PROBE_TIMEOUT_MS);
-    this.probing = false;
-    if (answers || this.moving || this.grant !== grant || this.left || this.link.kind === "ended") return;
+    if ((await this.answers()) !== false || this.link.kind === "ended") return;
     this.down(null, false);
     void this.move();
   }
 
-  private async probe(grant: Grant): Promise<void> {
-    if (this.probing) return;
-    this.probing = true;
-    const answers = await this.ports.nodeAnswers(httpOrigin(grant.url), PROBE_TIMEOUT_MS);
-    this.probing = false;
-    if (this.link.kind !== "down" || this.moving || this.grant !== grant || this.left) return;
+  private async probe(): Promise<void> {
+    const answers = await this.answers();
+    if (answers === null || this.link.kind !== "down") return;
     this.down(null, answers);
     if (!answers) void this.move();
   }
 
+  /** Whether our node answers; null where it is being asked already, or is not ours any more. */
+  private async answers(): Promise<boolean | null> {
+    const { grant } = this;
+    if (this.probing || !grant) return null;
+    this.probing = true;
+    const answers = await this.ports.nodeAnswers(httpOrigin(grant.url), PROBE_TIMEOUT_MS);
+    this.probing = false;
+    return this.moving || this.grant !== grant || this.left ? null : answers;
+  }
+
   private lineClosed(final: EndReason | null): void {
-    if (final !== null) {
-      this.finish(final);
-      return;
-    }
+    if (final !== null) return this.finish(final);
     if (this.moving || this.link.kind === "connecting") return;
     this.downSinceMs ??= this.ports.nowMs();
     void this.move();
+  }
+
+  /** The node sends us away. We come in elsewhere first and let go then: nobody sees us leave, and we miss nothing. */
+  private async moveOver(nodes: readonly Destination[]): Promise<void> {
+    if (this.moving || this.left || !this.grant) return;
+    this.moving = true;
+    const crossed = await this.crossing.to(nodes, this.grant.node);
+    this.moving = false;
+    if (crossed) this.switchTo(crossed);
+    if (crossed || this.left) return;
+    this.downSinceMs ??= this.ports.nowMs();
+    void this.move();
+  }
+
+  private switchTo({ line, grant, people }: Crossed): void {
+    const before = this.line;
+    this.line = line;
+    this.grant = grant;
+    line.unmute();
+    before?.close();
+    this.up(grant, null);
+    if (people.length > 0) this.people = people;
+    this.sayPeople();
   }
 
   /** Asks node after node until one takes us, in rounds with growing pauses, until it is hopeless. */
@@ -249,17 +268,9 @@ export class MeetingSession implements Session {
     }
   }
 
-  /** Asks to keep our identity; a node that does not accept our old token may still take us as somebody new. */
-  private async askAgain(origin: string, dead: readonly string[]): Promise<Grant> {
+  private askAgain(origin: string, dead: readonly string[]): Promise<Grant> {
     const request: JoinRequest = { room: this.room, name: this.name, exclude: dead };
-    const previousToken = this.grant?.token;
-    if (!previousToken) return this.ports.join(origin, request, REJOIN_TIMEOUT_MS);
-    try {
-      return await this.ports.join(origin, { ...request, previousToken }, REJOIN_TIMEOUT_MS);
-    } catch (error) {
-      if (!(error instanceof JoinError) || error.code !== "not_permitted") throw error;
-      return this.ports.join(origin, request, REJOIN_TIMEOUT_MS);
-    }
+    return joinAgain(this.ports.join, origin, request, this.grant?.token, REJOIN_TIMEOUT_MS);
   }
 
   private async rest(ms: number): Promise<void> {
@@ -285,12 +296,13 @@ export class MeetingSession implements Session {
     this.unsubscribe();
     this.wake();
     this.line?.close();
+    this.crossing.close();
     this.setLink({ kind: "ended", reason });
   }
 
   private setLink(link: LinkState): void {
     this.link = link;
-    this.say({ type: "link", link });
+    this.tell({ type: "link", link });
   }
 
   /** Answers the line that can carry something now, each time it is asked. */
@@ -302,10 +314,6 @@ export class MeetingSession implements Session {
     if (this.people.length === 0 || this.left) return;
     const own = localPictures(this.media.state);
     const people = this.people.map((who) => (who.self ? { ...who, micOn: this.media.state.mic.on, pictures: own } : who));
-    this.say({ type: "people", people });
-  }
-
-  private say(fact: Fact): void {
-    this.tell(fact);
+    this.tell({ type: "people", people });
   }
 }

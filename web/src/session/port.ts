@@ -7,6 +7,7 @@ import type { EndReason } from "../model/connection";
 import type { ChatMessage, Fact } from "../model/meeting";
 import type { Person } from "../model/person";
 import type { NodeChoice } from "../model/rejoin";
+import type { JoinRequest } from "./join-api";
 import type { LocalMedia } from "./local-media";
 
 /** What a node grants to somebody who may join. */
@@ -46,10 +47,19 @@ export interface LineListener {
   troubled(failures: number): void;
   /** What others send has stopped coming although it should come: the node may be dead without having said so. */
   silent(): void;
+  /** The node wants us on one of these, best first. The line goes on for a few seconds, so that there need be no gap. */
+  sentAway(nodes: readonly Destination[]): void;
   /** The line is whole again after `troubled`. */
   restored(): void;
   /** The line is dead. `final` says that the meeting is over for us, not merely this connection. */
   closed(final: EndReason | null): void;
+}
+
+/** Where a node sends us. */
+export interface Destination {
+  node: string;
+  /** Address for media clients, `ws://` or `wss://`. */
+  url: string;
 }
 
 export interface Line {
@@ -58,10 +68,26 @@ export interface Line {
   /** Makes what is published equal to the local media as they are now. Safe to call at any time, any number of times. */
   publish(media: LocalMedia): Promise<void>;
   sendChat(text: string): Promise<ChatMessage>;
+  /** Resolves once the sound of the others comes, at once where nobody sends any, and after `withinMs` anyhow. */
+  flowing(withinMs: number): Promise<void>;
+  /** Lets a line be heard that was made quiet. */
+  unmute(): void;
   startSound(): Promise<void>;
   level(identity: string): number;
   /** Ends the connection without stopping local tracks. Does not wait for the far side. */
   close(): void;
 }
 
-export type LineFactory = (grant: Grant, listener: LineListener) => Line;
+/** Makes a line; a `quiet` one is not heard until it is unmuted. */
+export type LineFactory = (grant: Grant, listener: LineListener, quiet: boolean) => Line;
+
+/** Everything that touches the world outside, so that tests can stand in for it. */
+export interface SessionPorts {
+  join(origin: string, request: JoinRequest, timeoutMs: number): Promise<Grant>;
+  nodeAnswers(origin: string, timeoutMs: number): Promise<boolean>;
+  line: LineFactory;
+  nowMs(): number;
+  random(): number;
+  /** Resolves after `ms`, or at once when the network comes back or `wake` is called. */
+  pause(ms: number): { done: Promise<void>; wake(): void };
+}

@@ -27,8 +27,8 @@ class World {
   readonly session = new MeetingSession("oak", "Ann", this.media as unknown as LocalMedia, (fact) => this.facts.push(fact), {
     join: async (origin, request) => this.join(origin, request),
     nodeAnswers: async (origin) => this.alive.has(hostOf(origin)),
-    line: (grant, listener) => {
-      const line = new FakeLine(this, grant, listener);
+    line: (grant, listener, quiet) => {
+      const line = new FakeLine(this, grant, listener, quiet);
       this.lines.push(line);
       return line;
     },
@@ -73,6 +73,7 @@ class FakeLine implements Line {
     private readonly world: World,
     readonly grant: Grant,
     readonly listener: LineListener,
+    public quiet: boolean,
   ) {}
   async connect(): Promise<void> {
     if (!this.world.alive.has(this.grant.node) || this.world.mute.has(this.grant.node)) throw new Error("no media");
@@ -85,6 +86,13 @@ class FakeLine implements Line {
     if (!this.world.alive.has(this.grant.node)) throw new Error("not connected");
     this.chats.push(text);
     return { id: text, from: "me", name: "Ann", text, atMs: 0, self: true, delivery: "sent" };
+  }
+  async flowing(): Promise<void> {
+    this.onFlowing();
+  }
+  onFlowing: () => void = () => {};
+  unmute(): void {
+    this.quiet = false;
   }
   async startSound(): Promise<void> {}
   level(): number {
@@ -258,6 +266,70 @@ describe("a node that still answers", () => {
     world.line.listener.closed(null);
     await settle();
     expect(world.link).toMatchObject({ kind: "up", node: "sin" });
+  });
+});
+
+describe("a node that sends us away", () => {
+  const next = [choice("sin"), choice("syd")];
+
+  it("is left only when sound comes from the next one, and nobody is told of it", async () => {
+    const world = await connected();
+    const old = world.line;
+    old.listener.sentAway(next);
+    const closedBeforeSound: boolean[] = [];
+    const quietUntilSound: boolean[] = [];
+    await Promise.resolve();
+    await Promise.resolve();
+    world.line.onFlowing = () => {
+      closedBeforeSound.push(old.closed);
+      quietUntilSound.push(world.line.quiet);
+    };
+    await settle();
+    expect(closedBeforeSound).toEqual([false]);
+    expect(quietUntilSound).toEqual([true]);
+    expect([old.closed, world.line.quiet, world.line.published]).toEqual([true, false, 1]);
+    expect(world.joins[1]).toMatchObject({ origin: "http://sin:1", request: { exclude: ["fra"], previousToken: "token-1" } });
+    expect(world.links.map((link) => link.kind)).toEqual(["up", "up"]);
+    expect(world.link).toEqual({ kind: "up", node: "sin", region: "SIN", movedFrom: null });
+  });
+
+  it("goes on serving while another one is looked for", async () => {
+    const world = await connected();
+    world.mute.add("sin");
+    world.line.listener.sentAway(next);
+    await settle();
+    expect(world.link).toMatchObject({ kind: "up", node: "syd" });
+    expect(world.joins.at(-1)?.request.exclude).toEqual(["fra", "sin"]);
+    expect(world.lines.map((line) => line.closed)).toEqual([true, true, false]);
+    expect(world.links.some((link) => link.kind === "down")).toBe(false);
+  });
+
+  it("and no other takes us: then everything is tried as after a loss", async () => {
+    const world = await connected();
+    world.mute.add("sin").add("syd");
+    world.onPause = () => world.mute.clear();
+    world.line.listener.sentAway(next);
+    await settle();
+    expect(world.links.some((link) => link.kind === "down")).toBe(true);
+    expect(world.link).toMatchObject({ kind: "up" });
+  });
+
+  it("shows the people the new connection knows, without a moment in which nobody is there", async () => {
+    const world = await connected();
+    world.line.listener.sentAway(next);
+    await settle();
+    const shown = world.facts.flatMap((fact) => (fact.type === "people" ? [fact.people.map((who) => who.node)] : []));
+    expect(shown.every((nodes) => nodes.length === 1)).toBe(true);
+    expect(shown.at(-1)).toEqual(["sin"]);
+  });
+
+  it("is left for good by who leaves meanwhile", async () => {
+    const world = await connected();
+    world.line.listener.sentAway(next);
+    await world.session.leave();
+    await settle();
+    expect(world.link).toEqual({ kind: "ended", reason: "left" });
+    expect(world.lines.every((line) => line.closed)).toBe(true);
   });
 });
 

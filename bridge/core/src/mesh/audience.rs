@@ -26,12 +26,15 @@ impl MeshCore {
             return;
         }
         member.audience = Some(audience.clone());
+        let veiled = member.veiled;
         let (name, participant) = (room.name.clone(), member.sid.clone());
         let hidden = room
             .record_of(session)
             .is_none_or(|record| record.permission.hidden);
         debug!(%session, room = %name, %participant, "audience changed");
-        self.apply_audience(&name, &participant, audience.clone());
+        if !veiled {
+            self.apply_audience(&name, &participant, audience.clone());
+        }
         if !hidden {
             let event = RoomEvent::AudienceChanged {
                 participant,

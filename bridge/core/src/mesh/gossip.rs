@@ -243,6 +243,9 @@ impl MeshCore {
         if let Some(version) = own {
             self.rows.claim(from, version);
         }
+        if news.iter().any(|row| row.key == RowKey::Node) {
+            self.note_draining();
+        }
         if paths_changed || news.iter().any(|row| !self.alive.contains(&row.owner)) {
             self.on_topology_changed(now);
         }

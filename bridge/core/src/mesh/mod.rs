@@ -13,7 +13,7 @@
 //! | `branch`, `demand`, `children` | our place in each tree; what we ask of our parent; who asks us |
 //! | `room`, `roster`, `epoch` | one conference; everybody in it; its epoch and key |
 //! | `session`, `publish`, `fact` | commands of signalling; tracks; facts of shards |
-//! | `spread` | one room on several shards of this node |
+//! | `spread`, `moving` | one room on several shards of this node; people on their way to another node |
 //! | `stream`, `data`, `detour` | what nodes of one room tell each other; without a link, over others |
 //! | `view`, `config`, `io` | read-only copies; settings and limits; inputs and outputs |
 //!
@@ -37,6 +37,7 @@ mod history;
 pub mod io;
 mod link;
 mod liveness;
+mod moving;
 mod outbox;
 mod peer;
 mod plan;
@@ -96,6 +97,8 @@ pub struct MeshCore {
     peers: BTreeMap<NodeId, Peer>,
     /// Nodes that a path of working links leads to; without us.
     alive: BTreeSet<NodeId>,
+    /// Nodes that send their people elsewhere; we may be one.
+    draining: BTreeSet<NodeId>,
     /// Nodes that have said they stop, with their incarnation: what is still heard of it is old.
     departed: BTreeMap<NodeId, u64>,
     rows: RowStore,
@@ -133,6 +136,7 @@ impl MeshCore {
             links: BTreeMap::new(),
             peers: BTreeMap::new(),
             alive: BTreeSet::new(),
+            draining: BTreeSet::new(),
             departed: BTreeMap::new(),
             rows: RowStore::new(us, unix_now.0, config.limits),
             routes: RouteTable::default(),
@@ -214,6 +218,11 @@ impl MeshCore {
     /// The used share of the node's capacity; told to others with the next row refresh.
     pub fn set_load(&mut self, load: PartsPerMillion) {
         self.load = load;
+    }
+
+    /// Takes no new sessions from now on and says so to all nodes; those that are here go on.
+    pub fn drain(&mut self) {
+        self.on_drain();
     }
 
     /// Stops the node: every session ends with `NodeStopped`, every peer gets a goodbye. Nothing is served after.

@@ -19,6 +19,8 @@ pub(super) struct Member {
     pub(super) audience: Option<Audience>,
     /// How good its connection is, once that is known.
     pub(super) quality: Option<ConnectionQuality>,
+    /// Nobody receives it yet: it is still shown on the node that sends it here.
+    pub(super) veiled: bool,
 }
 
 /// What a peer has told of the audience of one of its participants.

@@ -1,7 +1,8 @@
 //! Everybody in one room, on all nodes, and who of them clients are shown. Pure bookkeeping.
 //!
 //! Clients know people by identity, so of several participants with one identity only the one that joined last
-//! is *listed*, until their homes have closed the others. Hidden participants are known but never listed.
+//! is *listed*, until their homes have closed the others. Only one whose home sends it elsewhere stays listed for as long as
+//! the newcomer does not bring what it has: so a move makes before it breaks. Hidden participants are known but never listed.
 
 use relay_proto::id::{Identity, NodeId, ParticipantSid};
 use relay_proto::room::{LeaveCause, ParticipantRecord, ParticipantState, TrackRecord};
@@ -12,6 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) enum RosterChange {
     /// Somebody is listed from now on.
     Listed(ParticipantRecord),
+    /// Somebody is listed in the place of somebody of the same identity, whose last record, in state `Disconnected`, is `gone`.
+    Replaced {
+        gone: ParticipantRecord,
+        record: ParticipantRecord,
+    },
     /// Somebody listed has changed; `old_tracks` are what was known before.
     Changed {
         record: ParticipantRecord,
@@ -29,6 +35,8 @@ pub(super) struct Roster {
     records: BTreeMap<ParticipantSid, ParticipantRecord>,
     by_identity: BTreeMap<Identity, BTreeSet<ParticipantSid>>,
     listed: BTreeMap<Identity, ParticipantSid>,
+    /// Homes that send their people elsewhere.
+    draining: BTreeSet<NodeId>,
 }
 
 impl Roster {
@@ -85,26 +93,66 @@ impl Roster {
         if winner == before {
             return Vec::new();
         }
-        let mut changes = Vec::new();
-        if let Some(before) = before {
+        let gone = before.and_then(|before| {
             self.listed.remove(identity);
             let record = removed.filter(|record| record.sid == before);
-            if let Some(mut record) = record.or_else(|| self.records.get(&before).cloned()) {
-                record.state = ParticipantState::Disconnected;
-                changes.push(RosterChange::Delisted { record, cause });
-            }
-        }
-        if let Some(winner) = winner {
-            changes.push(RosterChange::Listed(self.records[&winner].clone()));
+            let mut record = record.or_else(|| self.records.get(&before).cloned())?;
+            record.state = ParticipantState::Disconnected;
+            Some(record)
+        });
+        let come = winner.map(|winner| {
+            let record = self.records[&winner].clone();
             self.listed.insert(identity.clone(), winner);
-        }
-        changes
+            record
+        });
+        let change = match (gone, come) {
+            (Some(gone), Some(record)) => RosterChange::Replaced { gone, record },
+            (Some(record), None) => RosterChange::Delisted { record, cause },
+            (None, Some(record)) => RosterChange::Listed(record),
+            (None, None) => return Vec::new(),
+        };
+        vec![change]
     }
 
     /// The one of that identity who may be shown.
     fn winner(&self, identity: &Identity) -> Option<&ParticipantSid> {
         let newest = self.newest_of(identity)?;
-        (!newest.permission.hidden).then_some(&newest.sid)
+        if newest.permission.hidden {
+            return None;
+        }
+        Some(&self.still_there(newest).unwrap_or(newest).sid)
+    }
+
+    /// An older one of the identity of `newest` whose home sends it elsewhere, where `newest` does not bring yet what it has.
+    fn still_there(&self, newest: &ParticipantRecord) -> Option<&ParticipantRecord> {
+        if self.draining.is_empty() || self.draining.contains(&newest.home) {
+            return None;
+        }
+        let brings = |older: &ParticipantRecord| {
+            newest.state == ParticipantState::Active && newest.tracks.len() >= older.tracks.len()
+        };
+        self.with_identity(&newest.identity)
+            .filter(|older| self.draining.contains(&older.home))
+            .filter(|older| !older.permission.hidden && !brings(older))
+            .max_by(|a, b| (a.joined_at, &a.sid).cmp(&(b.joined_at, &b.sid)))
+    }
+
+    /// Says which homes send their people elsewhere.
+    pub(super) fn set_draining(&mut self, draining: &BTreeSet<NodeId>) -> Vec<RosterChange> {
+        self.draining.clone_from(draining);
+        let doubled = self.by_identity.iter().filter(|(_, same)| same.len() > 1);
+        let doubled: Vec<Identity> = doubled.map(|(identity, _)| identity.clone()).collect();
+        let settled = doubled
+            .iter()
+            .map(|identity| self.settle(identity, None, LeaveCause::DuplicateIdentity));
+        settled.flatten().collect()
+    }
+
+    /// Whether a participant is shown to clients.
+    pub(super) fn is_listed(&self, sid: &ParticipantSid) -> bool {
+        self.records
+            .get(sid)
+            .is_some_and(|record| self.listed.get(&record.identity) == Some(sid))
     }
 
     /// The one of that identity who joined last; ties go to the larger id.

@@ -8,6 +8,7 @@ use crate::shard::io::{ShardCommand, ShardId};
 use relay_proto::control::ControlMessage;
 use relay_proto::id::{NodeId, ParticipantSid, RoomName, SessionId};
 use relay_proto::room::{Audience, LeaveCause, ParticipantRecord, ParticipantState, RoomEvent};
+use relay_proto::row::NodeState;
 use relay_proto::session::{EndCause, OpenSession, SessionCommand, SessionFact};
 use relay_proto::unit::UnixMillis;
 use std::collections::BTreeMap;
@@ -183,7 +184,8 @@ impl MeshCore {
             warn!(%session, "session opened twice: the second command is ignored");
             return;
         }
-        let Some(shard) = self.shard_for(&open.room).filter(|_| !self.stopped) else {
+        let serves = !self.stopped && self.state == NodeState::Serving;
+        let Some(shard) = self.shard_for(&open.room).filter(|_| serves) else {
             self.refuse_session(session, EndCause::NotServing);
             return;
         };
@@ -225,8 +227,9 @@ impl MeshCore {
         let unix_s = self.incarnation / 1_000 + age.as_secs();
         let (epoch, seal_key) = self.epochs.open(name, unix_s as u32);
         info!(room = %name, epoch = epoch.0, "room opened");
-        self.rooms
-            .insert(name.clone(), Room::open(name.clone(), epoch, seal_key));
+        let mut room = Room::open(name.clone(), epoch, seal_key);
+        room.roster.set_draining(&self.draining);
+        self.rooms.insert(name.clone(), room);
         self.write_host_row(name);
         self.tell_all_hosts(name);
     }
@@ -268,6 +271,10 @@ impl MeshCore {
 
     /// Ends our sessions that somebody of the same identity, here or elsewhere, has replaced.
     pub(super) fn close_replaced(&mut self, room: &RoomName, who: &ParticipantRecord) {
+        // Most likely we have sent it there ourselves: signalling knows when nothing is left of it here.
+        if self.state == NodeState::Draining {
+            return;
+        }
         let newest = self
             .rooms
             .get(room)
@@ -301,6 +308,7 @@ impl MeshCore {
             announced: BTreeMap::new(),
             audience: None,
             quality: None,
+            veiled: false,
         };
         room.members.insert(session, member);
         room.parts.entry(shard).or_default().sessions += 1;
@@ -327,7 +335,7 @@ impl MeshCore {
         let others = room
             .roster
             .listed()
-            .filter(|other| other.sid != record.sid)
+            .filter(|other| other.identity != record.identity)
             .cloned()
             .collect();
         // Whoever is replaced must be gone before the newcomer is there: clients know both by one identity.
@@ -339,6 +347,7 @@ impl MeshCore {
             others,
         });
         self.show(&name, come);
+        self.veil(&name, session);
         self.tell_readers_of(&name, &record);
     }
 
@@ -405,7 +414,7 @@ impl MeshCore {
             })
             .unwrap_or_default();
         self.show(&name, changes);
-        if member.audience.is_some() {
+        if member.audience.is_some() || member.veiled {
             self.apply_audience(&name, &member.sid, Audience::Everybody);
         }
         self.uncount_session(&name, shard);

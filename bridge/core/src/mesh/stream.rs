@@ -341,6 +341,10 @@ impl MeshCore {
     pub(super) fn show(&mut self, name: &RoomName, changes: Vec<RosterChange>) {
         for change in changes {
             let (before, now, fact) = match change {
+                RosterChange::Replaced { gone, record } => {
+                    self.show_replaced(name, gone, record);
+                    continue;
+                }
                 RosterChange::Listed(record) => (Vec::new(), record, None),
                 RosterChange::Changed { record, old_tracks } => (old_tracks, record, None),
                 RosterChange::Delisted { mut record, cause } => {
@@ -349,12 +353,16 @@ impl MeshCore {
                 }
             };
             self.show_tracks(name, &before, &now);
+            let (home, sid) = (now.home, now.sid.clone());
             let participant = Box::new(now);
             let fact = match fact {
                 None => RoomChange::ParticipantUpserted(participant),
                 Some(cause) => RoomChange::ParticipantLeft { participant, cause },
             };
             self.out.room_change(name, fact);
+            if home == self.us {
+                self.unveil(name, &sid);
+            }
         }
     }
 }

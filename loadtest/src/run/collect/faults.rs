@@ -113,12 +113,12 @@ fn fault_gap(
     }
 }
 
-/// From the last frame before a connection was lost to the first after it, or to the `end`. `None` for somebody who had
-/// got none before.
+/// From the last frame of a connection that was lost, or that the server wanted to be left, to the first of the next one, or
+/// to the `end`; nothing where both overlap. `None` for somebody who had got none before.
 fn between_connections(figures: &[&Figures], audio: bool, lost: Instant, end: Instant) -> Option<Duration> {
     let before = legs_of(figures, audio)
+        .filter(|(_, leg)| leg.first_at <= lost)
         .map(|(_, leg)| leg.last_at())
-        .filter(|last| *last <= lost)
         .max()?;
     let after = legs_of(figures, audio)
         .map(|(_, leg)| leg.first_at)

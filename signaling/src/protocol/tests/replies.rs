@@ -157,7 +157,7 @@ fn a_picture_without_room_is_paused_and_comes_back() {
 
 #[test]
 fn a_leave_says_reason_and_action() {
-    let leave = |reason, action| match told(&encode(&Reply::Leave(Leave { reason, action }))) {
+    let leave = |reason, action| match told(&encode(&Reply::Leave(Leave::of(reason, action)))) {
         Told::Leave(leave) => (leave.reason(), leave.action(), leave.can_reconnect),
         other => panic!("{other:?}"),
     };
@@ -174,6 +174,28 @@ fn a_leave_says_reason_and_action() {
         leave(LeaveReason::StateMismatch, LeaveAction::Reconnect),
         (proto::DisconnectReason::StateMismatch, Action::Reconnect, true)
     );
+}
+
+#[test]
+fn whoever_is_sent_to_other_nodes_reads_them_in_their_order() {
+    let node = |name: &str| NextNode {
+        node: name.to_owned(),
+        url: format!("wss://{name}.example"),
+    };
+    let Told::Leave(leave) = told(&encode(&Reply::Leave(Leave::to(vec![node("sin"), node("syd")])))) else {
+        panic!()
+    };
+    assert_eq!(leave.action(), proto::leave_request::Action::Reconnect);
+    let regions = leave.regions.unwrap().regions;
+    let read: Vec<(&str, &str)> = regions
+        .iter()
+        .map(|region| (region.region.as_str(), region.url.as_str()))
+        .collect();
+    assert_eq!(read, [("sin", "wss://sin.example"), ("syd", "wss://syd.example")]);
+    let Told::Leave(leave) = told(&encode(&Reply::Leave(Leave::to(Vec::new())))) else {
+        panic!()
+    };
+    assert!(leave.regions.is_none());
 }
 
 #[test]

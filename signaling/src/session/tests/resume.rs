@@ -274,7 +274,8 @@ fn what_the_client_believes_is_put_right_or_sends_it_to_join_anew() {
         replies(&effects, 1)[..],
         [Reply::Leave(Leave {
             reason: LeaveReason::StateMismatch,
-            action: LeaveAction::Reconnect
+            action: LeaveAction::Reconnect,
+            ..
         })]
     ));
     assert!(bench.hub.is_empty());

@@ -197,7 +197,7 @@ fn the_bridge_ends_a_session_with_the_right_reason_and_action() {
             session: id(1),
             cause,
         });
-        assert_eq!(replies(&effects, 1), [&Reply::Leave(Leave { reason, action })]);
+        assert_eq!(replies(&effects, 1), [&Reply::Leave(Leave::of(reason, action))]);
         assert_eq!(effects.last(), Some(&Effect::Close(id(1))));
         assert!(bench.hub.is_empty());
     }

@@ -68,6 +68,7 @@
     selected,
     /** Calls `listener` with each transceiver as soon as it is there; with some of them again later. */
     onTransceiver: (listener) => listeners.push(listener),
+    receivers: () => known.filter((each) => each.connectionState !== "closed").flatMap((each) => each.getReceivers()),
     outbound: () => stats("outbound-rtp"),
     inbound: () => stats("inbound-rtp"),
     local: () => stats("local-candidate"),

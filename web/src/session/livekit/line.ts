@@ -20,7 +20,7 @@ import type { Person, Picture, VideoFeed } from "../../model/person";
 import type { LocalMedia } from "../local-media";
 import type { Grant, Line, LineListener } from "../port";
 import { Publisher } from "./publisher";
-import { watchSilence } from "./silence";
+import { soundFlows, watchSilence } from "./silence";
 
 /** Topic of chat in text streams, as the component libraries and agents of other clients use it. */
 const CHAT_TOPIC = "lk.chat";
@@ -34,6 +34,12 @@ const MAX_CHAT_CHARS = 8_000;
 /** Longest the library may go on trying by itself; the session decides long before. */
 const RESUME_FOR_MS = 5 * 60_000;
 
+/** A node that sends us away keeps the line for less than this; the library must not break it before that. */
+const KEPT_FOR_MS = 30_000;
+
+/** Query parameter by which a node knows that we go where it sends us. */
+const FOLLOWS = "follows";
+
 setLogLevel("warn");
 
 export class LivekitLine implements Line {
@@ -44,11 +50,13 @@ export class LivekitLine implements Line {
   private stopWatching: () => void = () => {};
   private snapshotDue = false;
   private closed = false;
+  private sentAway = false;
   private failures = 0;
 
   constructor(
     private readonly grant: Grant,
     private readonly listener: LineListener,
+    private quiet: boolean,
   ) {
     this.room = new Room({
       adaptiveStream: true,
@@ -62,12 +70,13 @@ export class LivekitLine implements Line {
   }
 
   async connect(timeoutMs: number): Promise<void> {
-    await this.room.connect(this.grant.url, this.grant.token, {
+    await this.room.connect(withFollows(this.grant.url), this.grant.token, {
       autoSubscribe: true,
       maxRetries: 0,
       websocketTimeout: timeoutMs,
       peerConnectionTimeout: timeoutMs,
     });
+    this.room.engine.on("serverRegionsReported", ({ regions }) => this.sendAway(regions));
     this.report();
     this.stopWatching = watchSilence(this.room, () => this.closed || this.listener.silent());
     if (this.closed) this.stopWatching();
@@ -81,6 +90,15 @@ export class LivekitLine implements Line {
     const info = await this.room.localParticipant.sendText(text, { topic: CHAT_TOPIC });
     const { identity, name } = this.room.localParticipant;
     return { id: info.id, from: identity, name: name || identity, text, atMs: info.timestamp, self: true, delivery: "sent" };
+  }
+
+  async flowing(withinMs: number): Promise<void> {
+    await soundFlows(this.room, withinMs);
+  }
+
+  unmute(): void {
+    this.quiet = false;
+    for (const element of this.sounds.values()) element.muted = false;
   }
 
   async startSound(): Promise<void> {
@@ -139,12 +157,21 @@ export class LivekitLine implements Line {
   /** Called by the library at each loss and after each failed attempt: the earliest sign that a node is in trouble. */
   private retryDelayMs(context: ReconnectContext): number | null {
     if (this.closed || context.elapsedMs > RESUME_FOR_MS) return null;
+    if (this.sentAway) return KEPT_FOR_MS;
     this.failures = context.retryCount;
     queueMicrotask(() => {
       if (!this.closed) this.listener.troubled(this.failures);
     });
     const base = Math.min(7_000, 300 * 2 ** context.retryCount);
     return Math.round(base * (0.5 + Math.random()));
+  }
+
+  /** Comes right before the library asks how long to wait until it drops everything and joins anew. */
+  private sendAway(regions: readonly { region: string; url: string }[]): void {
+    if (this.closed || this.sentAway) return;
+    this.sentAway = true;
+    const nodes = regions.map(({ region, url }) => ({ node: region, url }));
+    queueMicrotask(() => this.closed || this.listener.sentAway(nodes));
   }
 
   private restored(): void {
@@ -210,6 +237,7 @@ export class LivekitLine implements Line {
     if (track.kind === Track.Kind.Audio && track.sid) {
       const element = track.attach();
       element.hidden = true;
+      element.muted = this.quiet;
       document.body.append(element);
       this.sounds.set(track.sid, element);
     }
@@ -249,6 +277,12 @@ export class LivekitLine implements Line {
     const message = parseLegacy(payload);
     if (message) this.chat(message.id, from.identity, message.text, message.atMs);
   }
+}
+
+function withFollows(url: string): string {
+  const parsed = new URL(url);
+  parsed.searchParams.set(FOLLOWS, "1");
+  return parsed.href;
 }
 
 /** Whether a disconnection ends the meeting for us, and how; null means that another connection may be tried. */

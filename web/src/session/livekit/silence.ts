@@ -1,5 +1,5 @@
 /**
- * Notices that nothing comes any more. A node that loses its power closes no connection; the browser finds out after
+ * Notices that something comes, and that nothing comes any more. A node that loses its power closes no connection; the browser finds out after
  * ten seconds or more. Packets tell sooner: while somebody sends, some arrive every second.
  */
 import { type RemoteTrack, type Room, Track } from "livekit-client";
@@ -25,6 +25,27 @@ export function watchSilence(room: Room, silent: () => void): () => void {
     if (looks > 0 && looks % SILENT_LOOKS === 0) silent();
   }, LOOK_EVERY_MS);
   return () => clearInterval(timer);
+}
+
+const LOOK_FOR_SOUND_EVERY_MS = 40;
+
+/** Resolves once packets of all sounds there should be have come, at once where there are none, after `withinMs` anyhow. */
+export async function soundFlows(room: Room, withinMs: number): Promise<void> {
+  const untilMs = performance.now() + withinMs;
+  while (performance.now() < untilMs && room.state !== "disconnected") {
+    const packets = await packetsReceived(room);
+    const heard = [...packets].filter(([sid, count]) => sid !== "" && count > 0).length;
+    if (heard >= soundsSent(room)) return;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_FOR_SOUND_EVERY_MS));
+  }
+}
+
+/** Sounds that others send, as many of them as are looked at. */
+function soundsSent(room: Room): number {
+  const sent = [...room.remoteParticipants.values()].flatMap((participant) =>
+    [...participant.audioTrackPublications.values()].filter((publication) => !publication.isMuted),
+  );
+  return Math.min(sent.length, MOST_TRACKS);
 }
 
 /** Packets received so far, for each track that should be coming. */

@@ -58,13 +58,19 @@ impl ClientsView {
             !people.contains_key(&who.identity),
             "a newcomer is told of its own former self"
         );
+        let mut there = std::mem::take(&mut seen.people);
+        let former = there.remove(&who.identity);
         if !seen.sessions.is_empty() {
             assert_eq!(
-                people, seen.people,
+                people, there,
                 "a newcomer is told something else than those who are there"
             );
         }
         seen.people = people;
+        // Those who are there go on seeing it until they are told otherwise.
+        let former = former.filter(|_| !seen.sessions.is_empty());
+        seen.people
+            .extend(former.map(|former| (former.identity.clone(), former)));
         seen.sessions.insert(session);
     }
 
@@ -109,6 +115,19 @@ impl ClientsView {
                     "somebody has left who was not there"
                 );
                 assert_eq!(participant.state, ParticipantState::Disconnected);
+            }
+            RoomChange::ParticipantReplaced { gone, participant } => {
+                assert_eq!(gone.identity, participant.identity);
+                assert_ne!(gone.sid, participant.sid);
+                let old = seen
+                    .people
+                    .insert(participant.identity.clone(), (**participant).clone());
+                // Whoever has just come was not told of its former self.
+                assert!(
+                    old.is_none_or(|old| old.sid == gone.sid),
+                    "another one is gone than was there"
+                );
+                assert_eq!(gone.state, ParticipantState::Disconnected);
             }
             RoomChange::SpeakersChanged(_) => {}
             RoomChange::AudienceChanged {

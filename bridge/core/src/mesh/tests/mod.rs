@@ -5,6 +5,7 @@ mod codecs;
 mod detector;
 mod links;
 mod liveness;
+mod moving;
 mod random;
 mod refusals;
 mod replay;

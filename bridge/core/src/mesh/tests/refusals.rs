@@ -81,6 +81,9 @@ impl Scene {
                     RoomChange::ParticipantLeft { participant, .. } => {
                         Some(format!("-{}", participant.identity))
                     }
+                    RoomChange::ParticipantReplaced { participant, .. } => {
+                        Some(format!("={}", participant.identity))
+                    }
                     RoomChange::SpeakersChanged(_)
                     | RoomChange::AudienceChanged { .. }
                     | RoomChange::QualityChanged { .. } => None,

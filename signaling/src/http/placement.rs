@@ -1,0 +1,79 @@
+//! Placement in the mesh as it is now: what the join API and a draining node ask.
+
+use crate::config::SignalingConfig;
+use crate::hub::NextNodes;
+use crate::mesh_view::MeshView;
+use crate::placement::{Placement, Question};
+use crate::protocol::NextNode;
+use geo::locate::Place;
+use geo::rank::{NodeState, RankError, Ranking};
+use geo::slot::LocatorSlot;
+use relay_proto::id::RoomName;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// The one placement of a node, with what it is reckoned from. Cheap to clone; all clones share their reservations.
+#[derive(Clone)]
+pub(crate) struct CurrentPlacement {
+    config: Arc<SignalingConfig>,
+    locator: Arc<LocatorSlot>,
+    mesh: watch::Receiver<Arc<MeshView>>,
+    placement: Arc<Mutex<Placement>>,
+}
+
+impl CurrentPlacement {
+    pub(crate) fn new(
+        config: SignalingConfig,
+        locator: Arc<LocatorSlot>,
+        mesh: watch::Receiver<Arc<MeshView>>,
+    ) -> Self {
+        Self {
+            config: Arc::new(config),
+            locator,
+            mesh,
+            placement: Arc::default(),
+        }
+    }
+
+    /// Where an address is, as far as that is known.
+    pub(crate) fn locate(&self, address: IpAddr) -> Place {
+        self.locator.current().locate(address)
+    }
+
+    /// Ranks the nodes for a client and reserves a place on the best one.
+    pub(crate) fn assign(&self, question: &Question<'_>, now: Instant) -> Result<Ranking, RankError> {
+        let mesh = self.mesh.borrow().clone();
+        // The reservations are whole after every call, also after one that panicked.
+        let mut placement = self.placement.lock().unwrap_or_else(PoisonError::into_inner);
+        placement.assign(question, &mesh, &self.config, now)
+    }
+}
+
+impl NextNodes for CurrentPlacement {
+    fn for_client(&mut self, address: Option<IpAddr>, room: &RoomName, now: Instant) -> Vec<NextNode> {
+        // Of an address that says nothing nothing is known either.
+        let place = self.locate(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        // The mesh may not have heard yet that this node drains.
+        let exclude = BTreeSet::from([self.config.node.clone()]);
+        let question = Question {
+            place,
+            room,
+            exclude: &exclude,
+        };
+        let ranked = self.assign(&question, now).map(|ranking| ranking.ordered);
+        let next = |node: geo::rank::Ranked| NextNode {
+            node: node.name,
+            url: node.url,
+        };
+        ranked.unwrap_or_default().into_iter().map(next).collect()
+    }
+
+    fn any(&self) -> bool {
+        let mesh = self.mesh.borrow();
+        let mut others = mesh.nodes.iter().filter(|node| node.name != self.config.node);
+        others.any(|node| node.state == NodeState::Up)
+    }
+}
