@@ -12,6 +12,7 @@
 
 use crate::id::{Layer, MAX_LAYERS, NodeId, TrackAlias};
 use crate::unit::{AudioLevel, MediaSeq, RtpTime};
+use std::time::Duration;
 
 /// Length of the header in bytes.
 pub const HEADER_BYTES: usize = 20;
@@ -42,6 +43,11 @@ pub enum Kind {
     Ping,
     /// The echo of a ping: the same number and body, `origin` is the answerer.
     Pong,
+    /// To the neighbour downstream: what of the track the link from its sender has room for. Body: one byte, how many layers
+    /// cross, counted from the smallest (see [`encode_allowance`]). Lapses after [`ALLOWANCE_LEASE`].
+    Allowance,
+    /// To the neighbour: nothing; it shows what the link carries. Body: zeros. Dropped unread.
+    Padding,
 }
 
 impl Kind {
@@ -53,6 +59,8 @@ impl Kind {
             Self::Nack => 3,
             Self::Ping => 4,
             Self::Pong => 5,
+            Self::Allowance => 8,
+            Self::Padding => 9,
         }
     }
 
@@ -64,6 +72,8 @@ impl Kind {
             3 => Self::Nack,
             4 => Self::Ping,
             5 => Self::Pong,
+            8 => Self::Allowance,
+            9 => Self::Padding,
             _ => return None,
         })
     }
@@ -342,6 +352,42 @@ pub fn decode_nack(body: &[u8]) -> Result<impl Iterator<Item = MediaSeq> + '_, D
     Ok(body
         .chunks_exact(4)
         .map(|word| MediaSeq(u32::from_be_bytes([word[0], word[1], word[2], word[3]]))))
+}
+
+/// How long an allowance holds without being repeated.
+pub const ALLOWANCE_LEASE: Duration = Duration::from_secs(2);
+
+/// An allowance for a track: the largest layer that crosses, or none where nothing does.
+#[must_use]
+pub fn encode_allowance(origin: NodeId, track: TrackAlias, largest: Option<Layer>) -> Vec<u8> {
+    let header = Header::plain(Kind::Allowance, origin, track, Layer(0));
+    let mut bytes = header.encode().to_vec();
+    bytes.push(largest.map_or(0, |layer| layer.0.saturating_add(1)));
+    bytes
+}
+
+/// The largest layer an allowance says to cross. A number above all layers is for the largest.
+///
+/// # Errors
+/// [`DatagramError::Body`] where it is not one byte.
+pub const fn decode_allowance(body: &[u8]) -> Result<Option<Layer>, DatagramError> {
+    let [layers] = body else {
+        return Err(DatagramError::Body(body.len()));
+    };
+    Ok(match *layers {
+        0 => None,
+        layers if layers as usize > MAX_LAYERS => Some(Layer(MAX_LAYERS as u8 - 1)),
+        layers => Some(Layer(layers - 1)),
+    })
+}
+
+/// A datagram of `bytes` (at least a header) that says nothing.
+#[must_use]
+pub fn encode_padding(sender: NodeId, bytes: usize) -> Vec<u8> {
+    let header = Header::plain(Kind::Padding, sender, TrackAlias(0), Layer(0));
+    let mut datagram = header.encode().to_vec();
+    datagram.resize(bytes.max(HEADER_BYTES), 0);
+    datagram
 }
 
 /// A probe or its echo.

@@ -30,6 +30,10 @@ impl Features {
     /// Packets of AV1 bring their dependency descriptors (see `datagram::MediaBody`).
     pub const DESCRIPTORS: Self = Self(1 << 5);
 
+    /// Datagrams say what of a track a link has room for, and show how much it carries (see `datagram::Kind::Allowance` and
+    /// `datagram::Kind::Padding`).
+    pub const ALLOWANCES: Self = Self(1 << 8);
+
     /// All abilities of this build.
     pub const OURS: Self = Self(
         Self::SPLIT.0
@@ -37,7 +41,8 @@ impl Features {
             | Self::AUDIENCE.0
             | Self::SEQUENCE.0
             | Self::CODECS.0
-            | Self::DESCRIPTORS.0,
+            | Self::DESCRIPTORS.0
+            | Self::ALLOWANCES.0,
     );
 
     /// What both sides can do.

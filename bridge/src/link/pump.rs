@@ -1,16 +1,21 @@
-//! From the lanes to QUIC, at the pace the link carries.
+//! From the lanes to QUIC, at the pace the link carries; and padding, where it is to be found out whether it carries more.
 
-use super::event::{CloseReason, LinkEvent};
+use super::estimate::LinkEstimate;
+use super::event::{CloseReason, DatagramSink, LinkEvent};
 use super::explain::close_reason;
 use super::handle::{Shared, lock};
+use super::lanes::Lanes;
 use super::pace::Pace;
 use super::transport::SEND_BUFFER_BYTES;
+use bridge_core::allocation::link::TrackKey;
 use bytes::Bytes;
 use quinn::SendDatagramError;
 use relay_proto::control::GoodbyeCause;
-use relay_proto::datagram::Header;
-use std::sync::Arc;
+use relay_proto::datagram::{Header, Kind, encode_padding};
+use relay_proto::id::{Layer, NodeId};
+use relay_proto::version::Features;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -20,20 +25,53 @@ const LIMIT_CHECK: Duration = Duration::from_millis(100);
 /// quinn accounts this much per datagram besides its bytes.
 const ENTRY_BYTES: usize = 64;
 
-enum Step {
+/// A datagram of padding: as large as fits every path.
+pub(super) const PADDING_BYTES: usize = 1_100;
+/// How often a link that is being probed is looked at, where nothing else is sent.
+const PROBE_INTERVAL: Duration = Duration::from_millis(2);
+
+/// What a link does next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Sends a datagram.
     Send(Bytes),
+    /// Sends padding.
+    Pad,
+    /// Asks for a keyframe.
+    Ask(TrackKey, Layer),
+    /// Looks again after this time, or when something has come.
     Wait(Duration),
+    /// Waits until something comes.
     Idle,
 }
 
-/// Sends what the lanes hold until the connection ends.
-pub(super) async fn pump(link: Arc<Shared>) -> CloseReason {
+/// Sends what the lanes hold until the connection ends. Layers that need a keyframe to cross again are asked of `sink`, as if
+/// the peer had asked.
+pub(super) async fn pump(
+    link: Arc<Shared>,
+    peer: Arc<OnceLock<NodeId>>,
+    sink: Arc<dyn DatagramSink>,
+) -> CloseReason {
     let mut pace = Pace::new(link.estimate.clone(), Instant::now());
+    let padding = Bytes::from(encode_padding(NodeId(0), PADDING_BYTES));
     loop {
         match next_step(&link, &mut pace) {
             Step::Send(datagram) => {
                 if let Err(reason) = send(&link, datagram).await {
                     return reason;
+                }
+            }
+            Step::Pad => {
+                link.padding_bytes
+                    .fetch_add(PADDING_BYTES as u64, Ordering::Relaxed);
+                if let Err(reason) = hand_to_quic(&link, padding.clone()).await {
+                    return reason;
+                }
+            }
+            Step::Ask(key, layer) => {
+                let header = Header::plain(Kind::KeyframeRequest, key.origin, key.track, layer);
+                if let Some(peer) = peer.get() {
+                    sink.deliver(*peer, &header, Bytes::copy_from_slice(&header.encode()));
                 }
             }
             Step::Wait(time) => {
@@ -48,20 +86,58 @@ pub(super) async fn pump(link: Arc<Shared>) -> CloseReason {
 }
 
 fn next_step(link: &Shared, pace: &mut Pace) -> Step {
-    let now = Instant::now();
+    let listens = link.peer_has(Features::ALLOWANCES);
     let mut lanes = link.lanes();
-    lanes.expire(now);
-    let Some((lane, bytes)) = lanes.next() else {
-        return Step::Idle;
-    };
-    match pace.take(now, lane, bytes) {
-        Err(wait) => Step::Wait(wait),
-        Ok(()) => lanes.pop().map_or(Step::Idle, Step::Send),
+    Step::of(Instant::now(), &mut lanes, pace, &link.estimate, listens)
+}
+
+impl Step {
+    /// What is to be done now. `listens` says whether the peer understands what crosses, and padding. Pure: time is an
+    /// argument.
+    pub(super) fn of(
+        now: Instant,
+        lanes: &mut Lanes,
+        pace: &mut Pace,
+        estimate: &LinkEstimate,
+        listens: bool,
+    ) -> Self {
+        lanes.expire(now);
+        lanes.review(now, estimate.capacity_bps(), listens);
+        estimate.set_wanted_bps(lanes.allocator().wanted().0);
+        if let Some((key, layer)) = lanes.allocator_mut().poll_keyframe() {
+            return Self::Ask(key, layer);
+        }
+        if let Some((lane, bytes)) = lanes.next() {
+            return match pace.take(now, lane, bytes) {
+                Err(wait) => Self::Wait(wait),
+                Ok(()) => lanes.pop().map_or(Self::Idle, Self::Send),
+            };
+        }
+        match lanes.allocator().poll_timeout() {
+            Some(_) if listens && estimate.is_probing() => {
+                if pace.take_padding(now, PADDING_BYTES) {
+                    Self::Pad
+                } else {
+                    Self::Wait(PROBE_INTERVAL)
+                }
+            }
+            Some(at) => Self::Wait(at.saturating_duration_since(now)),
+            None => Self::Idle,
+        }
     }
 }
 
 async fn send(link: &Shared, datagram: Bytes) -> Result<(), CloseReason> {
     let header = Header::decode(&datagram).ok().map(|(header, _)| header);
+    let bytes = datagram.len();
+    if hand_to_quic(link, datagram).await? {
+        lock(&link.sent).count(header.as_ref(), bytes);
+    }
+    Ok(())
+}
+
+/// False where it is too large for the path.
+async fn hand_to_quic(link: &Shared, datagram: Bytes) -> Result<bool, CloseReason> {
     let bytes = datagram.len();
     let room = link.connection.datagram_send_buffer_space();
     debug_assert!(room <= SEND_BUFFER_BYTES);
@@ -72,7 +148,7 @@ async fn send(link: &Shared, datagram: Bytes) -> Result<(), CloseReason> {
         link.connection.send_datagram_wait(datagram).await
     };
     match result {
-        Ok(()) => lock(&link.sent).count(header.as_ref(), bytes),
+        Ok(()) => return Ok(true),
         Err(SendDatagramError::TooLarge) => {
             link.oversized.fetch_add(1, Ordering::Relaxed);
         }
@@ -81,7 +157,7 @@ async fn send(link: &Shared, datagram: Bytes) -> Result<(), CloseReason> {
             return Err(CloseReason::Protocol("the peer takes no datagrams".to_owned()));
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Reports the largest datagram of the path whenever it has changed, until nobody listens.

@@ -46,6 +46,9 @@ pub(super) async fn read_control(
             if let Err(reason) = admit(&message, &names, &peer) {
                 return reason;
             }
+            if let ControlMessage::Hello(hello) = &message {
+                link.peer_features.get_or_init(|| hello.features);
+            }
             let event = LinkEvent::Control {
                 link: link.link,
                 message: Box::new(message),
@@ -134,8 +137,9 @@ fn receive(
                 bytes: datagram,
             });
         }
-        Kind::Media | Kind::Clock | Kind::KeyframeRequest | Kind::Nack => {
+        Kind::Media | Kind::Clock | Kind::KeyframeRequest | Kind::Nack | Kind::Allowance => {
             sink.deliver(from, &header, datagram)
         }
+        Kind::Padding => {}
     }
 }

@@ -1,7 +1,8 @@
 //! Examples of every kind of datagram, with every flag set once. Bodies of media and clock are sealed.
 
 use relay_proto::datagram::{
-    Header, Kind, Piece, encode_descriptor_len, encode_level, encode_nack, encode_probe,
+    Header, Kind, Piece, encode_allowance, encode_descriptor_len, encode_level, encode_nack, encode_padding,
+    encode_probe,
 };
 use relay_proto::id::{Epoch, Layer, NodeId, TrackAlias};
 use relay_proto::room::SealKey;
@@ -32,6 +33,11 @@ pub(crate) fn datagrams() -> Vec<(&'static str, Vec<u8>)> {
         ("datagram-ping", probe(Kind::Ping)),
         ("datagram-pong", probe(Kind::Pong)),
         ("datagram-media-described", described()),
+        (
+            "datagram-allowance",
+            encode_allowance(NodeId::of("syd"), TrackAlias(4), Some(Layer(0))),
+        ),
+        ("datagram-padding", encode_padding(NodeId::of("syd"), 32)),
     ]
 }
 

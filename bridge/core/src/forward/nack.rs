@@ -91,6 +91,13 @@ impl NackGenerator {
         })
     }
 
+    /// Whether at least `count` packets are missing between this one and the newest.
+    #[must_use]
+    pub fn misses(&self, seq: MediaSeq, count: u32) -> bool {
+        self.newest
+            .is_some_and(|(newest, _)| seq.0.saturating_sub(newest.0) > count)
+    }
+
     /// A packet has come. Hot path: no allocation while nothing is missing.
     pub fn received(&mut self, seq: MediaSeq, now: Instant) {
         let Some((newest, newest_at)) = self.newest else {

@@ -4,7 +4,7 @@ use super::ShardCore;
 use crate::forward::track::{Clock, Source};
 use crate::relay::{egress, ingress};
 use bytes::Bytes;
-use relay_proto::datagram::{Header, Kind, decode_nack};
+use relay_proto::datagram::{Header, Kind, decode_allowance, decode_nack};
 use relay_proto::id::NodeId;
 use relay_proto::room::MediaKind;
 use relay_proto::unit::RtpTime;
@@ -19,7 +19,7 @@ impl ShardCore {
         let (header, body) = Header::decode(bytes).ok()?;
         let slot = *self.alias_slots.get(&(header.origin, header.track))?;
         match header.kind {
-            Kind::Media => self.relayed_media(now, slot, &header, bytes),
+            Kind::Media => self.relayed_media(now, (peer, slot), &header, bytes),
             Kind::Clock => self.relayed_clock(now, slot, &header, bytes),
             Kind::KeyframeRequest => {
                 self.local_track(slot)?;
@@ -34,7 +34,8 @@ impl ShardCore {
                 let body = body.to_vec();
                 self.repair_for_peer(peer, slot, &header, &body)
             }
-            Kind::Ping | Kind::Pong => None,
+            Kind::Allowance => self.relayed_allowance(now, (peer, slot), body),
+            Kind::Ping | Kind::Pong | Kind::Padding => None,
         }
     }
 
@@ -44,7 +45,13 @@ impl ShardCore {
     }
 
     /// Another node's media packet: opened, then the same `ingest` a client's packet takes. Hot path.
-    fn relayed_media(&mut self, now: Instant, slot: u32, header: &Header, bytes: &mut [u8]) -> Option<()> {
+    fn relayed_media(
+        &mut self,
+        now: Instant,
+        (peer, slot): (NodeId, u32),
+        header: &Header,
+        bytes: &mut [u8],
+    ) -> Option<()> {
         let track = &mut self.tracks[slot as usize];
         if track.source != Source::Remote {
             return None;
@@ -54,6 +61,7 @@ impl ShardCore {
         let mut joined = std::mem::take(&mut self.joined);
         let opened = origin.open(header, bytes, &mut joined);
         let refused = opened.is_err();
+        let comes_back = !refused && track.came_from(peer, header.layer, now);
         if let Ok(Some(body)) = opened
             && let Ok((incoming, media)) = ingress::packet(header, body)
         {
@@ -69,7 +77,33 @@ impl ShardCore {
             }
         }
         self.joined = joined;
+        if comes_back {
+            self.offer_changed(now, slot);
+        }
         (!refused).then_some(())
+    }
+
+    /// The node before us says what of a track its link to us has room for.
+    fn relayed_allowance(&mut self, now: Instant, (peer, slot): (NodeId, u32), body: &[u8]) -> Option<()> {
+        let largest = decode_allowance(body).ok()?;
+        let track = &mut self.tracks[slot as usize];
+        let next_hop = self.routes.get(&track.identity.origin).map(|route| route.via);
+        if track.kind() == MediaKind::Audio || !track.is_brought_by(peer, next_hop) {
+            return None;
+        }
+        if track.set_offered(peer, largest, now) {
+            self.offer_changed(now, slot);
+        }
+        Some(())
+    }
+
+    /// Other layers of a track come than before: viewers have chosen anew, and its origin is to know.
+    pub(super) fn offer_changed(&mut self, now: Instant, slot: u32) {
+        for leg in &self.tracks[slot as usize].legs {
+            self.members[leg.session as usize].cramped = true;
+        }
+        self.request_keyframes(now, slot);
+        self.tell_demand(slot);
     }
 
     fn relayed_clock(&mut self, now: Instant, slot: u32, header: &Header, bytes: &mut [u8]) -> Option<()> {
@@ -116,9 +150,9 @@ impl ShardCore {
             })
             .collect();
         *given += repairs.len();
-        let audio = track.kind() == MediaKind::Audio;
+        let (audio, class) = (track.kind() == MediaKind::Audio, track.class);
         for repair in repairs {
-            self.relay_to(peer, audio, repair);
+            self.relay_media(peer, audio, class, repair);
         }
         Some(())
     }
