@@ -172,13 +172,17 @@ impl LinkHandle {
     /// Counters now. Cost: copies the per-stream table; for operators, not for the hot path.
     #[must_use]
     pub fn stats(&self) -> LinkStats {
+        let (dropped, shed) = {
+            let lanes = self.0.lanes();
+            (lanes.dropped(), lanes.allocator().totals())
+        };
         LinkStats {
             sent: lock(&self.0.sent).clone(),
             received: lock(&self.0.received).clone(),
-            dropped: self.0.lanes().dropped(),
+            dropped,
             oversized: self.0.oversized.load(Ordering::Relaxed),
             refused: self.0.refused.load(Ordering::Relaxed),
-            shed: self.0.lanes().allocator().totals(),
+            shed,
             padding_bytes: self.0.padding_bytes.load(Ordering::Relaxed),
             rate_bps: self.0.estimate.capacity_bps(),
             delivered_bps: self.0.estimate.delivered_bps(),

@@ -8,7 +8,7 @@
 //!   in ([`overuse`]). Then next to nothing is sent until what is under way is what the link holds without a queue, and
 //!   from then on a little less than was handed out meanwhile: a link that falls from 50 to 5 Mbit/s is found within three
 //!   round trips or so.
-//! * **A standing queue** means a little too much is sent: in two rounds running even the *smallest* round trip is 20 ms
+//! * **A standing queue** means a little too much is sent: in three rounds running even the *smallest* round trip is 20 ms
 //!   above the smallest of the last ten seconds. (One round is not enough: a busy machine or a radio link stalls for
 //!   longer than that.) Then the rate falls below what was delivered until the queue is drained, so that the
 //!   smallest round trip stays honest. A delay that does not react was not ours: the path is longer, and the rate is
@@ -49,9 +49,11 @@ const MIN_ROUND: Duration = Duration::from_millis(50);
 /// How long the smallest round trip is believed.
 const MIN_RTT_MEMORY: Duration = Duration::from_secs(10);
 /// Rounds for which a queue must stand before it counts.
-const STANDING_ROUNDS: u32 = 2;
+const STANDING_ROUNDS: u32 = 3;
+/// The same where the rate has just grown.
+const TRIED_QUEUE: (Duration, u32) = (Duration::from_millis(10), 2);
 /// Rounds over which it is seen what the link delivers.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = STANDING_ROUNDS as usize;
 /// A queue below this is drained.
 const DRAINED: Duration = Duration::from_millis(8);
 /// A link that is given less than this share of its rate is not filled by us,
@@ -168,10 +170,16 @@ impl RateController {
         self.delivered_bps[0] = delivered_bps;
         self.exchanged_bytes.rotate_right(1);
         self.exchanged_bytes[0] = (round.sent_bytes, round.delivered_bytes);
-        let standing = (queue > STANDING_QUEUE && self.could_be_ours()) || round.marked;
+        // What has come while we tried for more is ours, and taken for a queue sooner.
+        let (most, rounds) = if self.growth > 0.0 {
+            TRIED_QUEUE
+        } else {
+            (STANDING_QUEUE, STANDING_ROUNDS)
+        };
+        let standing = (queue > most && self.could_be_ours()) || round.marked;
         self.standing_rounds = if standing { self.standing_rounds + 1 } else { 0 };
         match self.draining {
-            None if self.standing_rounds >= STANDING_ROUNDS => self.start_draining(now, queue),
+            None if self.standing_rounds >= rounds => self.start_draining(now, queue),
             // Worse although less is sent: the bottleneck has become narrower.
             Some(draining) if queue > draining.first_queue.mul_f64(1.2) => self.start_draining(now, queue),
             Some(draining) if queue > DRAINED || round.marked => self.drain(now, draining, queue),
@@ -258,6 +266,7 @@ impl RateController {
         let rate = self.estimate.rate_bps();
         let tried = self.estimate.take_held_back() || self.delivered_bps[0] as f64 > 0.8 * rate as f64;
         if !tried || !self.hold.is_over(now) || self.loss.share() >= TOLERATED_LOSS {
+            self.growth = 0.0;
             return;
         }
         let near_full = rate.abs_diff(self.last_full_bps) < self.last_full_bps / 10;

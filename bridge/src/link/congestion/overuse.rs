@@ -19,7 +19,6 @@ const WINDOWS: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
 struct Window {
-    ended: Instant,
     elapsed: Duration,
     bytes: u64,
     /// The smallest round trip, and when that packet was sent.
@@ -100,7 +99,6 @@ impl Overuse {
             self.windows.pop_front();
         }
         self.windows.push_back(Window {
-            ended: now,
             elapsed,
             bytes: self.bytes,
             least,
@@ -123,10 +121,5 @@ impl Overuse {
             }
         }
         (!elapsed.is_zero()).then(|| (bytes as f64 * 8.0 / elapsed.as_secs_f64()) as u64)
-    }
-
-    /// When the last window ended.
-    pub(super) fn measured_at(&self) -> Option<Instant> {
-        self.windows.back().map(|window| window.ended)
     }
 }

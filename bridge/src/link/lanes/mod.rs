@@ -1,8 +1,9 @@
 //! What waits to go out on a link: three lanes, the first non-empty one goes first.
 //!
-//! Overflow policy: **video** holds about 30 ms of the link's rate and then loses its oldest datagram (a viewer
-//! repairs or skips it; old video is worth less than new). **Audio** holds a fifth of a second, then loses its
-//! oldest. **Probes** are few; beyond their limit the newest is dropped. Everything dropped is counted.
+//! Overflow policy: **video** first passes the link's allocator, by which what crosses on average fits the link. What then waits
+//! is a burst; past a quarter of a second of it the least important layer ends at once, with all that waits of it, rather than
+//! any packet here and there. **Audio** holds a fifth of a second, then loses its oldest. **Probes** are few; beyond their limit
+//! the newest is dropped. Everything dropped is counted.
 
 use bridge_core::allocation::Class;
 use bridge_core::allocation::link::{Allowance, LinkAllocator, TrackKey};

@@ -3,11 +3,7 @@
 use super::path::{Path, World};
 use crate::link::RateLimits;
 use crate::link::lanes::Lane;
-use bridge_core::allocation::Class;
 use bytes::Bytes;
-use relay_proto::datagram::{HEADER_BYTES, Header};
-use relay_proto::id::{Layer, NodeId, TrackAlias};
-use relay_proto::unit::{MediaSeq, RtpTime};
 use std::time::Duration;
 
 const PACKET_BYTES: usize = 1_100;
@@ -17,7 +13,6 @@ const FRAME_MS: u64 = 33;
 struct Source {
     bps: u64,
     ms: u64,
-    seq: u32,
     credit: f64,
 }
 
@@ -35,7 +30,6 @@ impl Source {
         Self {
             bps,
             ms: 0,
-            seq: 0,
             credit: 0.0,
         }
     }
@@ -50,9 +44,8 @@ impl Source {
             }
             while self.credit >= PACKET_BYTES as f64 {
                 self.credit -= PACKET_BYTES as f64;
-                self.seq += 1;
                 seen.sent += 1;
-                world.push_picture(Class::Other, packet(self.seq, self.ms as u32));
+                world.push(Lane::Video, packet());
             }
             seen.arrived += world.step().len() as u64;
             let queue = world.queue();
@@ -63,14 +56,9 @@ impl Source {
     }
 }
 
-fn packet(seq: u32, time: u32) -> Bytes {
-    let mut header = Header::media(NodeId(1), TrackAlias(1), Layer(0), MediaSeq(seq), RtpTime(time));
-    header.marker = true;
-    // Whatever of it was thrown away, the next may go on.
-    header.keyframe = true;
-    let mut bytes = header.encode().to_vec();
-    bytes.resize(PACKET_BYTES.max(HEADER_BYTES), 0);
-    Bytes::from(bytes)
+/// No media: nothing chooses among it but its age.
+fn packet() -> Bytes {
+    Bytes::from(vec![0; PACKET_BYTES])
 }
 
 #[test]

@@ -31,49 +31,33 @@ fn a_link_that_is_cut_keeps_all_sound_and_sheds_pictures_within_a_second() {
     assert!(meeting.shown().iter().all(|layer| *layer == Some(Layer(2))));
     meeting.world.path.bps = 5_000_000;
     let fall = meeting.run(secs(1));
-    println!(
-        "fall: {:?} lost, p99 {} ms, queue {:?}, offered {:?}",
-        fall.sounds_lost,
-        fall.sound_quantile(0.99),
-        meeting.world.queue(),
-        meeting.offered()
-    );
     assert!(meeting.world.queue() <= Duration::from_millis(30));
-    let after = meeting.run(secs(2));
-    println!(
-        "after: sounds {} lost {} p99 {} ms, pictures {:?}, broken {}, shown {:?}",
-        after.sounds,
-        after.sounds_lost,
-        after.sound_quantile(0.99),
-        after.pictures,
-        after.broken,
-        meeting.shown()
+    let shed = meeting.offered();
+    assert!(
+        shed.iter().filter(|layer| **layer == Some(Layer(0))).count() >= 28,
+        "{shed:?}"
     );
+    let after = meeting.run(secs(2));
     let narrow = meeting.run(secs(20));
     println!(
-        "narrow: lost {} p99 {} ms queue {:?} over {} broken {} changes {:?} shown {:?} totals {:?}",
-        narrow.sounds_lost,
+        "sound in the second of the cut: p99 {} ms; then {} ms, {} ms; queue over 30 ms for {} of 20,000 ms, longest {:?}",
+        fall.sound_quantile(0.99),
+        after.sound_quantile(0.99),
         narrow.sound_quantile(0.99),
-        narrow.longest_queue,
         narrow.queue_over_30_ms,
-        narrow.broken,
-        narrow.changes,
-        meeting.shown(),
-        meeting.world.lanes.allocator().totals()
+        narrow.longest_queue
     );
     assert_eq!(fall.sounds_lost + after.sounds_lost + narrow.sounds_lost, 0);
-    assert!(
-        narrow.sound_quantile(0.99) <= 38 + 30,
-        "{}",
-        narrow.sound_quantile(0.99)
-    );
+    assert!(narrow.sound_quantile(0.99) <= 38 + 30);
+    assert!(narrow.queue_over_30_ms < 200, "{}", narrow.queue_over_30_ms);
     assert_eq!(narrow.broken, 0, "nothing is thrown out of the middle");
+    assert_eq!(narrow.changes.iter().sum::<u64>(), 0, "{:?}", narrow.changes);
+    let shown = meeting.shown();
     assert!(
-        meeting.shown().iter().all(Option::is_some),
-        "everybody has a picture: {:?}",
-        meeting.shown()
+        shown.iter().all(Option::is_some),
+        "everybody has a picture: {shown:?}"
     );
-    assert!(meeting.shown()[11] > Some(Layer(0)), "the screen comes first");
+    assert!(shown[11] > Some(Layer(0)), "the screen comes first: {shown:?}");
 }
 
 #[test]
@@ -83,30 +67,24 @@ fn what_was_shed_comes_back_without_flapping() {
     meeting.world.path.bps = 5_000_000;
     meeting.run(secs(10));
     meeting.world.path.bps = 50_000_000;
-    let back = meeting.run(secs(25));
+    let all = |meeting: &Meeting| meeting.shown().iter().all(|layer| *layer == Some(Layer(2)));
+    let mut seconds = 0;
+    let mut changes = [0; 30];
+    while !all(&meeting) {
+        seconds += 1;
+        assert!(seconds < 30, "{:?}", meeting.shown());
+        let back = meeting.run(secs(1));
+        assert_eq!(back.sounds_lost, 0);
+        changes
+            .iter_mut()
+            .zip(&back.changes)
+            .for_each(|(all, more)| *all += more);
+    }
     println!(
-        "back: changes {:?} broken {} shown {:?} padding {} capacity {}",
-        back.changes,
-        back.broken,
-        meeting.shown(),
-        meeting.world.padding_bytes,
-        meeting.world.estimate.capacity_bps()
+        "all is back after {seconds} s, with {} kB of padding",
+        meeting.world.padding_bytes / 1_000
     );
-    assert!(
-        meeting.shown().iter().all(|layer| *layer == Some(Layer(2))),
-        "{:?}",
-        meeting.shown()
-    );
-    assert_eq!(back.sounds_lost, 0);
+    assert!(changes.iter().all(|changes| *changes <= 3), "{changes:?}");
     let calm = meeting.run(secs(20));
-    println!(
-        "calm: changes {:?} padding {}",
-        calm.changes, meeting.world.padding_bytes
-    );
-    assert_eq!(calm.changes.iter().sum::<u64>(), 0);
-    assert!(
-        back.changes.iter().all(|changes| *changes <= 3),
-        "{:?}",
-        back.changes
-    );
+    assert_eq!(calm.changes.iter().sum::<u64>(), 0, "{:?}", calm.changes);
 }
