@@ -298,6 +298,16 @@ const LINK_FIGURES: &[LinkFigure] = &[
         |(_, stats)| stats.shed.datagrams as f64,
     ),
     (
+        "link_parity_datagrams",
+        "parities of sound sent on this link",
+        |(_, stats)| stats.parities as f64,
+    ),
+    (
+        "link_recovered_datagrams",
+        "datagrams of sound that were lost on this link and made from parities",
+        |(_, stats)| stats.recovered as f64,
+    ),
+    (
         "link_padding_bytes",
         "bytes sent to find out whether this link carries more",
         |(_, stats)| stats.padding_bytes as f64,

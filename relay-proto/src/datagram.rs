@@ -46,6 +46,8 @@ pub enum Kind {
     /// To the neighbour downstream: what of the track the link from its sender has room for. Body: one byte, how many layers
     /// cross, counted from the smallest (see [`encode_allowance`]). Lapses after [`ALLOWANCE_LEASE`].
     Allowance,
+    /// To the neighbour: the parity of a few datagrams of sound sent right before (see [`encode_parity`]).
+    Parity,
     /// To the neighbour: nothing; it shows what the link carries. Body: zeros. Dropped unread.
     Padding,
 }
@@ -61,6 +63,7 @@ impl Kind {
             Self::Pong => 5,
             Self::Allowance => 8,
             Self::Padding => 9,
+            Self::Parity => 10,
         }
     }
 
@@ -74,6 +77,7 @@ impl Kind {
             5 => Self::Pong,
             8 => Self::Allowance,
             9 => Self::Padding,
+            10 => Self::Parity,
             _ => return None,
         })
     }
@@ -379,6 +383,72 @@ pub const fn decode_allowance(body: &[u8]) -> Result<Option<Layer>, DatagramErro
         layers if layers as usize > MAX_LAYERS => Some(Layer(MAX_LAYERS as u8 - 1)),
         layers => Some(Layer(layers - 1)),
     })
+}
+
+/// Most datagrams of one parity.
+pub const MAX_PARITY_MEMBERS: usize = 8;
+/// Bytes that name one of them.
+const PARITY_MEMBER_BYTES: usize = 14;
+
+/// One of the datagrams a parity is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParityMember {
+    /// Where its track is published.
+    pub origin: NodeId,
+    /// Its track.
+    pub track: TrackAlias,
+    /// Its number.
+    pub seq: MediaSeq,
+    /// Its length in bytes, header included.
+    pub len: u16,
+}
+
+/// The parity of whole datagrams, of which there are one to [`MAX_PARITY_MEMBERS`] (no more are taken): `sum` is their exclusive
+/// or, each filled up with zeros to the longest.
+#[must_use]
+pub fn encode_parity(members: &[ParityMember], sum: &[u8]) -> Vec<u8> {
+    let header = Header::plain(Kind::Parity, NodeId(0), TrackAlias(0), Layer(0));
+    let members = &members[..members.len().min(MAX_PARITY_MEMBERS)];
+    let mut bytes = header.encode().to_vec();
+    bytes.push(members.len() as u8);
+    for member in members {
+        bytes.extend_from_slice(&member.origin.0.to_be_bytes());
+        bytes.extend_from_slice(&member.track.0.to_be_bytes());
+        bytes.extend_from_slice(&member.seq.0.to_be_bytes());
+        bytes.extend_from_slice(&member.len.to_be_bytes());
+    }
+    bytes.extend_from_slice(sum);
+    bytes
+}
+
+/// The datagrams a parity is of, and their exclusive or.
+///
+/// # Errors
+/// [`DatagramError::Body`] where there are none or too many of them, or where one is longer than the sum or too short for a header.
+pub fn decode_parity(body: &[u8]) -> Result<(impl Iterator<Item = ParityMember> + '_, &[u8]), DatagramError> {
+    let refused = DatagramError::Body(body.len());
+    let (&count, rest) = body.split_first().ok_or(refused)?;
+    let count = usize::from(count);
+    if count == 0 || count > MAX_PARITY_MEMBERS {
+        return Err(refused);
+    }
+    let (named, sum) = rest
+        .split_at_checked(count * PARITY_MEMBER_BYTES)
+        .ok_or(refused)?;
+    let word = |at: &[u8]| u32::from_be_bytes([at[0], at[1], at[2], at[3]]);
+    let members = named
+        .chunks_exact(PARITY_MEMBER_BYTES)
+        .map(move |bytes| ParityMember {
+            origin: NodeId(word(bytes)),
+            track: TrackAlias(word(&bytes[4..])),
+            seq: MediaSeq(word(&bytes[8..])),
+            len: u16::from_be_bytes([bytes[12], bytes[13]]),
+        });
+    let fits = |member: ParityMember| (HEADER_BYTES..=sum.len()).contains(&usize::from(member.len));
+    if !members.clone().all(fits) {
+        return Err(refused);
+    }
+    Ok((members, sum))
 }
 
 /// A datagram of `bytes` (at least a header) that says nothing.

@@ -34,6 +34,9 @@ impl Features {
     /// `datagram::Kind::Padding`).
     pub const ALLOWANCES: Self = Self(1 << 8);
 
+    /// A few datagrams of sound are followed by their parity (see `datagram::Kind::Parity`).
+    pub const PARITY: Self = Self(1 << 9);
+
     /// All abilities of this build.
     pub const OURS: Self = Self(
         Self::SPLIT.0
@@ -42,7 +45,8 @@ impl Features {
             | Self::SEQUENCE.0
             | Self::CODECS.0
             | Self::DESCRIPTORS.0
-            | Self::ALLOWANCES.0,
+            | Self::ALLOWANCES.0
+            | Self::PARITY.0,
     );
 
     /// What both sides can do.

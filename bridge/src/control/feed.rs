@@ -72,6 +72,12 @@ pub struct PeerStatus {
     /// Bytes sent to find out whether it carries more.
     #[serde(default)]
     pub padding_bytes: u64,
+    /// Parities of sound sent, of which the other end makes what was lost.
+    #[serde(default)]
+    pub parities: u64,
+    /// Datagrams of sound that were lost and made from parities here.
+    #[serde(default)]
+    pub recovered: u64,
     /// Media datagrams sent, per layer of each track.
     pub streams: Vec<StreamStatus>,
 }
@@ -216,6 +222,8 @@ impl MeshFeed {
                 datagrams: stats.shed.datagrams,
             },
             padding_bytes: stats.padding_bytes,
+            parities: stats.parities,
+            recovered: stats.recovered,
             streams: streams.collect(),
         }
     }

@@ -67,6 +67,8 @@ pub(super) async fn run_link(
         refused: std::sync::atomic::AtomicU64::new(0),
         oversized: std::sync::atomic::AtomicU64::new(0),
         padding_bytes: std::sync::atomic::AtomicU64::new(0),
+        recovered: std::sync::atomic::AtomicU64::new(0),
+        parities: std::sync::atomic::AtomicU64::new(0),
         peer_features: OnceLock::new(),
         close_reason: OnceLock::new(),
     });

@@ -53,6 +53,9 @@ pub(super) struct Shared {
     pub(super) oversized: AtomicU64,
     /// Bytes sent to find out what the link carries.
     pub(super) padding_bytes: AtomicU64,
+    /// Datagrams of sound made from parities, and parities sent.
+    pub(super) recovered: AtomicU64,
+    pub(super) parities: AtomicU64,
     /// What the peer can do, once it has said hello.
     pub(super) peer_features: OnceLock<Features>,
     pub(super) close_reason: OnceLock<CloseReason>,
@@ -75,6 +78,10 @@ pub struct LinkStats {
     pub shed: ShedTotals,
     /// Bytes of padding sent to find out what the link carries.
     pub padding_bytes: u64,
+    /// Datagrams of sound that were lost and made from parities.
+    pub recovered: u64,
+    /// Parities of sound sent.
+    pub parities: u64,
     /// Bits per second the link is taken to carry.
     pub rate_bps: u64,
     /// Bits per second the peer confirmed lately.
@@ -184,6 +191,8 @@ impl LinkHandle {
             refused: self.0.refused.load(Ordering::Relaxed),
             shed,
             padding_bytes: self.0.padding_bytes.load(Ordering::Relaxed),
+            recovered: self.0.recovered.load(Ordering::Relaxed),
+            parities: self.0.parities.load(Ordering::Relaxed),
             rate_bps: self.0.estimate.capacity_bps(),
             delivered_bps: self.0.estimate.delivered_bps(),
             queue: self.0.estimate.queue(),

@@ -4,15 +4,17 @@ use super::estimate::LinkEstimate;
 use super::event::{CloseReason, DatagramSink, LinkEvent};
 use super::explain::close_reason;
 use super::handle::{Shared, lock};
-use super::lanes::Lanes;
+use super::lanes::{Lane, Lanes};
 use super::pace::Pace;
 use super::transport::SEND_BUFFER_BYTES;
 use bridge_core::allocation::link::TrackKey;
+use bridge_core::relay::parity::{ParityReceiver, ParitySender};
 use bytes::Bytes;
 use quinn::SendDatagramError;
 use relay_proto::control::GoodbyeCause;
 use relay_proto::datagram::{Header, Kind, encode_padding};
 use relay_proto::id::{Layer, NodeId};
+use relay_proto::unit::PartsPerMillion;
 use relay_proto::version::Features;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -29,6 +31,60 @@ const ENTRY_BYTES: usize = 64;
 pub(super) const PADDING_BYTES: usize = 1_100;
 /// How often a link that is being probed is looked at, where nothing else is sent.
 const PROBE_INTERVAL: Duration = Duration::from_millis(2);
+
+/// When sound is given parities, looked at this often.
+const ADAPT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The parities of a link's sound, by the clock.
+#[derive(Debug, Default)]
+struct Parities {
+    sender: ParitySender,
+    adapted_at: Option<Instant>,
+}
+
+impl Parities {
+    fn adapt(&mut self, link: &Shared) {
+        let now = Instant::now();
+        let due = |at: Instant| now.saturating_duration_since(at) >= ADAPT_INTERVAL;
+        if self.adapted_at.is_none_or(due) && link.peer_has(Features::PARITY) {
+            self.adapted_at = Some(now);
+            let loss = PartsPerMillion(link.estimate.loss_ppm());
+            self.sender.adapt(now, link.connection.rtt(), loss);
+        }
+    }
+
+    /// What is done next, where a group of sound may end before.
+    fn before(&self, step: Step) -> Step {
+        let left = || {
+            let at = self.sender.poll_timeout()?;
+            Some(at.saturating_duration_since(Instant::now()))
+        };
+        match step {
+            Step::Wait(time) => Step::Wait(left().map_or(time, |left| left.min(time))),
+            Step::Idle => left().map_or(Step::Idle, Step::Wait),
+            other => other,
+        }
+    }
+
+    /// A datagram is sent; the parity of a group that is complete with it.
+    fn sent(&mut self, datagram: &[u8]) -> Option<Bytes> {
+        if !self.sender.is_on() {
+            return None;
+        }
+        let (header, _) = Header::decode(datagram).ok()?;
+        if !ParityReceiver::concerns(&header) {
+            return None;
+        }
+        self.sender
+            .sent(Instant::now(), &header, datagram)
+            .map(Bytes::from)
+    }
+
+    /// The parity of a group that has lasted long enough.
+    fn due(&mut self) -> Option<Bytes> {
+        self.sender.poll_due(Instant::now()).map(Bytes::from)
+    }
+}
 
 /// What a link does next.
 #[derive(Debug)]
@@ -54,9 +110,19 @@ pub(super) async fn pump(
 ) -> CloseReason {
     let mut pace = Pace::new(link.estimate.clone(), Instant::now());
     let padding = Bytes::from(encode_padding(NodeId(0), PADDING_BYTES));
+    let mut parity = Parities::default();
     loop {
-        match next_step(&link, &mut pace) {
+        parity.adapt(&link);
+        if let Some(sum) = parity.due() {
+            link.parities.fetch_add(1, Ordering::Relaxed);
+            link.lanes().push(Instant::now(), Lane::Audio, 0, sum);
+        }
+        match parity.before(next_step(&link, &mut pace)) {
             Step::Send(datagram) => {
+                if let Some(sum) = parity.sent(&datagram) {
+                    link.parities.fetch_add(1, Ordering::Relaxed);
+                    link.lanes().push(Instant::now(), Lane::Audio, 0, sum);
+                }
                 if let Err(reason) = send(&link, datagram).await {
                     return reason;
                 }

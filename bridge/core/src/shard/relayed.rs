@@ -35,7 +35,7 @@ impl ShardCore {
                 self.repair_for_peer(peer, slot, &header, &body)
             }
             Kind::Allowance => self.relayed_allowance(now, (peer, slot), body),
-            Kind::Ping | Kind::Pong | Kind::Padding => None,
+            Kind::Ping | Kind::Pong | Kind::Padding | Kind::Parity => None,
         }
     }
 

@@ -8,7 +8,7 @@ const FUTILE_ROUNDS: u32 = 8;
 /// Share of the expected shortening that counts as one.
 const REACTION: f64 = 0.3;
 /// How long nothing grows after that; twice as long each time it is found at nearly the same rate, up to the second.
-const HOLD: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(16));
+const HOLD: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(8));
 
 /// A standing queue that is being drained.
 #[derive(Clone, Copy, Debug)]

@@ -71,10 +71,6 @@ fn random_loss_over_an_ocean_leaves_35_megabits_alone() {
         source.run(&mut world, Duration::from_secs(3));
         let seen = source.run(&mut world, Duration::from_secs(60));
         let lost = 1.0 - seen.arrived as f64 / seen.sent as f64;
-        println!(
-            "{loss}: lost {lost:.5}, {seen:?}, rate {}",
-            world.estimate.rate_bps()
-        );
         assert!(lost < loss * 1.15, "loss of {loss}: {lost}");
         assert!(seen.longest_queue <= Duration::from_millis(30), "{seen:?}");
     }
@@ -92,23 +88,23 @@ fn a_link_cut_from_50_to_5_megabits_is_found_within_a_second_and_so_is_its_end()
         world.path.bps = 5_000_000;
         source.run(&mut world, Duration::from_millis(1_500 + buffer_ms));
         let found = world.estimate.capacity_bps();
-        println!("buffer {buffer_ms}: found {found}, queue {:?}", world.queue());
         assert!(
             (3_500_000..5_200_000).contains(&found),
             "buffer of {buffer_ms} ms: {found}"
         );
         let narrow = source.run(&mut world, Duration::from_secs(20));
-        println!("narrow {narrow:?} {}", world.estimate.capacity_bps());
         let delivered = narrow.arrived * (PACKET_BYTES as u64 + 35) * 8 / 20;
         assert!(
             delivered > 3_900_000,
             "buffer of {buffer_ms} ms: {delivered} delivered"
         );
-        assert!(narrow.over_ms < 400, "buffer of {buffer_ms} ms: {narrow:?}");
+        assert!(
+            narrow.over_ms < 500 && narrow.longest_queue < Duration::from_millis(60),
+            "buffer of {buffer_ms} ms: {narrow:?}"
+        );
         world.path.bps = 50_000_000;
         source.run(&mut world, Duration::from_secs(20));
         let found = world.estimate.capacity_bps();
-        println!("wide again: {found}");
         assert!(found > 40_000_000, "buffer of {buffer_ms} ms: {found}");
     }
 }

@@ -39,15 +39,8 @@ fn a_link_that_is_cut_keeps_all_sound_and_sheds_pictures_within_a_second() {
     );
     let after = meeting.run(secs(2));
     let narrow = meeting.run(secs(20));
-    println!(
-        "sound in the second of the cut: p99 {} ms; then {} ms, {} ms; queue over 30 ms for {} of 20,000 ms, longest {:?}",
-        fall.sound_quantile(0.99),
-        after.sound_quantile(0.99),
-        narrow.sound_quantile(0.99),
-        narrow.queue_over_30_ms,
-        narrow.longest_queue
-    );
     assert_eq!(fall.sounds_lost + after.sounds_lost + narrow.sounds_lost, 0);
+    assert!(fall.sound_quantile(0.99) < 500, "{}", fall.sound_quantile(0.99));
     assert!(narrow.sound_quantile(0.99) <= 38 + 30);
     assert!(narrow.queue_over_30_ms < 200, "{}", narrow.queue_over_30_ms);
     assert_eq!(narrow.broken, 0, "nothing is thrown out of the middle");
@@ -80,10 +73,6 @@ fn what_was_shed_comes_back_without_flapping() {
             .zip(&back.changes)
             .for_each(|(all, more)| *all += more);
     }
-    println!(
-        "all is back after {seconds} s, with {} kB of padding",
-        meeting.world.padding_bytes / 1_000
-    );
     assert!(changes.iter().all(|changes| *changes <= 3), "{changes:?}");
     let calm = meeting.run(secs(20));
     assert_eq!(calm.changes.iter().sum::<u64>(), 0, "{:?}", calm.changes);
