@@ -17,7 +17,7 @@
 //! reorder_by = "10ms"               # ... for so long
 //! duplicate = "0.1%"                # so many arrive twice
 //! rate = "100mbit"                  # or "unlimited"; IPv4 and UDP headers count
-//! queue = "50ms"                    # longest wait for the line, then datagrams are dropped
+//! queue = "50ms"                    # what the queue holds, in time of the line; what does not fit is dropped
 //! profile = "lte"                   # instead of all these, or before those that differ from it
 //! ```
 

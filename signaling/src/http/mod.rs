@@ -5,6 +5,7 @@ mod join_api;
 mod rtc;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use crate::address::client_address;
 use crate::config::SignalingConfig;

@@ -2,16 +2,15 @@
 //!
 //! Version 0, at `/rtc`, says in single parameters what a join request says, and has two peer connections.
 
+use super::upgrade::{NoUpgrade, Upgrade};
 use super::{Peer, Signaling};
 use crate::limits::Crowded;
 use crate::protocol::{ClientFacts, Join, JoinError, decode_join};
 use crate::session::Newcomer;
 use crate::task::{Input, clock};
 use crate::token::{self, TokenError};
-use crate::websocket;
+use crate::websocket::{self, Connection};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Query, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
@@ -21,10 +20,6 @@ use serde::Deserialize;
 use std::net::IpAddr;
 use thiserror::Error;
 use tokio::sync::mpsc;
-
-/// What a connection reads at once. Requests are small and seldom; the library would keep and touch 128 KiB for each
-/// client.
-const READ_BUFFER_BYTES: usize = 2 << 10;
 
 /// Query of the upgrade.
 #[derive(Debug, Default, Deserialize)]
@@ -103,7 +98,7 @@ pub(super) async fn upgrade(
     query: Result<Query<RtcQuery>, QueryRejection>,
     peer: Peer,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Response {
     let newcomer = checked(&signaling, query, &headers, Version::Single);
     upgraded(signaling, newcomer, peer, &headers, upgrade)
@@ -115,7 +110,7 @@ pub(super) async fn upgrade_dual(
     query: Result<Query<RtcQuery>, QueryRejection>,
     peer: Peer,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Response {
     let newcomer = checked(&signaling, query, &headers, Version::Dual);
     upgraded(signaling, newcomer, peer, &headers, upgrade)
@@ -126,7 +121,7 @@ fn upgraded(
     newcomer: Result<Newcomer, Refused>,
     peer: Peer,
     headers: &HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Response {
     let newcomer = match newcomer {
         Ok(newcomer) => newcomer,
@@ -141,12 +136,10 @@ fn upgraded(
         Ok(place) => place,
         Err(crowded) => return Refused::from(crowded).into_response(),
     };
-    let limits = &signaling.shared().config.limits;
-    upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .max_message_size(limits.frame_bytes)
-        .max_frame_size(limits.frame_bytes)
-        .on_upgrade(move |socket| connected(signaling, newcomer, place, socket))
+    let frame_bytes = signaling.shared().config.limits.frame_bytes;
+    upgrade.then(frame_bytes, move |socket| {
+        connected(signaling, newcomer, place, socket)
+    })
 }
 
 /// Says whether [`upgrade`] would let the client in: browsers do not show scripts why an upgrade failed.
@@ -271,12 +264,7 @@ impl Drop for Place {
 }
 
 /// Tells the hub of the connection and serves it until it ends.
-async fn connected(
-    signaling: Signaling,
-    newcomer: Newcomer,
-    mut place: Place,
-    socket: axum::extract::ws::WebSocket,
-) {
+async fn connected(signaling: Signaling, newcomer: Newcomer, mut place: Place, socket: Connection) {
     let shared = signaling.shared();
     let id = shared.next_session();
     tracing::debug!(session = %id, address = %place.address, "connected");

@@ -133,7 +133,7 @@ impl Estimator {
     }
 
     /// Bytes of padding to send now: towards `wanted`, what the viewer would get of pictures if there were room. Call
-    /// every tick.
+    /// every tick while [`Self::is_probing`], else several times a second.
     pub fn poll_padding(&mut self, now: Instant, wanted: Bitrate, sent: SentBytes) -> Option<usize> {
         self.sound.sent(now, sent.beside);
         self.watch_silence(now, sent.numbered);
@@ -147,6 +147,12 @@ impl Estimator {
         let wanted = Bitrate(wanted.0.saturating_add(sound.0));
         self.prober
             .poll(now, Bitrate(self.total as u64), wanted, sound, sent)
+    }
+
+    /// Whether a probe is being sent or judged, so that [`Self::poll_padding`] must be called with every tick.
+    #[must_use]
+    pub const fn is_probing(&self) -> bool {
+        !self.prober.is_resting()
     }
 
     /// A viewer that gets packets and says nothing of them gets less and less: nobody knows what it carries.

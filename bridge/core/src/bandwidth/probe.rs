@@ -143,6 +143,11 @@ impl Prober {
         }
     }
 
+    /// Whether no probe is under way.
+    pub(super) const fn is_resting(&self) -> bool {
+        matches!(self.phase, Phase::Resting { .. })
+    }
+
     /// Gives up a probe and waits: the path is full.
     pub(super) fn stop(&mut self, now: Instant) {
         self.rest(now, PAUSE, CAREFUL);

@@ -341,6 +341,9 @@ impl ShardCore {
 
     /// Something besides media waits in this session.
     pub(super) fn talkative(&mut self, slot: u32) {
+        if let Some(member) = self.members.get_mut(slot as usize) {
+            member.stir();
+        }
         if !self.talkative.contains(&slot) {
             self.talkative.push(slot);
         }

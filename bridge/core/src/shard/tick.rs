@@ -5,6 +5,7 @@ use super::io::ShardFact;
 use crate::bandwidth::BandwidthEstimator as _;
 use crate::forward::leg::Leg;
 use crate::forward::track::Source;
+use crate::room::member::Member;
 use crate::room::quality::Seen;
 use crate::room::speaker;
 use crate::rtc::RtcpOut;
@@ -69,6 +70,9 @@ impl ShardCore {
         };
         member.repairs_left = self.config.limits.max_repairs_per_tick;
         member.packets_left = self.config.limits.max_packets_per_tick;
+        if member.is_resting(now) {
+            return;
+        }
         if member.rtc.poll_timeout().is_some_and(|at| at <= now) {
             member.rtc.handle_timeout(now);
             self.talkative(slot);
@@ -86,17 +90,21 @@ impl ShardCore {
         {
             self.look_at_sections(now, slot);
         }
+        if let Some(member) = self.members.get_mut(slot as usize) {
+            member.rest(now);
+        }
     }
 
     /// Looks how good a client's connection is, once a second.
     fn judge_connection(&mut self, now: Instant, slot: u32) {
+        let is_due = |member: &Member| member.rtc.is_connected() && member.quality.is_due(now);
+        if !self.members.get(slot as usize).is_some_and(is_due) {
+            return;
+        }
         let Some(uplink) = self.uplink_totals(slot) else {
             return;
         };
         let member = &mut self.members[slot as usize];
-        if !member.rtc.is_connected() || !member.quality.is_due(now) {
-            return;
-        }
         let seen = Seen {
             uplink,
             estimate: member.path.estimate(),

@@ -68,7 +68,9 @@ pub struct LinkProperties {
     pub duplicate: Probability,
     /// Rate of the line; `None` is infinitely fast. Headers count: see [`PacketBytes`].
     pub rate: Option<BitRate>,
-    /// Longest wait for the line; a datagram that would wait longer is dropped. No meaning without a rate.
+    /// What the queue before the line holds, as the time the line takes for it; a datagram that does not fit is dropped. It
+    /// counts bytes, as Linux's `tbf` and `bfifo` do: where a large datagram does not fit, a small one still may. No
+    /// meaning without a rate.
     pub queue: Duration,
 }
 
@@ -168,10 +170,11 @@ impl Link {
             return Some(now);
         };
         let start = self.line_free_at.map_or(now, |free| free.max(now));
-        if start.duration_since(now) > self.properties.queue {
+        let finish = start + rate.time_for(packet);
+        // A line that is free takes whatever comes.
+        if start > now && finish.duration_since(now) > self.properties.queue {
             return None;
         }
-        let finish = start + rate.time_for(packet);
         self.line_free_at = Some(finish);
         Some(finish)
     }

@@ -17,6 +17,15 @@ const MOST_PEOPLE: usize = 8;
 const FEEDBACK_MS: u64 = 50;
 const TICK_MS: u64 = 10;
 
+/// What of a queue is limited.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bound {
+    /// Its bytes, as by Linux's `tbf` and `bfifo`: where a large packet does not fit, a small one still may.
+    Bytes,
+    /// The places in it: whoever comes first takes the next that is free, however large it is.
+    Places,
+}
+
 /// What the link is like from a moment on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
@@ -26,6 +35,7 @@ pub(super) struct Line {
     pub(super) loss_percent: f64,
     pub(super) burst: f64,
     pub(super) queue_ms: u64,
+    pub(super) bound: Bound,
     /// The receiver gets a processor only so often, at random: it reads what has come meanwhile all at once.
     pub(super) stall_ms: u64,
     /// The node gets one only so often too: ticks come late by up to this.
@@ -45,6 +55,7 @@ impl Line {
             loss_percent: 0.0,
             burst: 1.0,
             queue_ms: 200,
+            bound: Bound::Bytes,
             stall_ms: 0,
             late_tick_ms: 0,
             sounds: 1,
@@ -129,10 +140,16 @@ impl World {
         let leave = 1.0 / self.line.burst;
         let enter = leave * mean / (1.0 - mean);
         self.bad = self.random.unit() < if self.bad { 1.0 - leave } else { enter };
-        if waits > self.line.queue_ms * 1_000 {
+        let takes = (bytes + UDP_IP_BYTES) * 8_000_000 / self.line.rate;
+        let full = self.line.queue_ms * 1_000;
+        let fits = match self.line.bound {
+            Bound::Bytes => waits == 0 || waits + takes <= full,
+            Bound::Places => waits <= full,
+        };
+        if !fits {
             return None;
         }
-        self.free_at_us = now_us.max(self.free_at_us) + (bytes + UDP_IP_BYTES) * 8_000_000 / self.line.rate;
+        self.free_at_us = now_us.max(self.free_at_us) + takes;
         if self.bad {
             return None;
         }
