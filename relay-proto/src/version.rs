@@ -32,10 +32,10 @@ impl Features {
 
     /// Datagrams say what of a track a link has room for, and show how much it carries (see `datagram::Kind::Allowance` and
     /// `datagram::Kind::Padding`).
-    pub const ALLOWANCES: Self = Self(1 << 8);
+    pub const ALLOWANCES: Self = Self(1 << 6);
 
     /// A few datagrams of sound are followed by their parity (see `datagram::Kind::Parity`).
-    pub const PARITY: Self = Self(1 << 9);
+    pub const PARITY: Self = Self(1 << 7);
 
     /// All abilities of this build.
     pub const OURS: Self = Self(

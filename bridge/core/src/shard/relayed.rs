@@ -4,7 +4,7 @@ use super::ShardCore;
 use crate::forward::track::{Clock, Source};
 use crate::relay::{egress, ingress};
 use bytes::Bytes;
-use relay_proto::datagram::{Header, Kind, decode_allowance, decode_nack};
+use relay_proto::datagram::{Header, INITIAL_HOPS, Kind, decode_allowance, decode_nack};
 use relay_proto::id::NodeId;
 use relay_proto::room::MediaKind;
 use relay_proto::unit::RtpTime;
@@ -34,7 +34,7 @@ impl ShardCore {
                 let body = body.to_vec();
                 self.repair_for_peer(peer, slot, &header, &body)
             }
-            Kind::Allowance => self.relayed_allowance(now, (peer, slot), body),
+            Kind::Allowance => self.relayed_allowance(now, (peer, slot), &header, body),
             Kind::Ping | Kind::Pong | Kind::Padding | Kind::Parity => None,
         }
     }
@@ -84,14 +84,21 @@ impl ShardCore {
     }
 
     /// The node before us says what of a track its link to us has room for.
-    fn relayed_allowance(&mut self, now: Instant, (peer, slot): (NodeId, u32), body: &[u8]) -> Option<()> {
+    fn relayed_allowance(
+        &mut self,
+        now: Instant,
+        (peer, slot): (NodeId, u32),
+        header: &Header,
+        body: &[u8],
+    ) -> Option<()> {
         let largest = decode_allowance(body).ok()?;
         let track = &mut self.tracks[slot as usize];
         let next_hop = self.routes.get(&track.identity.origin).map(|route| route.via);
         if track.kind() == MediaKind::Audio || !track.is_brought_by(peer, next_hop) {
             return None;
         }
-        if track.set_offered(peer, largest, now) {
+        let passed_on = header.hops < INITIAL_HOPS;
+        if track.set_offered(peer, passed_on, largest, now) {
             self.offer_changed(now, slot);
         }
         Some(())

@@ -6,15 +6,23 @@ use relay_proto::datagram::ALLOWANCE_LEASE;
 use relay_proto::id::{Layer, NodeId};
 use std::time::Instant;
 
-/// What the node before us has said, and who it is.
+/// What has been said of a track, and by whom.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    largest: Option<Layer>,
+    by: NodeId,
+    at: Instant,
+}
+
+/// What the node before us says of its link to us, and of what it is told itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Offered {
     /// The node that brought the last packet.
     brought_by: Option<NodeId>,
+    /// Of the link to us; of links before that.
+    said: [Option<Said>; 2],
     /// The largest layer that comes; none where nothing does.
     largest: Option<Layer>,
-    /// Who said so, and when last.
-    said: Option<(NodeId, Instant)>,
     changed_at: Option<Instant>,
 }
 
@@ -22,8 +30,8 @@ impl Offered {
     pub(super) const fn everything() -> Self {
         Self {
             brought_by: None,
+            said: [None; 2],
             largest: Some(TOP),
-            said: None,
             changed_at: None,
         }
     }
@@ -46,8 +54,13 @@ impl Track {
     /// another way now. Hot path.
     pub fn came_from(&mut self, peer: NodeId, layer: Layer, now: Instant) -> bool {
         self.offered.brought_by = Some(peer);
-        let of_others = self.offered.said.is_some_and(|(other, _)| other != peer);
-        of_others && Some(layer) > self.offered.largest && self.offer(Some(TOP), None, now)
+        if Some(layer) <= self.offered.largest {
+            return false;
+        }
+        for said in &mut self.offered.said {
+            *said = said.filter(|said| said.by == peer);
+        }
+        self.offer(now)
     }
 
     /// Whether `peer` may say what comes: it brings the track, or would, where `next_hop` is the way to its origin.
@@ -56,20 +69,26 @@ impl Track {
         self.source == Source::Remote && self.offered.brought_by.or(next_hop) == Some(peer)
     }
 
-    /// The node before us says what comes; true where that is something else than before.
-    pub fn set_offered(&mut self, peer: NodeId, largest: Option<Layer>, now: Instant) -> bool {
-        let said = (largest < Some(TOP)).then_some((peer, now));
-        self.offer(largest, said, now)
+    /// The node before us says what comes, of its own link or `passed_on` of another; true where that is something else
+    /// than before.
+    pub fn set_offered(&mut self, by: NodeId, passed_on: bool, largest: Option<Layer>, now: Instant) -> bool {
+        let said = (largest < Some(TOP)).then_some(Said { largest, by, at: now });
+        self.offered.said[usize::from(passed_on)] = said;
+        self.offer(now)
     }
 
     /// Forgets what was not said again in time; true where more comes from now on.
     pub fn lapse(&mut self, now: Instant) -> bool {
-        let over = |(_, at): (NodeId, Instant)| now.saturating_duration_since(at) > ALLOWANCE_LEASE;
-        self.offered.said.is_some_and(over) && self.offer(Some(TOP), None, now)
+        for said in &mut self.offered.said {
+            *said = said.filter(|said| now.saturating_duration_since(said.at) <= ALLOWANCE_LEASE);
+        }
+        self.offer(now)
     }
 
-    fn offer(&mut self, largest: Option<Layer>, said: Option<(NodeId, Instant)>, now: Instant) -> bool {
-        self.offered.said = said;
+    /// The least of what holds is what comes.
+    fn offer(&mut self, now: Instant) -> bool {
+        let said = self.offered.said.iter().flatten();
+        let largest = said.map(|said| said.largest).fold(Some(TOP), Ord::min);
         if self.offered.largest == largest {
             return false;
         }

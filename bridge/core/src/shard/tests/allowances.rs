@@ -107,6 +107,27 @@ fn a_picture_of_which_nothing_crosses_pauses_and_says_so() {
 }
 
 #[test]
+fn of_what_holds_for_two_links_on_the_way_the_least_comes() {
+    let mut far = far();
+    let (index, sid) = &far.publishers[0];
+    let alias = record(sid, *index, MediaKind::Video).alias;
+    let mut passed_on = encode_allowance(NODE_A, alias, Some(Layer(0)));
+    passed_on[relay_proto::datagram::HOPS_OFFSET] -= 1;
+    let now = far.world.now;
+    far.world.shards[1].handle_relay(now, NODE_A, &mut passed_on);
+    far.tell(NODE_A, Some(Layer(1)));
+    assert_eq!(far.demand(), Some(LayerSet::only(Layer(0))));
+    film(&mut far.world, &far.publishers, 1);
+    far.tell(NODE_A, Some(Layer(1)));
+    film(&mut far.world, &far.publishers, 2);
+    assert_eq!(
+        far.demand(),
+        Some(LayerSet::only(Layer(1))),
+        "the other has lapsed"
+    );
+}
+
+#[test]
 fn only_the_node_that_brings_a_track_is_believed() {
     let mut far = far();
     let before = far.demand();
