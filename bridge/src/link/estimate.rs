@@ -37,6 +37,7 @@ pub struct LinkEstimate {
     rate_bps: AtomicU64,
     capacity_bps: AtomicU64,
     wanted_bps: AtomicU64,
+    cap_bps: u64,
     probing: AtomicBool,
     delivered_bps: AtomicU64,
     queue_us: AtomicU64,
@@ -52,6 +53,7 @@ impl LinkEstimate {
             rate_bps: AtomicU64::new(limits.clamp(limits.initial_bps)),
             capacity_bps: AtomicU64::new(limits.clamp(limits.initial_bps)),
             wanted_bps: AtomicU64::new(0),
+            cap_bps: limits.cap_bps,
             probing: AtomicBool::new(false),
             delivered_bps: AtomicU64::new(0),
             queue_us: AtomicU64::new(0),
@@ -70,7 +72,8 @@ impl LinkEstimate {
     /// the lanes send padding up to their rate.
     #[must_use]
     pub fn is_probing(&self) -> bool {
-        self.probing.load(Ordering::Relaxed) && self.rate_bps() < self.wanted_bps.load(Ordering::Relaxed)
+        let most = self.wanted_bps.load(Ordering::Relaxed).min(self.cap_bps);
+        self.probing.load(Ordering::Relaxed) && self.rate_bps() < most
     }
 
     /// Bits per second the lanes may send.

@@ -187,7 +187,10 @@ impl RateController {
             Some(draining) => self.end_draining(now, draining),
             None => self.grow(now),
         }
-        let probes = self.draining.is_none() && queue <= DRAINED && self.hold.is_over(now);
+        let probes = self.draining.is_none()
+            && queue <= DRAINED
+            && self.hold.is_over(now)
+            && self.loss.share() < TOLERATED_LOSS;
         self.estimate.set_probing(probes);
     }
 

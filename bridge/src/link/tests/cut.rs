@@ -77,3 +77,21 @@ fn what_was_shed_comes_back_without_flapping() {
     let calm = meeting.run(secs(20));
     assert_eq!(calm.changes.iter().sum::<u64>(), 0, "{:?}", calm.changes);
 }
+
+#[test]
+fn where_the_operator_allows_no_more_nothing_is_padded() {
+    let limits = RateLimits {
+        cap_bps: 6_000_000,
+        ..RateLimits::default()
+    };
+    let world = World::new(Path::of(50_000_000), limits);
+    let mut meeting = Meeting::new(world, &classes(), 8);
+    meeting.run(secs(3));
+    let narrow = meeting.run(secs(10));
+    assert!(
+        meeting.shown().iter().all(Option::is_some),
+        "{:?}",
+        meeting.shown()
+    );
+    assert_eq!((narrow.sounds_lost, meeting.world.padding_bytes), (0, 0));
+}
