@@ -5,7 +5,7 @@
 //! window fills the datagram buffer, which then drops. This one separates the two causes:
 //!
 //! * **A queue that grows** from one handful of acknowledgements to the next means that less comes out of the link than goes
-//!   in ([`overuse`]). Then next to nothing is sent until what is under way is what the link holds without a queue, and
+//!   in (`overuse`). Then next to nothing is sent until what is under way is what the link holds without a queue, and
 //!   from then on a little less than was handed out meanwhile: a link that falls from 50 to 5 Mbit/s is found within three
 //!   round trips or so.
 //! * **A standing queue** means a little too much is sent: in three rounds running even the *smallest* round trip is 20 ms
