@@ -16,6 +16,7 @@
 
 mod connections;
 pub mod inbox;
+mod priority;
 pub mod routes;
 mod siblings;
 pub mod socket;

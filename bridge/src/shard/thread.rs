@@ -2,6 +2,7 @@
 
 use super::connections::{Connections, TcpInput};
 use super::inbox::{Bell, Receiving};
+use super::priority;
 use super::routes::{LinkTable, hand_over};
 use super::siblings::Siblings;
 use super::socket::{BATCH, MediaSocket, SendFailures};
@@ -96,6 +97,9 @@ impl ShardThread {
                     unlinked: 0,
                     published_at: Instant::now(),
                 };
+                if let Err(error) = priority::raise() {
+                    tracing::info!(shard = shard.0, %error, "media has no priority over other work of this machine");
+                }
                 if let Err(error) = running.run() {
                     tracing::error!(shard = shard.0, %error, "a media thread has failed");
                 }

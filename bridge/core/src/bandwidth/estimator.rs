@@ -149,10 +149,10 @@ impl Estimator {
             .poll(now, Bitrate(self.total as u64), wanted, sound, sent)
     }
 
-    /// Whether a probe is being sent or judged, so that [`Self::poll_padding`] must be called with every tick.
+    /// Whether a probe is being sent, so that [`Self::poll_padding`] must be called with every tick.
     #[must_use]
     pub const fn is_probing(&self) -> bool {
-        !self.prober.is_resting()
+        self.prober.is_sending()
     }
 
     /// A viewer that gets packets and says nothing of them gets less and less: nobody knows what it carries.

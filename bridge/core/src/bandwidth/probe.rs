@@ -143,9 +143,9 @@ impl Prober {
         }
     }
 
-    /// Whether no probe is under way.
-    pub(super) const fn is_resting(&self) -> bool {
-        matches!(self.phase, Phase::Resting { .. })
+    /// Whether a probe is on its way out.
+    pub(super) const fn is_sending(&self) -> bool {
+        matches!(self.phase, Phase::Sending { .. })
     }
 
     /// Gives up a probe and waits: the path is full.
