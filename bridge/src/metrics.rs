@@ -291,6 +291,46 @@ const LINK_FIGURES: &[LinkFigure] = &[
         |(_, stats)| stats.rate_bps as f64,
     ),
     (
+        "link_used_bits_per_second",
+        "what the peer confirmed lately",
+        |(_, stats)| stats.delivered_bps as f64,
+    ),
+    (
+        "link_queue_seconds",
+        "delay that stands in queues on the way",
+        |(_, stats)| stats.queue.as_secs_f64(),
+    ),
+    (
+        "link_shed_tracks",
+        "tracks of which larger layers do not cross for want of room",
+        |(_, stats)| stats.shed.tracks as f64,
+    ),
+    (
+        "link_paused_tracks",
+        "tracks of which nothing crosses for want of room",
+        |(_, stats)| stats.shed.paused as f64,
+    ),
+    (
+        "link_shed_datagrams",
+        "datagrams that did not cross this link for want of room",
+        |(_, stats)| stats.shed.datagrams as f64,
+    ),
+    (
+        "link_parity_datagrams",
+        "parities of sound sent on this link",
+        |(_, stats)| stats.parities as f64,
+    ),
+    (
+        "link_recovered_datagrams",
+        "datagrams of sound that were lost on this link and made from parities",
+        |(_, stats)| stats.recovered as f64,
+    ),
+    (
+        "link_padding_bytes",
+        "bytes sent to find out whether this link carries more",
+        |(_, stats)| stats.padding_bytes as f64,
+    ),
+    (
         "link_sent_bytes",
         "bytes of datagrams sent on this link",
         |(_, stats)| stats.sent.bytes as f64,

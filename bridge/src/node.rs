@@ -1,6 +1,7 @@
 //! The composition root: a whole node from its configuration, and its orderly end.
 
 use crate::config::{Config, MeshConfig, MeshIdentity};
+use crate::control::feed::MeshFeed;
 use crate::control::task::unix_now;
 use crate::control::{ControlTask, Inlets, Order, Outlets};
 use crate::http::drain::DrainDesk;
@@ -145,14 +146,7 @@ impl Node {
         let facts_task = tokio::spawn(facts_task.run_facts(fact_queue));
 
         let (link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, &linked_peers);
-        let (ready, ready_state) = watch::channel(true);
-        let metrics_of = Metrics::new(sources);
-        let operations = Operations {
-            feed: feeds,
-            diallers: Arc::new(diallers),
-            ready: ready_state,
-            metrics: metrics_of,
-        };
+        let (ready, operations) = operations(feeds, diallers, sources);
         let (stop_servers, stopped) = watch::channel(false);
         let (desk, drain_orders) = drain_desk(&config, &signaling);
         let servers = start_servers(&signaling, (operations, desk), web, metrics, &stopped);
@@ -252,6 +246,22 @@ impl Node {
         }
         tracing::info!("node has stopped");
     }
+}
+
+/// What `/api/mesh`, the metrics and the probes of operators show, and where it is said that the node takes people.
+fn operations(
+    feed: watch::Receiver<Option<Arc<MeshFeed>>>,
+    diallers: Diallers,
+    sources: Sources,
+) -> (watch::Sender<bool>, Operations) {
+    let (ready, ready_state) = watch::channel(true);
+    let operations = Operations {
+        feed,
+        diallers: Arc::new(diallers),
+        ready: ready_state,
+        metrics: Metrics::new(sources),
+    };
+    (ready, operations)
 }
 
 fn drain_desk(config: &Config, signaling: &Signaling) -> (DrainDesk, mpsc::Receiver<Duration>) {

@@ -24,7 +24,7 @@ mod samples;
 
 use fuzzing::{Arguments, Random};
 use relay_proto::codec::{FrameReader, MAX_DECODED_BYTES, decode, encode};
-use relay_proto::datagram::{Header, MediaBody, decode_nack};
+use relay_proto::datagram::{Header, MediaBody, decode_allowance, decode_nack, decode_parity};
 use relay_proto::seal::Seal;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -96,6 +96,14 @@ fn datagram(bytes: &[u8], seal: &Seal) -> bool {
     };
     assert_eq!([header.encode().as_slice(), body].concat(), bytes);
     let _ = MediaBody::decode(body, header.audio);
+    let _ = decode_allowance(body);
+    if let Ok((members, sum)) = decode_parity(body) {
+        assert!(
+            members
+                .map(|member| usize::from(member.len))
+                .all(|len| len <= sum.len())
+        );
+    }
     if let Ok(seqs) = decode_nack(body) {
         assert_eq!(seqs.count() * 4, body.len());
     }

@@ -12,6 +12,7 @@
 
 use crate::id::{Layer, MAX_LAYERS, NodeId, TrackAlias};
 use crate::unit::{AudioLevel, MediaSeq, RtpTime};
+use std::time::Duration;
 
 /// Length of the header in bytes.
 pub const HEADER_BYTES: usize = 20;
@@ -42,6 +43,13 @@ pub enum Kind {
     Ping,
     /// The echo of a ping: the same number and body, `origin` is the answerer.
     Pong,
+    /// To the neighbour downstream: what of the track the link from its sender has room for. Body: one byte, how many layers
+    /// cross, counted from the smallest (see [`encode_allowance`]). Lapses after [`ALLOWANCE_LEASE`].
+    Allowance,
+    /// To the neighbour: the parity of a few datagrams of sound sent right before (see [`encode_parity`]).
+    Parity,
+    /// To the neighbour: nothing; it shows what the link carries. Body: zeros. Dropped unread.
+    Padding,
 }
 
 impl Kind {
@@ -53,6 +61,9 @@ impl Kind {
             Self::Nack => 3,
             Self::Ping => 4,
             Self::Pong => 5,
+            Self::Allowance => 8,
+            Self::Padding => 9,
+            Self::Parity => 10,
         }
     }
 
@@ -64,6 +75,9 @@ impl Kind {
             3 => Self::Nack,
             4 => Self::Ping,
             5 => Self::Pong,
+            8 => Self::Allowance,
+            9 => Self::Padding,
+            10 => Self::Parity,
             _ => return None,
         })
     }
@@ -342,6 +356,108 @@ pub fn decode_nack(body: &[u8]) -> Result<impl Iterator<Item = MediaSeq> + '_, D
     Ok(body
         .chunks_exact(4)
         .map(|word| MediaSeq(u32::from_be_bytes([word[0], word[1], word[2], word[3]]))))
+}
+
+/// How long an allowance holds without being repeated.
+pub const ALLOWANCE_LEASE: Duration = Duration::from_secs(2);
+
+/// An allowance for a track: the largest layer that crosses, or none where nothing does.
+#[must_use]
+pub fn encode_allowance(origin: NodeId, track: TrackAlias, largest: Option<Layer>) -> Vec<u8> {
+    let header = Header::plain(Kind::Allowance, origin, track, Layer(0));
+    let mut bytes = header.encode().to_vec();
+    bytes.push(largest.map_or(0, |layer| layer.0.saturating_add(1)));
+    bytes
+}
+
+/// The largest layer an allowance says to cross. A number above all layers is for the largest.
+///
+/// # Errors
+/// [`DatagramError::Body`] where it is not one byte.
+pub const fn decode_allowance(body: &[u8]) -> Result<Option<Layer>, DatagramError> {
+    let [layers] = body else {
+        return Err(DatagramError::Body(body.len()));
+    };
+    Ok(match *layers {
+        0 => None,
+        layers if layers as usize > MAX_LAYERS => Some(Layer(MAX_LAYERS as u8 - 1)),
+        layers => Some(Layer(layers - 1)),
+    })
+}
+
+/// Most datagrams of one parity.
+pub const MAX_PARITY_MEMBERS: usize = 8;
+/// Bytes that name one of them.
+const PARITY_MEMBER_BYTES: usize = 14;
+
+/// One of the datagrams a parity is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParityMember {
+    /// Where its track is published.
+    pub origin: NodeId,
+    /// Its track.
+    pub track: TrackAlias,
+    /// Its number.
+    pub seq: MediaSeq,
+    /// Its length in bytes, header included.
+    pub len: u16,
+}
+
+/// The parity of whole datagrams, of which there are one to [`MAX_PARITY_MEMBERS`] (no more are taken): `sum` is their exclusive
+/// or, each filled up with zeros to the longest.
+#[must_use]
+pub fn encode_parity(members: &[ParityMember], sum: &[u8]) -> Vec<u8> {
+    let header = Header::plain(Kind::Parity, NodeId(0), TrackAlias(0), Layer(0));
+    let members = &members[..members.len().min(MAX_PARITY_MEMBERS)];
+    let mut bytes = header.encode().to_vec();
+    bytes.push(members.len() as u8);
+    for member in members {
+        bytes.extend_from_slice(&member.origin.0.to_be_bytes());
+        bytes.extend_from_slice(&member.track.0.to_be_bytes());
+        bytes.extend_from_slice(&member.seq.0.to_be_bytes());
+        bytes.extend_from_slice(&member.len.to_be_bytes());
+    }
+    bytes.extend_from_slice(sum);
+    bytes
+}
+
+/// The datagrams a parity is of, and their exclusive or.
+///
+/// # Errors
+/// [`DatagramError::Body`] where there are none or too many of them, or where one is longer than the sum or too short for a header.
+pub fn decode_parity(body: &[u8]) -> Result<(impl Iterator<Item = ParityMember> + '_, &[u8]), DatagramError> {
+    let refused = DatagramError::Body(body.len());
+    let (&count, rest) = body.split_first().ok_or(refused)?;
+    let count = usize::from(count);
+    if count == 0 || count > MAX_PARITY_MEMBERS {
+        return Err(refused);
+    }
+    let (named, sum) = rest
+        .split_at_checked(count * PARITY_MEMBER_BYTES)
+        .ok_or(refused)?;
+    let word = |at: &[u8]| u32::from_be_bytes([at[0], at[1], at[2], at[3]]);
+    let members = named
+        .chunks_exact(PARITY_MEMBER_BYTES)
+        .map(move |bytes| ParityMember {
+            origin: NodeId(word(bytes)),
+            track: TrackAlias(word(&bytes[4..])),
+            seq: MediaSeq(word(&bytes[8..])),
+            len: u16::from_be_bytes([bytes[12], bytes[13]]),
+        });
+    let fits = |member: ParityMember| (HEADER_BYTES..=sum.len()).contains(&usize::from(member.len));
+    if !members.clone().all(fits) {
+        return Err(refused);
+    }
+    Ok((members, sum))
+}
+
+/// A datagram of `bytes` (at least a header) that says nothing.
+#[must_use]
+pub fn encode_padding(sender: NodeId, bytes: usize) -> Vec<u8> {
+    let header = Header::plain(Kind::Padding, sender, TrackAlias(0), Layer(0));
+    let mut datagram = header.encode().to_vec();
+    datagram.resize(bytes.max(HEADER_BYTES), 0);
+    datagram
 }
 
 /// A probe or its echo.

@@ -30,6 +30,13 @@ impl Features {
     /// Packets of AV1 bring their dependency descriptors (see `datagram::MediaBody`).
     pub const DESCRIPTORS: Self = Self(1 << 5);
 
+    /// Datagrams say what of a track a link has room for, and show how much it carries (see `datagram::Kind::Allowance` and
+    /// `datagram::Kind::Padding`).
+    pub const ALLOWANCES: Self = Self(1 << 6);
+
+    /// A few datagrams of sound are followed by their parity (see `datagram::Kind::Parity`).
+    pub const PARITY: Self = Self(1 << 7);
+
     /// Media takes distribution trees and room streams take detours: rows of [`crate::row::RowKey::Transit`], demands for
     /// tracks of third nodes, and relayed room streams.
     pub const TREES: Self = Self(1 << 8);
@@ -42,6 +49,8 @@ impl Features {
             | Self::SEQUENCE.0
             | Self::CODECS.0
             | Self::DESCRIPTORS.0
+            | Self::ALLOWANCES.0
+            | Self::PARITY.0
             | Self::TREES.0,
     );
 

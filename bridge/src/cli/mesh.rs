@@ -49,8 +49,8 @@ fn table(status: &MeshStatus) -> String {
     }
     let _ = writeln!(
         text,
-        "\n{:<16}{:<12}{:>9}{:>8}{:>12}{:>12}{:>9}",
-        "PEER", "STATE", "RTT", "LOSS", "SENT", "RECEIVED", "DROPPED"
+        "\n{:<16}{:<12}{:>9}{:>8}{:>12}{:>12}{:>9}{:>10}{:>8}{:>8}{:>6}",
+        "PEER", "STATE", "RTT", "LOSS", "SENT", "RECEIVED", "DROPPED", "CARRIES", "USED", "QUEUE", "SHED"
     );
     for peer in &status.peers {
         let rtt = peer
@@ -58,13 +58,17 @@ fn table(status: &MeshStatus) -> String {
             .map_or_else(|| "-".to_owned(), |rtt| format!("{rtt:.1} ms"));
         let _ = writeln!(
             text,
-            "{:<16}{:<12}{rtt:>9}{:>7.1}%{:>9} kB{:>9} kB{:>9}",
+            "{:<16}{:<12}{rtt:>9}{:>7.1}%{:>9} kB{:>9} kB{:>9}{:>8} M{:>6.1} M{:>5.0} ms{:>6}",
             peer.node,
             peer.state,
             peer.loss * 100.0,
             peer.sent.bytes / 1_000,
             peer.received.bytes / 1_000,
-            peer.dropped
+            peer.dropped,
+            peer.rate_bps / 1_000_000,
+            peer.used_bps as f64 / 1e6,
+            peer.queue_ms,
+            peer.shed.tracks
         );
     }
     for peer in &status.unreached {

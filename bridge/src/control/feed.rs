@@ -64,8 +64,37 @@ pub struct PeerStatus {
     pub dropped: u64,
     /// Bits per second the link is taken to carry.
     pub rate_bps: u64,
+    /// Bits per second the peer confirmed lately.
+    #[serde(default)]
+    pub used_bps: u64,
+    /// Delay that stands in queues on the way there.
+    #[serde(default)]
+    pub queue_ms: f64,
+    /// What is held back because the link carries no more.
+    #[serde(default)]
+    pub shed: ShedStatus,
+    /// Bytes sent to find out whether it carries more.
+    #[serde(default)]
+    pub padding_bytes: u64,
+    /// Parities of sound sent, of which the other end makes what was lost.
+    #[serde(default)]
+    pub parities: u64,
+    /// Datagrams of sound that were lost and made from parities here.
+    #[serde(default)]
+    pub recovered: u64,
     /// Media datagrams sent, per layer of each track.
     pub streams: Vec<StreamStatus>,
+}
+
+/// What of pictures does not cross a link for want of room.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct ShedStatus {
+    /// Tracks of which larger layers do not cross.
+    pub tracks: u64,
+    /// Of these, tracks of which nothing crosses.
+    pub paused: u64,
+    /// Datagrams that did not cross so far.
+    pub datagrams: u64,
 }
 
 /// Datagrams and their bytes.
@@ -207,6 +236,16 @@ impl MeshFeed {
             },
             dropped: stats.dropped.total() + stats.oversized,
             rate_bps: stats.rate_bps,
+            used_bps: stats.delivered_bps,
+            queue_ms: stats.queue.as_secs_f64() * 1_000.0,
+            shed: ShedStatus {
+                tracks: stats.shed.tracks,
+                paused: stats.shed.paused,
+                datagrams: stats.shed.datagrams,
+            },
+            padding_bytes: stats.padding_bytes,
+            parities: stats.parities,
+            recovered: stats.recovered,
             streams: streams.collect(),
         }
     }

@@ -66,6 +66,10 @@ pub(super) async fn run_link(
         received: std::sync::Mutex::default(),
         refused: std::sync::atomic::AtomicU64::new(0),
         oversized: std::sync::atomic::AtomicU64::new(0),
+        padding_bytes: std::sync::atomic::AtomicU64::new(0),
+        recovered: std::sync::atomic::AtomicU64::new(0),
+        parities: std::sync::atomic::AtomicU64::new(0),
+        peer_features: OnceLock::new(),
         close_reason: OnceLock::new(),
     });
     let handle = LinkHandle(shared.clone());
@@ -90,10 +94,10 @@ pub(super) async fn run_link(
         shared.clone(),
         peer.clone(),
         outlets.events.clone(),
-        outlets.sink,
+        outlets.sink.clone(),
     ));
     parts.spawn(writer::write_control(shared.clone(), queue));
-    parts.spawn(pump::pump(shared.clone()));
+    parts.spawn(pump::pump(shared.clone(), peer.clone(), outlets.sink));
     parts.spawn(pump::watch_datagram_limit(shared.clone(), outlets.events.clone()));
     let first = first_end(&mut parts, &connection).await;
     shared.close_now(first);

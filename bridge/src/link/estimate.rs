@@ -35,6 +35,10 @@ impl Default for RateLimits {
 #[derive(Debug)]
 pub struct LinkEstimate {
     rate_bps: AtomicU64,
+    capacity_bps: AtomicU64,
+    wanted_bps: AtomicU64,
+    cap_bps: u64,
+    probing: AtomicBool,
     delivered_bps: AtomicU64,
     queue_us: AtomicU64,
     loss_ppm: AtomicU32,
@@ -47,11 +51,29 @@ impl LinkEstimate {
     pub fn new(limits: &RateLimits) -> Self {
         Self {
             rate_bps: AtomicU64::new(limits.clamp(limits.initial_bps)),
+            capacity_bps: AtomicU64::new(limits.clamp(limits.initial_bps)),
+            wanted_bps: AtomicU64::new(0),
+            cap_bps: limits.cap_bps,
+            probing: AtomicBool::new(false),
             delivered_bps: AtomicU64::new(0),
             queue_us: AtomicU64::new(0),
             loss_ppm: AtomicU32::new(0),
             held_back: AtomicBool::new(false),
         }
+    }
+
+    /// Bits per second the link is believed to carry. What the lanes may send is less while a queue is drained.
+    #[must_use]
+    pub fn capacity_bps(&self) -> u64 {
+        self.capacity_bps.load(Ordering::Relaxed)
+    }
+
+    /// Whether more is wished for than the link is believed to carry, and it is time to find out whether it carries more:
+    /// the lanes send padding up to their rate.
+    #[must_use]
+    pub fn is_probing(&self) -> bool {
+        let most = self.wanted_bps.load(Ordering::Relaxed).min(self.cap_bps);
+        self.probing.load(Ordering::Relaxed) && self.rate_bps() < most
     }
 
     /// Bits per second the lanes may send.
@@ -80,6 +102,19 @@ impl LinkEstimate {
 
     pub(super) fn set_rate_bps(&self, bps: u64) {
         self.rate_bps.store(bps, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_capacity_bps(&self, bps: u64) {
+        self.capacity_bps.store(bps, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_probing(&self, probing: bool) {
+        self.probing.store(probing, Ordering::Relaxed);
+    }
+
+    /// What would cross if it could; zero where all does.
+    pub(super) fn set_wanted_bps(&self, bps: u64) {
+        self.wanted_bps.store(bps, Ordering::Relaxed);
     }
 
     pub(super) fn set_round(&self, delivered_bps: u64, queue: Duration) {

@@ -4,15 +4,18 @@ use super::estimate::LinkEstimate;
 use super::event::{CloseReason, close_code};
 use super::lanes::{Dropped, Lane, Lanes};
 use super::traffic::Traffic;
+use bridge_core::allocation::Class;
+use bridge_core::allocation::link::{ShedTotals, TrackKey};
 use bridge_core::mesh::io::{LinkDirection, LinkId};
 use bytes::Bytes;
 use quinn::Connection;
 use relay_proto::control::{ControlMessage, GoodbyeCause};
 use relay_proto::id::{NodeId, TrackAlias};
+use relay_proto::version::Features;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 
 /// Control messages that wait for the stream; one more closes the link (the peer has stopped reading).
@@ -48,6 +51,13 @@ pub(super) struct Shared {
     pub(super) refused: AtomicU64,
     /// Datagrams that had become too large for the path between routing and sending.
     pub(super) oversized: AtomicU64,
+    /// Bytes sent to find out what the link carries.
+    pub(super) padding_bytes: AtomicU64,
+    /// Datagrams of sound made from parities, and parities sent.
+    pub(super) recovered: AtomicU64,
+    pub(super) parities: AtomicU64,
+    /// What the peer can do, once it has said hello.
+    pub(super) peer_features: OnceLock<Features>,
     pub(super) close_reason: OnceLock<CloseReason>,
 }
 
@@ -64,8 +74,20 @@ pub struct LinkStats {
     pub oversized: u64,
     /// Received and refused.
     pub refused: u64,
-    /// Bits per second the lanes may send now.
+    /// What is held back of pictures, because the link carries no more.
+    pub shed: ShedTotals,
+    /// Bytes of padding sent to find out what the link carries.
+    pub padding_bytes: u64,
+    /// Datagrams of sound that were lost and made from parities.
+    pub recovered: u64,
+    /// Parities of sound sent.
+    pub parities: u64,
+    /// Bits per second the link is taken to carry.
     pub rate_bps: u64,
+    /// Bits per second the peer confirmed lately.
+    pub delivered_bps: u64,
+    /// Delay that stands in queues on the way.
+    pub queue: Duration,
     /// Lost share of QUIC packets, in parts per million.
     pub loss_ppm: u32,
 }
@@ -108,7 +130,15 @@ impl LinkHandle {
     pub fn send_datagram(&self, now: Instant, lane: Lane, datagram: Bytes) {
         self.0
             .lanes()
-            .push(now, lane, self.0.estimate.rate_bps(), datagram);
+            .push(now, lane, self.0.estimate.capacity_bps(), datagram);
+        self.0.lanes_filled.notify_one();
+    }
+
+    /// The same for a datagram of a picture of this `class`; it goes only where its layer crosses the link.
+    pub fn send_picture(&self, now: Instant, class: Class, datagram: Bytes) {
+        self.0
+            .lanes()
+            .push_picture(now, class, self.0.estimate.capacity_bps(), datagram);
         self.0.lanes_filled.notify_one();
     }
 
@@ -126,6 +156,7 @@ impl LinkHandle {
 
     /// Forgets the counters of a track that has ended, so that they cannot pile up.
     pub fn forget_track(&self, origin: NodeId, track: TrackAlias) {
+        self.0.lanes().allocator_mut().forget(TrackKey { origin, track });
         for traffic in [&self.0.sent, &self.0.received] {
             lock(traffic)
                 .streams
@@ -148,13 +179,23 @@ impl LinkHandle {
     /// Counters now. Cost: copies the per-stream table; for operators, not for the hot path.
     #[must_use]
     pub fn stats(&self) -> LinkStats {
+        let (dropped, shed) = {
+            let lanes = self.0.lanes();
+            (lanes.dropped(), lanes.allocator().totals())
+        };
         LinkStats {
             sent: lock(&self.0.sent).clone(),
             received: lock(&self.0.received).clone(),
-            dropped: self.0.lanes().dropped(),
+            dropped,
             oversized: self.0.oversized.load(Ordering::Relaxed),
             refused: self.0.refused.load(Ordering::Relaxed),
-            rate_bps: self.0.estimate.rate_bps(),
+            shed,
+            padding_bytes: self.0.padding_bytes.load(Ordering::Relaxed),
+            recovered: self.0.recovered.load(Ordering::Relaxed),
+            parities: self.0.parities.load(Ordering::Relaxed),
+            rate_bps: self.0.estimate.capacity_bps(),
+            delivered_bps: self.0.estimate.delivered_bps(),
+            queue: self.0.estimate.queue(),
             loss_ppm: self.0.estimate.loss_ppm(),
         }
     }
@@ -169,6 +210,13 @@ impl std::fmt::Debug for LinkHandle {
 impl Shared {
     pub(super) fn lanes(&self) -> MutexGuard<'_, Lanes> {
         lock(&self.lanes)
+    }
+
+    /// Whether the peer has said that it can do this.
+    pub(super) fn peer_has(&self, features: Features) -> bool {
+        self.peer_features
+            .get()
+            .is_some_and(|theirs| theirs.has(features))
     }
 
     /// Ends the connection at once. The first reason stands.

@@ -1,16 +1,23 @@
-//! From the lanes to QUIC, at the pace the link carries.
+//! From the lanes to QUIC, at the pace the link carries; and padding, where it is to be found out whether it carries more.
 
-use super::event::{CloseReason, LinkEvent};
+use super::estimate::LinkEstimate;
+use super::event::{CloseReason, DatagramSink, LinkEvent};
 use super::explain::close_reason;
 use super::handle::{Shared, lock};
+use super::lanes::{Lane, Lanes};
 use super::pace::Pace;
 use super::transport::SEND_BUFFER_BYTES;
+use bridge_core::allocation::link::TrackKey;
+use bridge_core::relay::parity::{ParityReceiver, ParitySender};
 use bytes::Bytes;
 use quinn::SendDatagramError;
 use relay_proto::control::GoodbyeCause;
-use relay_proto::datagram::Header;
-use std::sync::Arc;
+use relay_proto::datagram::{Header, Kind, encode_padding};
+use relay_proto::id::{Layer, NodeId};
+use relay_proto::unit::PartsPerMillion;
+use relay_proto::version::Features;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -20,20 +27,117 @@ const LIMIT_CHECK: Duration = Duration::from_millis(100);
 /// quinn accounts this much per datagram besides its bytes.
 const ENTRY_BYTES: usize = 64;
 
-enum Step {
+/// A datagram of padding: as large as fits every path.
+pub(super) const PADDING_BYTES: usize = 1_100;
+/// How often a link that is being probed is looked at, where nothing else is sent.
+const PROBE_INTERVAL: Duration = Duration::from_millis(2);
+
+/// When sound is given parities, looked at this often.
+const ADAPT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The parities of a link's sound, by the clock.
+#[derive(Debug, Default)]
+struct Parities {
+    sender: ParitySender,
+    adapted_at: Option<Instant>,
+}
+
+impl Parities {
+    fn adapt(&mut self, link: &Shared) {
+        let now = Instant::now();
+        let due = |at: Instant| now.saturating_duration_since(at) >= ADAPT_INTERVAL;
+        if self.adapted_at.is_none_or(due) && link.peer_has(Features::PARITY) {
+            self.adapted_at = Some(now);
+            let loss = PartsPerMillion(link.estimate.loss_ppm());
+            self.sender.adapt(now, link.connection.rtt(), loss);
+        }
+    }
+
+    /// What is done next, where a group of sound may end before.
+    fn before(&self, step: Step) -> Step {
+        let left = || {
+            let at = self.sender.poll_timeout()?;
+            Some(at.saturating_duration_since(Instant::now()))
+        };
+        match step {
+            Step::Wait(time) => Step::Wait(left().map_or(time, |left| left.min(time))),
+            Step::Idle => left().map_or(Step::Idle, Step::Wait),
+            other => other,
+        }
+    }
+
+    /// A datagram is sent; the parity of a group that is complete with it.
+    fn sent(&mut self, datagram: &[u8]) -> Option<Bytes> {
+        if !self.sender.is_on() {
+            return None;
+        }
+        let (header, _) = Header::decode(datagram).ok()?;
+        if !ParityReceiver::concerns(&header) {
+            return None;
+        }
+        self.sender
+            .sent(Instant::now(), &header, datagram)
+            .map(Bytes::from)
+    }
+
+    /// The parity of a group that has lasted long enough.
+    fn due(&mut self) -> Option<Bytes> {
+        self.sender.poll_due(Instant::now()).map(Bytes::from)
+    }
+}
+
+/// What a link does next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Sends a datagram.
     Send(Bytes),
+    /// Sends padding.
+    Pad,
+    /// Asks for a keyframe.
+    Ask(TrackKey, Layer),
+    /// Looks again after this time, or when something has come.
     Wait(Duration),
+    /// Waits until something comes.
     Idle,
 }
 
-/// Sends what the lanes hold until the connection ends.
-pub(super) async fn pump(link: Arc<Shared>) -> CloseReason {
+/// Sends what the lanes hold until the connection ends. Layers that need a keyframe to cross again are asked of `sink`, as if
+/// the peer had asked.
+pub(super) async fn pump(
+    link: Arc<Shared>,
+    peer: Arc<OnceLock<NodeId>>,
+    sink: Arc<dyn DatagramSink>,
+) -> CloseReason {
     let mut pace = Pace::new(link.estimate.clone(), Instant::now());
+    let padding = Bytes::from(encode_padding(NodeId(0), PADDING_BYTES));
+    let mut parity = Parities::default();
     loop {
-        match next_step(&link, &mut pace) {
+        parity.adapt(&link);
+        if let Some(sum) = parity.due() {
+            link.parities.fetch_add(1, Ordering::Relaxed);
+            link.lanes().push(Instant::now(), Lane::Audio, 0, sum);
+        }
+        match parity.before(next_step(&link, &mut pace)) {
             Step::Send(datagram) => {
+                if let Some(sum) = parity.sent(&datagram) {
+                    link.parities.fetch_add(1, Ordering::Relaxed);
+                    link.lanes().push(Instant::now(), Lane::Audio, 0, sum);
+                }
                 if let Err(reason) = send(&link, datagram).await {
                     return reason;
+                }
+            }
+            Step::Pad => {
+                link.padding_bytes
+                    .fetch_add(PADDING_BYTES as u64, Ordering::Relaxed);
+                if let Err(reason) = hand_to_quic(&link, padding.clone()).await {
+                    return reason;
+                }
+            }
+            Step::Ask(key, layer) => {
+                let header = Header::plain(Kind::KeyframeRequest, key.origin, key.track, layer);
+                if let Some(peer) = peer.get() {
+                    sink.deliver(*peer, &header, Bytes::copy_from_slice(&header.encode()));
                 }
             }
             Step::Wait(time) => {
@@ -48,20 +152,58 @@ pub(super) async fn pump(link: Arc<Shared>) -> CloseReason {
 }
 
 fn next_step(link: &Shared, pace: &mut Pace) -> Step {
-    let now = Instant::now();
+    let listens = link.peer_has(Features::ALLOWANCES);
     let mut lanes = link.lanes();
-    lanes.expire(now);
-    let Some((lane, bytes)) = lanes.next() else {
-        return Step::Idle;
-    };
-    match pace.take(now, lane, bytes) {
-        Err(wait) => Step::Wait(wait),
-        Ok(()) => lanes.pop().map_or(Step::Idle, Step::Send),
+    Step::of(Instant::now(), &mut lanes, pace, &link.estimate, listens)
+}
+
+impl Step {
+    /// What is to be done now. `listens` says whether the peer understands what crosses, and padding. Pure: time is an
+    /// argument.
+    pub(super) fn of(
+        now: Instant,
+        lanes: &mut Lanes,
+        pace: &mut Pace,
+        estimate: &LinkEstimate,
+        listens: bool,
+    ) -> Self {
+        lanes.expire(now);
+        lanes.review(now, estimate.capacity_bps(), listens);
+        estimate.set_wanted_bps(lanes.allocator().wanted().0);
+        if let Some((key, layer)) = lanes.allocator_mut().poll_keyframe() {
+            return Self::Ask(key, layer);
+        }
+        if let Some((lane, bytes)) = lanes.next() {
+            return match pace.take(now, lane, bytes) {
+                Err(wait) => Self::Wait(wait),
+                Ok(()) => lanes.pop().map_or(Self::Idle, Self::Send),
+            };
+        }
+        match lanes.allocator().poll_timeout() {
+            Some(_) if listens && estimate.is_probing() => {
+                if pace.take_padding(now, PADDING_BYTES) {
+                    Self::Pad
+                } else {
+                    Self::Wait(PROBE_INTERVAL)
+                }
+            }
+            Some(at) => Self::Wait(at.saturating_duration_since(now)),
+            None => Self::Idle,
+        }
     }
 }
 
 async fn send(link: &Shared, datagram: Bytes) -> Result<(), CloseReason> {
     let header = Header::decode(&datagram).ok().map(|(header, _)| header);
+    let bytes = datagram.len();
+    if hand_to_quic(link, datagram).await? {
+        lock(&link.sent).count(header.as_ref(), bytes);
+    }
+    Ok(())
+}
+
+/// False where it is too large for the path.
+async fn hand_to_quic(link: &Shared, datagram: Bytes) -> Result<bool, CloseReason> {
     let bytes = datagram.len();
     let room = link.connection.datagram_send_buffer_space();
     debug_assert!(room <= SEND_BUFFER_BYTES);
@@ -72,7 +214,7 @@ async fn send(link: &Shared, datagram: Bytes) -> Result<(), CloseReason> {
         link.connection.send_datagram_wait(datagram).await
     };
     match result {
-        Ok(()) => lock(&link.sent).count(header.as_ref(), bytes),
+        Ok(()) => return Ok(true),
         Err(SendDatagramError::TooLarge) => {
             link.oversized.fetch_add(1, Ordering::Relaxed);
         }
@@ -81,7 +223,7 @@ async fn send(link: &Shared, datagram: Bytes) -> Result<(), CloseReason> {
             return Err(CloseReason::Protocol("the peer takes no datagrams".to_owned()));
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Reports the largest datagram of the path whenever it has changed, until nobody listens.

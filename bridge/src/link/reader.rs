@@ -4,12 +4,14 @@ use super::event::{CloseReason, DatagramSink, LinkEvent};
 use super::explain::close_reason;
 use super::handle::{Shared, lock};
 use super::tls::PeerNames;
+use bridge_core::relay::parity::ParityReceiver;
 use bytes::Bytes;
 use quinn::{ReadError, RecvStream};
 use relay_proto::codec::{CodecError, FrameReader};
 use relay_proto::control::{ControlMessage, GoodbyeCause};
 use relay_proto::datagram::{Header, Kind};
 use relay_proto::id::NodeId;
+use relay_proto::version::Features;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
@@ -45,6 +47,9 @@ pub(super) async fn read_control(
             };
             if let Err(reason) = admit(&message, &names, &peer) {
                 return reason;
+            }
+            if let ControlMessage::Hello(hello) = &message {
+                link.peer_features.get_or_init(|| hello.features);
             }
             let event = LinkEvent::Control {
                 link: link.link,
@@ -104,12 +109,13 @@ pub(super) async fn read_datagrams(
     events: mpsc::Sender<LinkEvent>,
     sink: Arc<dyn DatagramSink>,
 ) -> CloseReason {
+    let mut parity = ParityReceiver::default();
     loop {
         let datagram = match link.connection.read_datagram().await {
             Ok(datagram) => datagram,
             Err(error) => return close_reason(&error),
         };
-        receive(&link, &peer, &events, &*sink, datagram);
+        receive(&link, &peer, &events, &*sink, &mut parity, datagram);
         // Reading what has already arrived does not wait; without this a flood would starve other tasks.
         tokio::task::coop::consume_budget().await;
     }
@@ -120,13 +126,17 @@ fn receive(
     peer: &OnceLock<NodeId>,
     events: &mpsc::Sender<LinkEvent>,
     sink: &dyn DatagramSink,
+    parity: &mut ParityReceiver,
     datagram: Bytes,
 ) {
-    let (Ok((header, _)), Some(&from)) = (Header::decode(&datagram), peer.get()) else {
+    let (Ok((header, body)), Some(&from)) = (Header::decode(&datagram), peer.get()) else {
         link.refused.fetch_add(1, Ordering::Relaxed);
         return;
     };
     lock(&link.received).count(Some(&header), datagram.len());
+    if ParityReceiver::concerns(&header) && link.peer_has(Features::PARITY) {
+        parity.received(&header, datagram.clone());
+    }
     match header.kind {
         Kind::Ping | Kind::Pong => {
             let _ = events.try_send(LinkEvent::Probe {
@@ -134,8 +144,15 @@ fn receive(
                 bytes: datagram,
             });
         }
-        Kind::Media | Kind::Clock | Kind::KeyframeRequest | Kind::Nack => {
+        Kind::Media | Kind::Clock | Kind::KeyframeRequest | Kind::Nack | Kind::Allowance => {
             sink.deliver(from, &header, datagram)
+        }
+        Kind::Padding => {}
+        Kind::Parity => {
+            if let Some((header, rebuilt)) = parity.recover(body) {
+                link.recovered.fetch_add(1, Ordering::Relaxed);
+                sink.deliver(from, &header, rebuilt);
+            }
         }
     }
 }

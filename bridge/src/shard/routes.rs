@@ -106,12 +106,11 @@ pub(super) fn hand_over(links: &BTreeMap<NodeId, LinkHandle>, now: Instant, tran
     let Some(link) = links.get(&transmit.via) else {
         return false;
     };
-    let lane = if transmit.audio || is_feedback(&transmit.bytes) {
-        Lane::Audio
+    if transmit.audio || is_feedback(&transmit.bytes) {
+        link.send_datagram(now, Lane::Audio, transmit.bytes);
     } else {
-        Lane::Video
-    };
-    link.send_datagram(now, lane, transmit.bytes);
+        link.send_picture(now, transmit.class, transmit.bytes);
+    }
     true
 }
 

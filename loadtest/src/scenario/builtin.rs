@@ -41,6 +41,7 @@ const ALL: &[Builtin] = builtin![
     "s11",
     "s12",
     "s13",
+    "narrow",
     "churn",
 ];
 

@@ -25,6 +25,9 @@ fn kinds() -> impl Strategy<Value = Kind> {
         Kind::Nack,
         Kind::Ping,
         Kind::Pong,
+        Kind::Allowance,
+        Kind::Padding,
+        Kind::Parity,
     ])
 }
 
@@ -111,7 +114,7 @@ fn another_version_is_refused() {
 
 #[test]
 fn an_unknown_kind_is_refused() {
-    for kind in 6..=15 {
+    for kind in [6, 7].into_iter().chain(11..16) {
         assert_eq!(
             decode_with(|bytes| bytes[0] = 0x10 | kind),
             Err(DatagramError::Kind(kind))
@@ -196,4 +199,46 @@ fn a_probe_carries_its_number_and_stamp() {
         (Kind::Ping, NodeId(9), MediaSeq(77))
     );
     assert_eq!(body, [1; 8]);
+}
+
+#[test]
+fn an_allowance_says_how_many_layers_cross() {
+    for largest in [None, Some(Layer(0)), Some(Layer(2))] {
+        let bytes = encode_allowance(NodeId(9), TrackAlias(4), largest);
+        let (header, body) = Header::decode(&bytes).unwrap();
+        assert_eq!(
+            (header.kind, header.origin, header.track),
+            (Kind::Allowance, NodeId(9), TrackAlias(4))
+        );
+        assert_eq!(decode_allowance(body), Ok(largest));
+    }
+    assert_eq!(decode_allowance(&[200]), Ok(Some(Layer(2))));
+    assert_eq!(decode_allowance(&[]), Err(DatagramError::Body(0)));
+    assert_eq!(decode_allowance(&[1, 1]), Err(DatagramError::Body(2)));
+}
+
+#[test]
+fn a_parity_names_its_datagrams_and_lies_are_refused() {
+    let member = |seq, len| ParityMember {
+        origin: NodeId(9),
+        track: TrackAlias(4),
+        seq: MediaSeq(seq),
+        len,
+    };
+    let members = [member(1, 40), member(u32::MAX, 20)];
+    let bytes = encode_parity(&members, &[7; 40]);
+    let (_, body) = Header::decode(&bytes).unwrap();
+    let (named, sum) = decode_parity(body).unwrap();
+    assert_eq!((named.collect::<Vec<_>>(), sum), (members.to_vec(), &[7; 40][..]));
+    let refused = |members: &[ParityMember], sum: &[u8]| {
+        let bytes = encode_parity(members, sum);
+        decode_parity(&bytes[HEADER_BYTES..]).is_err()
+    };
+    assert!(refused(&[], &[7; 40]), "of nothing");
+    assert!(refused(&[member(1, 41)], &[7; 40]), "longer than the sum");
+    assert!(refused(&[member(1, 19)], &[7; 40]), "shorter than a header");
+    let mut many = body.to_vec();
+    many[0] = MAX_PARITY_MEMBERS as u8 + 1;
+    assert!(decode_parity(&many).is_err() && decode_parity(&[]).is_err());
+    assert!(decode_parity(&[8, 0, 0]).is_err(), "cut off");
 }

@@ -1,7 +1,8 @@
 //! Examples of every kind of datagram, with every flag set once. Bodies of media and clock are sealed.
 
 use relay_proto::datagram::{
-    Header, Kind, Piece, encode_descriptor_len, encode_level, encode_nack, encode_probe,
+    Header, Kind, ParityMember, Piece, encode_allowance, encode_descriptor_len, encode_level, encode_nack,
+    encode_padding, encode_parity, encode_probe,
 };
 use relay_proto::id::{Epoch, Layer, NodeId, TrackAlias};
 use relay_proto::room::SealKey;
@@ -32,6 +33,12 @@ pub(crate) fn datagrams() -> Vec<(&'static str, Vec<u8>)> {
         ("datagram-ping", probe(Kind::Ping)),
         ("datagram-pong", probe(Kind::Pong)),
         ("datagram-media-described", described()),
+        (
+            "datagram-allowance",
+            encode_allowance(NodeId::of("syd"), TrackAlias(4), Some(Layer(0))),
+        ),
+        ("datagram-parity", parity()),
+        ("datagram-padding", encode_padding(NodeId::of("syd"), 32)),
     ]
 }
 
@@ -106,6 +113,18 @@ fn described() -> Vec<u8> {
     body.extend_from_slice(&descriptor);
     body.extend_from_slice(b"a frame of one layer");
     sealed(&header, &body)
+}
+
+/// The parity of two datagrams of 24 and 22 bytes.
+fn parity() -> Vec<u8> {
+    let member = |track, len| ParityMember {
+        origin: NodeId::of("fra"),
+        track: TrackAlias(track),
+        seq: MediaSeq(70_000),
+        len,
+    };
+    let sum: [u8; 24] = std::array::from_fn(|at| at as u8);
+    encode_parity(&[member(5, 24), member(6, 22)], &sum)
 }
 
 fn clock() -> Vec<u8> {

@@ -9,8 +9,11 @@
 //! Nothing flaps: a layer is left as soon as it does not fit, but taken up only with room to spare, and not within
 //! two seconds of the last change of that picture.
 //!
+//! [`link`] does the same for what crosses a link to another node.
+//!
 //! What may not live here: how wide the path is (see [`crate::bandwidth`]), packets, legs.
 
+pub mod link;
 mod point;
 #[cfg(test)]
 mod tests;

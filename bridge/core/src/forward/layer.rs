@@ -14,7 +14,7 @@ const ALIVE: Duration = Duration::from_millis(700);
 const STALE: Duration = Duration::from_secs(2);
 
 /// The largest layer there is.
-const TOP: Layer = Layer(MAX_LAYERS as u8 - 1);
+pub const TOP: Layer = Layer(MAX_LAYERS as u8 - 1);
 
 /// When each layer of a track last had a packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,6 +85,8 @@ pub struct LayerChoice {
     /// Layers share a stream, and each contains those below it.
     nested: bool,
     allowance: Allowance,
+    /// The largest layer that comes here at all; none where nothing does.
+    offered: Option<Layer>,
     current: Option<Layer>,
     target: Option<Layer>,
     /// Its largest temporal layer.
@@ -132,6 +134,7 @@ impl LayerChoice {
             enabled: true,
             nested: false,
             allowance: Allowance::ALL,
+            offered: Some(TOP),
             current: None,
             target: None,
             temporal: TOP_TEMPORAL,
@@ -204,10 +207,22 @@ impl LayerChoice {
         }
     }
 
-    /// The largest layer that is of use and fits; none where it gets nothing.
+    /// Changes which layers come here at all. Where none does, it starts again at a keyframe. Layers that share a stream
+    /// come together.
+    pub const fn offer(&mut self, largest: Option<Layer>) {
+        self.offered = match largest {
+            Some(_) if self.nested => Some(TOP),
+            _ => largest,
+        };
+        if self.offered.is_none() {
+            self.reset();
+        }
+    }
+
+    /// The largest layer that is of use, comes, and fits; none where it gets nothing.
     #[must_use]
     pub fn demand(&self) -> Option<Layer> {
-        self.wish().min(self.allowed_layer())
+        self.wish().min(self.allowed_layer()).min(self.offered)
     }
 
     fn allowed_layer(&self) -> Option<Layer> {

@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 pub struct NackPolicy {
     /// A gap younger than this may be mere reordering.
     pub patience: Duration,
-    /// Time between two requests for the same packet (about one round trip).
+    /// Time between two requests for the same packet (about one round trip), as long as nothing better is known.
     pub interval: Duration,
+    /// Whether the time from a request to its answer is learned, and requests are made twice where requests and repairs
+    /// are lost too: a link has one round trip, and its other end answers every request.
+    pub learns: bool,
     /// Requests per packet.
     pub tries: u8,
     /// Most packets missing at once; beyond it the stream needs a keyframe, not repair.
@@ -22,6 +25,7 @@ impl NackPolicy {
     pub const CLIENT: Self = Self {
         patience: Duration::from_millis(10),
         interval: Duration::from_millis(60),
+        learns: false,
         tries: 8,
         max_missing: 256,
     };
@@ -29,6 +33,7 @@ impl NackPolicy {
     pub const SOUND: Self = Self {
         patience: Duration::from_millis(10),
         interval: Duration::from_millis(60),
+        learns: false,
         tries: 4,
         max_missing: 32,
     };
@@ -36,7 +41,8 @@ impl NackPolicy {
     pub const LINK: Self = Self {
         patience: Duration::from_millis(5),
         interval: Duration::from_millis(180),
-        tries: 4,
+        learns: true,
+        tries: 8,
         max_missing: 256,
     };
 }
@@ -44,10 +50,44 @@ impl NackPolicy {
 /// A gap over a silence this long is a pause of the sender (mute, switched-off layer), not loss.
 const SILENCE: Duration = Duration::from_secs(3);
 
+/// From a request to its repetition, where a link loses packets.
+const REPEAT: Duration = Duration::from_millis(10);
+/// Share of packets that are asked for, in ten thousandths, from which on requests are repeated; and above which they are not: so
+/// much is lost where too much is sent.
+const REPEATED: (u64, u64) = (20, 500);
+/// Packets over which that is seen.
+const SHARE_PACKETS: u64 = 2_000;
+
 #[derive(Clone, Copy, Debug)]
 struct Missing {
     next_at: Instant,
     tries_left: u8,
+    /// When it was asked for first, and how often.
+    asked: Option<(Instant, u8)>,
+}
+
+/// How much of what comes is asked for again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    packets: u64,
+    asked: u64,
+}
+
+impl Share {
+    fn count(&mut self, packets: u64) {
+        self.packets += packets;
+        if self.packets > SHARE_PACKETS {
+            self.packets /= 2;
+            self.asked /= 2;
+        }
+    }
+
+    const fn repeats(self) -> bool {
+        let ten_thousandths = self.asked * 10_000;
+        self.packets >= SHARE_PACKETS / 10
+            && ten_thousandths >= self.packets * REPEATED.0
+            && ten_thousandths <= self.packets * REPEATED.1
+    }
 }
 
 /// Watches the numbers of one layer.
@@ -57,6 +97,9 @@ pub struct NackGenerator {
     newest: Option<(MediaSeq, Instant)>,
     missing: BTreeMap<MediaSeq, Missing>,
     overrun: bool,
+    share: Share,
+    /// From a request to its answer, where that is learned.
+    round_trip: Option<Duration>,
 }
 
 impl NackGenerator {
@@ -68,6 +111,8 @@ impl NackGenerator {
             newest: None,
             missing: BTreeMap::new(),
             overrun: false,
+            share: Share { packets: 0, asked: 0 },
+            round_trip: None,
         }
     }
 
@@ -91,14 +136,23 @@ impl NackGenerator {
         })
     }
 
+    /// Whether at least `count` packets are missing between this one and the newest.
+    #[must_use]
+    pub fn misses(&self, seq: MediaSeq, count: u32) -> bool {
+        self.newest
+            .is_some_and(|(newest, _)| seq.0.saturating_sub(newest.0) > count)
+    }
+
     /// A packet has come. Hot path: no allocation while nothing is missing.
     pub fn received(&mut self, seq: MediaSeq, now: Instant) {
         let Some((newest, newest_at)) = self.newest else {
             self.newest = Some((seq, now));
             return;
         };
+        self.share.count(1);
         if seq <= newest {
-            self.missing.remove(&seq);
+            let answered = self.missing.remove(&seq).and_then(|missing| missing.asked);
+            self.learn(now, answered);
             return;
         }
         self.newest = Some((seq, now));
@@ -118,6 +172,7 @@ impl NackGenerator {
         let entry = Missing {
             next_at: now + self.policy.patience,
             tries_left: self.policy.tries,
+            asked: None,
         };
         self.missing
             .extend((newest.0 + 1..seq.0).map(|lost| (MediaSeq(lost), entry)));
@@ -126,7 +181,9 @@ impl NackGenerator {
     /// The numbers to ask for now, ascending, at most `max`.
     pub fn due(&mut self, now: Instant, max: usize) -> Vec<MediaSeq> {
         let mut due = Vec::new();
-        let interval = self.policy.interval;
+        let interval = self.interval();
+        let repeats = self.policy.learns && self.share.repeats();
+        let share = &mut self.share;
         self.missing.retain(|seq, missing| {
             if due.len() >= max || missing.next_at > now {
                 return true;
@@ -136,10 +193,32 @@ impl NackGenerator {
             }
             due.push(*seq);
             missing.tries_left -= 1;
-            missing.next_at = now + interval;
+            let (first, times) = missing.asked.unwrap_or((now, 0));
+            missing.asked = Some((first, times.saturating_add(1)));
+            share.asked += u64::from(times == 0);
+            let again = repeats && times.is_multiple_of(2);
+            missing.next_at = now + if again { REPEAT } else { interval };
             true
         });
         due
+    }
+
+    /// Time between two requests for a packet: a quarter more than answers take.
+    fn interval(&self) -> Duration {
+        let learned = self.round_trip.map(|time| time + time / 4 + REPEAT);
+        learned.unwrap_or(self.policy.interval)
+    }
+
+    /// A packet has come that was asked for, if it was. What was asked for again late tells nothing: which request it answers is
+    /// not known.
+    fn learn(&mut self, now: Instant, asked: Option<(Instant, u8)>) {
+        let Some((first, 1 | 2)) = asked.filter(|_| self.policy.learns) else {
+            return;
+        };
+        let took = now.saturating_duration_since(first);
+        if took < self.interval() * 2 {
+            self.round_trip = Some(self.round_trip.map_or(took, |before| (before * 7 + took) / 8));
+        }
     }
 
     /// Whether so much was lost at once that only a keyframe helps; asked once per overrun.
@@ -187,6 +266,74 @@ mod tests {
         }
         assert_eq!(asked, usize::from(NackPolicy::CLIENT.tries));
         assert!(nack.is_idle());
+    }
+
+    /// What becomes of a stream of frames over a link that loses `loss` both ways, asked for at ticks as a shard does: packets, how
+    /// many of them came within a round trip (plus what it takes to see a gap) of when they would have, requests and repairs.
+    fn over_an_ocean(loss: f64, seed: u64) -> (u64, u64, u64) {
+        const ROUND_TRIP_MS: u64 = 76;
+        const FRAME_MS: u64 = 33;
+        /// The next frame shows that the end of one was lost; then patience, and the tick.
+        const SEEN_MS: u64 = FRAME_MS + 15;
+        let start = crate::rtc::testing::instant();
+        let mut random = seed;
+        let mut lost = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            ((random >> 11) as f64 / (1_u64 << 53) as f64) < loss
+        };
+        let mut nack = NackGenerator::new(NackPolicy::LINK);
+        let mut flying: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+        let mut due_at = BTreeMap::new();
+        let (mut seq, mut in_time, mut repairs) = (0, 0, 0);
+        for ms in 0..600_000_u64 {
+            let now = start + Duration::from_millis(ms);
+            if ms % FRAME_MS == 0 && ms < 599_000 {
+                for _ in 0..8 {
+                    seq += 1;
+                    due_at.insert(seq, ms + ROUND_TRIP_MS / 2);
+                    if !lost() {
+                        flying.entry(ms + ROUND_TRIP_MS / 2).or_default().push(seq);
+                    }
+                }
+            }
+            for seq in flying.remove(&ms).unwrap_or_default() {
+                nack.received(MediaSeq(seq), now);
+                if let Some(due) = due_at.remove(&seq) {
+                    in_time += u64::from(ms <= due + ROUND_TRIP_MS + SEEN_MS);
+                }
+            }
+            if ms % 10 == 0 {
+                let asked = nack.due(now, 64);
+                if asked.is_empty() || lost() {
+                    continue;
+                }
+                for MediaSeq(seq) in asked {
+                    repairs += 1;
+                    if !lost() {
+                        flying.entry(ms + ROUND_TRIP_MS).or_default().push(seq);
+                    }
+                }
+            }
+        }
+        (u64::from(seq), in_time, repairs)
+    }
+
+    #[test]
+    fn of_ten_thousand_packets_over_a_link_one_may_miss_the_first_round_trip() {
+        for (loss, most_repairs) in [(0.001, 0.003), (0.01, 0.022)] {
+            let (packets, in_time, repairs) = over_an_ocean(loss, 0x9e37_79b9_7f4a_7c15);
+            let share = in_time as f64 / packets as f64;
+            assert!(share >= 0.999_9, "loss of {loss}: {share}");
+            assert!((repairs as f64) < packets as f64 * most_repairs, "{repairs}");
+        }
+    }
+
+    #[test]
+    fn over_a_link_that_loses_too_much_requests_are_not_doubled() {
+        let (packets, _, repairs) = over_an_ocean(0.3, 77);
+        assert!((repairs as f64) < packets as f64 * 0.55, "{repairs} of {packets}");
     }
 
     #[test]

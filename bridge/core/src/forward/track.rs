@@ -1,6 +1,7 @@
 //! A published track: its layers, its viewers on this shard, and the nodes its media goes to next.
 
 mod layer_state;
+mod offered;
 mod picture;
 
 use super::cache::{PacketCache, PacketMeta};
@@ -11,6 +12,7 @@ use super::nack::NackPolicy;
 use super::peers::Peers;
 use super::publishing::Publishing;
 use super::svc::SvcPosition;
+use crate::allocation::Class;
 use crate::red;
 use relay_proto::id::{Layer, LayerSet, MAX_LAYERS, NodeId, ParticipantSid, TrackAlias, TrackSid};
 use relay_proto::room::{Codec, MediaKind};
@@ -24,6 +26,9 @@ pub use picture::Picture;
 pub(super) const VIDEO_WINDOW: usize = 512;
 /// Packets kept per audio track: about two seconds.
 const AUDIO_WINDOW: usize = 128;
+
+/// So many packets missing right before a keyframe are a layer that had stopped, not a loss worth repairing.
+const STOPPED: u32 = 32;
 
 /// Where a track's media comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +112,9 @@ pub struct Track {
     pub parent_awaited: bool,
     /// Number of the newest sender report that has gone on.
     pub newest_clock: Option<MediaSeq>,
+    offered: offered::Offered,
+    /// What it is to viewers who have not said what they look at; as of the last review.
+    pub class: Class,
 }
 
 impl Track {
@@ -134,6 +142,8 @@ impl Track {
             publishing: Publishing::default(),
             activity: LayerActivity::default(),
             peers: Peers::default(),
+            offered: offered::Offered::everything(),
+            class: Class::Other,
         }
     }
 
@@ -199,8 +209,11 @@ impl Track {
         }
         let begins = packet.meta.keyframe && kind == MediaKind::Video;
         let of_layer = (!nested).then_some(packet.layer);
-        if begins && !has_receiver(&self.legs, &self.peers, of_layer) {
-            // Whoever takes up the layer does so here: what was sent before it is of no use.
+        if begins
+            && (!has_receiver(&self.legs, &self.peers, of_layer)
+                || layer.nack.misses(packet.meta.seq, STOPPED))
+        {
+            // Whoever takes up the layer does so here: what was sent before it is of no use. Nor is it where it had stopped.
             layer.nack.restart();
         }
         layer.nack.received(packet.meta.seq, now);

@@ -1,5 +1,6 @@
 //! From a cached packet to the datagrams of a link.
 
+use crate::allocation::Class;
 use crate::forward::cache::PacketMeta;
 use crate::forward::track::{Clock, TrackIdentity};
 use bytes::Bytes;
@@ -16,6 +17,8 @@ pub struct RelayTransmit {
     pub via: NodeId,
     /// Goes on the audio lane.
     pub audio: bool,
+    /// What it is of, where it is of a picture.
+    pub class: Class,
     /// Header and sealed body.
     pub bytes: Bytes,
 }

@@ -88,6 +88,11 @@ impl TransitTrack {
         self.peers.contains(node)
     }
 
+    /// The nodes that get it from here.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.peers.nodes()
+    }
+
     /// A packet of media has come: collects into `nodes` who gets it, nobody where it has passed before. None where it comes
     /// from somebody it was not asked of. Hot path.
     pub fn media(

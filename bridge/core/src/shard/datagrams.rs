@@ -158,8 +158,9 @@ impl ShardCore {
             let parts = (state.descriptor(seq), payload);
             let datagram =
                 egress::media_datagram(&track.identity, room.epoch, layer, meta, parts, &room.seal);
+            let class = track.class;
             for node in &hops {
-                self.relay_to(*node, audio, datagram.clone());
+                self.relay_media(*node, audio, class, datagram.clone());
             }
         }
         self.hops = hops;

@@ -4,11 +4,12 @@
 use super::ShardCore;
 use super::io::ShardFact;
 use super::transmit::Transmit;
-use crate::allocation::{self, Class, OperatingPoint, Request, allocate};
+use crate::allocation::{self, Class, OperatingPoint, Request, TEMPORAL_STEPS, allocate};
 use crate::bandwidth::{BandwidthEstimator as _, PacketReport};
 use crate::forward::leg::Leg;
 use crate::forward::track::Track;
 use crate::room::Room;
+use relay_proto::id::{Layer, MAX_LAYERS};
 use relay_proto::room::MediaKind;
 use relay_proto::session::PictureState;
 use relay_proto::unit::Bitrate;
@@ -55,6 +56,7 @@ impl ShardCore {
         if everybody {
             for (_, track) in &mut self.tracks {
                 track.roll_rates(now);
+                track.class = class_of(track, &self.rooms[track.identity.room as usize]);
             }
         } else if !self.members.iter().any(|(_, member)| member.cramped) {
             return;
@@ -97,8 +99,11 @@ impl ShardCore {
             if track.kind() == MediaKind::Audio || track.muted {
                 continue;
             }
-            let rates = track.rates();
-            let class = class_of(track, &self.rooms[track.identity.room as usize]);
+            // What does not come for want of room on a link takes none here.
+            let (rates, offered) = match track.offered() {
+                Some(offered) => (track.rates(), offered),
+                None => ([[0; TEMPORAL_STEPS]; MAX_LAYERS], Layer(0)),
+            };
             for (at, leg) in (0..).zip(&track.legs) {
                 let member = &self.members[leg.session as usize];
                 if !(everybody || member.cramped) || !member.rtc.reports_arrivals() || !leg.is_numberable() {
@@ -109,8 +114,8 @@ impl ShardCore {
                 };
                 let allowance = leg.choice.allowance();
                 let request = Request {
-                    class,
-                    max,
+                    class: track.class,
+                    max: max.min(offered),
                     rates,
                     held: allowance.point,
                     settled: allowance.is_first
@@ -170,11 +175,12 @@ impl ShardCore {
             let track = &self.tracks[wish.track as usize];
             let leg = &track.legs[wish.leg as usize];
             let allowance = leg.choice.allowance();
-            let long = allowance
-                .changed_at
+            let withheld_since = track.withheld_since();
+            let long = withheld_since
+                .or(allowance.changed_at)
                 .is_none_or(|at| now.saturating_duration_since(at) >= PAUSED_AFTER);
             let told = member.paused.contains(&leg.track);
-            let paused = match allowance.point {
+            let paused = match allowance.point.filter(|_| withheld_since.is_none()) {
                 None if long && !told => member.paused.insert(leg.track.clone()),
                 Some(_) if told => !member.paused.remove(&leg.track),
                 _ => continue,

@@ -1,10 +1,11 @@
 //! Datagrams from links: other nodes' media, and their feedback on what they get from here.
 
 use super::ShardCore;
+use crate::allocation::Class;
 use crate::forward::track::{Clock, Source};
 use crate::relay::{egress, ingress};
 use bytes::Bytes;
-use relay_proto::datagram::{HEADER_BYTES, Header, Kind, Piece, decode_nack};
+use relay_proto::datagram::{HEADER_BYTES, Header, INITIAL_HOPS, Kind, Piece, decode_allowance, decode_nack};
 use relay_proto::id::NodeId;
 use relay_proto::room::MediaKind;
 use relay_proto::unit::RtpTime;
@@ -36,7 +37,8 @@ impl ShardCore {
                 let body = body.to_vec();
                 self.repair_for_peer(peer, slot, &header, &body)
             }
-            Kind::Ping | Kind::Pong => None,
+            Kind::Allowance => self.relayed_allowance(now, (peer, slot), &header, body),
+            Kind::Ping | Kind::Pong | Kind::Padding | Kind::Parity => None,
         }
     }
 
@@ -78,9 +80,13 @@ impl ShardCore {
             return Some(());
         };
         let track = &mut self.tracks[slot as usize];
+        let comes_back = track.came_from(peer, header.layer, now);
         if track.parent_awaited && track.parent == peer {
             track.parent_awaited = false;
             self.tell_parent_heard((header.origin, header.track), peer);
+        }
+        if comes_back {
+            self.offer_changed(now, slot);
         }
         let track = &mut self.tracks[slot as usize];
         let waits = !track.fresh.is_empty();
@@ -112,10 +118,49 @@ impl ShardCore {
         track.next_hops(header.layer, &meta, &mut hops);
         hops.retain(|node| *node != from);
         if !hops.is_empty() {
-            let datagram = self.onward.split().freeze();
-            self.send_onward(&hops, header.audio, &datagram);
+            let (datagram, class) = (self.onward.split().freeze(), track.class);
+            self.send_onward(&hops, header.audio, class, &datagram);
         }
         self.hops = hops;
+    }
+
+    /// The node before us says what of a track its link to us has room for; the nodes behind hear it from here.
+    fn relayed_allowance(
+        &mut self,
+        now: Instant,
+        (peer, slot): (NodeId, u32),
+        header: &Header,
+        body: &[u8],
+    ) -> Option<()> {
+        let largest = decode_allowance(body).ok()?;
+        let track = &mut self.tracks[slot as usize];
+        if track.kind() == MediaKind::Audio || !track.is_brought_by(peer) {
+            return None;
+        }
+        let behind: Vec<NodeId> = track.demanding_nodes().filter(|node| *node != peer).collect();
+        let passed_on = header.hops < INITIAL_HOPS;
+        if track.set_offered(peer, passed_on, largest, now) {
+            self.offer_changed(now, slot);
+        }
+        self.pass_on_allowance(header, body, &behind);
+        Some(())
+    }
+
+    /// Tells the nodes behind what a link before this node has room for.
+    pub(super) fn pass_on_allowance(&mut self, header: &Header, body: &[u8], nodes: &[NodeId]) {
+        if !nodes.is_empty() && self.copy_onward(header, Piece::Whole, body) {
+            let datagram = self.onward.split().freeze();
+            self.send_onward(nodes, true, Class::Other, &datagram);
+        }
+    }
+
+    /// Other layers of a track come than before: viewers have chosen anew, and its parent is to know.
+    pub(super) fn offer_changed(&mut self, now: Instant, slot: u32) {
+        for leg in &self.tracks[slot as usize].legs {
+            self.members[leg.session as usize].cramped = true;
+        }
+        self.request_keyframes(now, slot);
+        self.tell_demand(slot);
     }
 
     fn relayed_clock(
@@ -142,7 +187,7 @@ impl ShardCore {
             let datagram = self.onward.split().freeze();
             let nodes = self.tracks[slot as usize].demanding_nodes();
             let nodes: Vec<NodeId> = nodes.filter(|node| *node != peer).collect();
-            self.send_onward(&nodes, true, &datagram);
+            self.send_onward(&nodes, true, Class::Other, &datagram);
         }
         self.clock_of(
             now,
@@ -189,9 +234,9 @@ impl ShardCore {
             })
             .collect();
         *given += repairs.len();
-        let audio = track.kind() == MediaKind::Audio;
+        let (audio, class) = (track.kind() == MediaKind::Audio, track.class);
         for repair in repairs {
-            self.relay_to(peer, audio, repair);
+            self.relay_media(peer, audio, class, repair);
         }
         Some(())
     }

@@ -46,6 +46,9 @@ impl ShardCore {
         let slots: Vec<u32> = self.tracks.iter().map(|(slot, _)| slot as u32).collect();
         for slot in slots {
             if review {
+                if self.tracks[slot as usize].lapse(now) {
+                    self.offer_changed(now, slot);
+                }
                 self.tracks[slot as usize].retarget(now);
                 self.tell_publisher(now, slot);
             }

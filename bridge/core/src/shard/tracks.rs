@@ -2,7 +2,8 @@
 
 use super::ShardCore;
 use super::io::ShardFact;
-use crate::forward::layer::{Allowance, LayerChoice};
+use crate::allocation::Class;
+use crate::forward::layer::Allowance;
 use crate::forward::leg::{Leg, LegParameters};
 use crate::forward::track::{Source, Track};
 use crate::relay::egress::RelayTransmit;
@@ -71,8 +72,7 @@ impl ShardCore {
             return;
         };
         let wish = self.members[viewer as usize].wish(&downlink.track);
-        let nested = self.tracks[slot as usize].identity.picture.nested;
-        let mut choice = LayerChoice::new(wish.max_layer).among(nested);
+        let mut choice = self.tracks[slot as usize].choice(wish.max_layer);
         choice.set_wish(wish.enabled, wish.max_layer);
         let redundant = self.tracks[slot as usize].identity.redundant;
         let parameters = leg_parameters(downlink, redundant);
@@ -226,6 +226,11 @@ impl ShardCore {
     /// Queues a datagram for a node, in two pieces where the path is too narrow. `audio` picks the lane; feedback
     /// goes with audio because it is small and urgent.
     pub(super) fn relay_to(&mut self, node: NodeId, audio: bool, datagram: Bytes) {
+        self.relay_media(node, audio, Class::Other, datagram);
+    }
+
+    /// The same for a packet of a track of this `class`.
+    pub(super) fn relay_media(&mut self, node: NodeId, audio: bool, class: Class, datagram: Bytes) {
         let Some(route) = self.routes.get(&node).copied() else {
             self.counters.relay_dropped += 1;
             return;
@@ -240,6 +245,7 @@ impl ShardCore {
             self.relay.push_back(RelayTransmit {
                 via: route.via,
                 audio,
+                class,
                 bytes,
             });
         }

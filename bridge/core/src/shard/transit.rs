@@ -3,9 +3,12 @@
 
 use super::ShardCore;
 use super::io::ShardFact;
+use crate::allocation::Class;
 use crate::relay::transit::TransitTrack;
 use bytes::Bytes;
-use relay_proto::datagram::{HEADER_BYTES, Header, Kind, MAX_NACK_SEQS, Piece, decode_nack, encode_nack};
+use relay_proto::datagram::{
+    HEADER_BYTES, Header, Kind, MAX_NACK_SEQS, Piece, decode_allowance, decode_nack, encode_nack,
+};
 use relay_proto::id::{LayerSet, NodeId, TrackAlias};
 use relay_proto::unit::MediaSeq;
 use std::time::Instant;
@@ -79,7 +82,17 @@ impl ShardCore {
                 Some(())
             }
             Kind::Nack => self.repair_in_passing(now, from, header, &bytes[HEADER_BYTES..]),
-            Kind::Ping | Kind::Pong => None,
+            Kind::Allowance => {
+                decode_allowance(&bytes[HEADER_BYTES..]).ok()?;
+                let passing = self
+                    .transit
+                    .get(&key)
+                    .filter(|passing| passing.parent() == from)?;
+                let behind: Vec<NodeId> = passing.nodes().filter(|node| *node != from).collect();
+                self.pass_on_allowance(header, &bytes[HEADER_BYTES..], &behind);
+                Some(())
+            }
+            Kind::Ping | Kind::Pong | Kind::Padding | Kind::Parity => None,
         }
     }
 
@@ -103,7 +116,7 @@ impl ShardCore {
             if header.kind == Kind::Media {
                 self.sealed.keep(header, datagram.clone());
             }
-            self.send_onward(&hops, header.audio, &datagram);
+            self.send_onward(&hops, header.audio, Class::Other, &datagram);
         }
         self.hops = hops;
         if admitted? {
@@ -130,10 +143,10 @@ impl ShardCore {
         true
     }
 
-    pub(super) fn send_onward(&mut self, nodes: &[NodeId], audio: bool, datagram: &Bytes) {
+    pub(super) fn send_onward(&mut self, nodes: &[NodeId], audio: bool, class: Class, datagram: &Bytes) {
         self.counters.transit_out += nodes.len() as u64;
         for node in nodes {
-            self.relay_to(*node, audio, datagram.clone());
+            self.relay_media(*node, audio, class, datagram.clone());
         }
     }
 

@@ -101,7 +101,8 @@ impl Model {
                 self.controller.acknowledge(self.now, sent, PACKET_BYTES);
             }
         }
-        self.controller.decide(self.now);
+        let in_flight_bytes = self.in_flight.len() as u64 * PACKET_BYTES;
+        self.controller.decide(self.now, in_flight_bytes);
     }
 }
 

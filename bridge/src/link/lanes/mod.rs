@@ -1,11 +1,17 @@
 //! What waits to go out on a link: three lanes, the first non-empty one goes first.
 //!
-//! Overflow policy: **video** holds about 30 ms of the link's rate and then loses its oldest datagram (a viewer
-//! repairs or skips it; old video is worth less than new). **Audio** holds a fifth of a second, then loses its
-//! oldest. **Probes** are few; beyond their limit the newest is dropped. Everything dropped is counted.
+//! Overflow policy: **video** first passes the link's allocator, by which what crosses on average fits the link. What then waits
+//! is a burst; past a quarter of a second of it the least important layer ends at once, with all that waits of it, rather than
+//! any packet here and there. **Audio** holds a fifth of a second, then loses its oldest. **Probes** are few; beyond their limit
+//! the newest is dropped. Everything dropped is counted.
 
+use bridge_core::allocation::Class;
+use bridge_core::allocation::link::{Allowance, LinkAllocator, TrackKey};
 use bytes::Bytes;
-use std::collections::VecDeque;
+use relay_proto::datagram::{Header, encode_allowance};
+use relay_proto::id::Layer;
+use relay_proto::unit::Bitrate;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Most probes that wait.
@@ -14,8 +20,9 @@ pub const MAX_PROBES: usize = 64;
 pub const MAX_AUDIO_AGE: Duration = Duration::from_millis(200);
 /// Most audio that waits, in bytes.
 pub const MAX_AUDIO_BYTES: usize = 256 << 10;
-/// Video that waits, as time at the link's rate.
-pub const MAX_VIDEO_QUEUE: Duration = Duration::from_millis(30);
+/// Video that waits, as time at what the link carries: keyframes of several tracks at once must fit. It does not stand there:
+/// what crosses on average fits the link (see [`LinkAllocator`]).
+pub const MAX_VIDEO_QUEUE: Duration = Duration::from_millis(250);
 /// But at least this much, in bytes: one large frame must fit a slow link's queue.
 pub const MIN_VIDEO_BYTES: usize = 64 << 10;
 
@@ -37,7 +44,7 @@ pub struct Dropped {
     pub probes: u64,
     /// Audio and feedback.
     pub audio: u64,
-    /// Video.
+    /// Video, because too much of it waited.
     pub video: u64,
 }
 
@@ -55,19 +62,70 @@ pub struct Lanes {
     probes: VecDeque<Bytes>,
     audio: VecDeque<(Instant, Bytes)>,
     audio_bytes: usize,
-    video: VecDeque<Bytes>,
+    video: VecDeque<Waiting>,
     video_bytes: usize,
+    allocator: LinkAllocator,
     dropped: Dropped,
 }
 
+/// A datagram of a picture, and what it is of where it says so.
+#[derive(Debug)]
+struct Waiting {
+    of: Option<(TrackKey, Layer)>,
+    bytes: Bytes,
+}
+
 impl Lanes {
-    /// Queues a datagram; `rate_bps` is what the link carries now. Cost: amortised constant.
+    /// Queues a datagram, of a picture of no special `class`; `rate_bps` is what the link carries now. Cost: amortised
+    /// constant.
     pub fn push(&mut self, now: Instant, lane: Lane, rate_bps: u64, datagram: Bytes) {
         match lane {
             Lane::Probe => self.push_probe(datagram),
             Lane::Audio => self.push_audio(now, datagram),
-            Lane::Video => self.push_video(rate_bps, datagram),
+            Lane::Video => self.push_picture(now, Class::Other, rate_bps, datagram),
         }
+    }
+
+    /// Queues a datagram of a picture, if its layer crosses the link. Cost: amortised constant.
+    pub fn push_picture(&mut self, now: Instant, class: Class, rate_bps: u64, datagram: Bytes) {
+        let header = Header::decode(&datagram).ok().map(|(header, _)| header);
+        if let Some(header) = &header
+            && !self.allocator.admit(now, class, header, datagram.len())
+        {
+            return;
+        }
+        self.video_bytes += datagram.len();
+        self.video.push_back(Waiting {
+            of: header.map(|header| (TrackKey::of(&header), header.layer)),
+            bytes: datagram,
+        });
+        let most = (rate_bps as f64 / 8.0 * MAX_VIDEO_QUEUE.as_secs_f64()) as usize;
+        while self.video_bytes > most.max(MIN_VIDEO_BYTES) {
+            self.relieve(now);
+        }
+    }
+
+    /// Chooses anew what crosses, where that is due, for a link that carries `capacity_bps`; and puts on the audio lane what
+    /// the peer is to be told of it, if it `listens`.
+    pub fn review(&mut self, now: Instant, capacity_bps: u64, listens: bool) {
+        self.allocator.review(now, Bitrate(capacity_bps));
+        while let Some(Allowance { key, layer }) = self.allocator.poll_news() {
+            if listens {
+                let told = encode_allowance(key.origin, key.track, layer);
+                self.push_audio(now, Bytes::from(told));
+            }
+        }
+    }
+
+    /// What decides which layers cross.
+    #[must_use]
+    pub const fn allocator(&self) -> &LinkAllocator {
+        &self.allocator
+    }
+
+    /// The same, to ask it what is to be done.
+    pub const fn allocator_mut(&mut self) -> &mut LinkAllocator {
+        &mut self.allocator
     }
 
     /// Lane and length of the datagram that goes next.
@@ -76,7 +134,7 @@ impl Lanes {
         let probe = self.probes.front().map(|bytes| (Lane::Probe, bytes.len()));
         probe
             .or_else(|| self.audio.front().map(|(_, bytes)| (Lane::Audio, bytes.len())))
-            .or_else(|| self.video.front().map(|bytes| (Lane::Video, bytes.len())))
+            .or_else(|| self.video.front().map(|one| (Lane::Video, one.bytes.len())))
     }
 
     /// Takes the datagram [`Self::next`] described.
@@ -114,6 +172,7 @@ impl Lanes {
     }
 
     fn push_audio(&mut self, now: Instant, datagram: Bytes) {
+        self.allocator.count_sound(datagram.len());
         self.audio_bytes += datagram.len();
         self.audio.push_back((now, datagram));
         self.expire(now);
@@ -123,14 +182,27 @@ impl Lanes {
         }
     }
 
-    fn push_video(&mut self, rate_bps: u64, datagram: Bytes) {
-        self.video_bytes += datagram.len();
-        self.video.push_back(datagram);
-        let most = (rate_bps as f64 / 8.0 * MAX_VIDEO_QUEUE.as_secs_f64()) as usize;
-        while self.video_bytes > most.max(MIN_VIDEO_BYTES) {
+    /// Too much waits: the least important layer ends, and what waits of it goes. The oldest goes where nobody knows what
+    /// it is. Cost: once over the queue.
+    fn relieve(&mut self, now: Instant) {
+        let mut bytes_of = BTreeMap::new();
+        for waiting in &self.video {
+            if let Some(of) = waiting.of {
+                *bytes_of.entry(of).or_default() += waiting.bytes.len();
+            }
+        }
+        let waiting = bytes_of
+            .into_iter()
+            .map(|((key, layer), bytes)| (key, layer, bytes));
+        let Some(ended) = self.allocator.relieve(now, waiting) else {
             self.pop_video();
             self.dropped.video += 1;
-        }
+            return;
+        };
+        let before = self.video.len();
+        self.video.retain(|waiting| waiting.of != Some(ended));
+        self.video_bytes = self.video.iter().map(|waiting| waiting.bytes.len()).sum();
+        self.dropped.video += (before - self.video.len()) as u64;
     }
 
     fn pop_audio(&mut self) -> Option<Bytes> {
@@ -140,9 +212,9 @@ impl Lanes {
     }
 
     fn pop_video(&mut self) -> Option<Bytes> {
-        let datagram = self.video.pop_front()?;
-        self.video_bytes -= datagram.len();
-        Some(datagram)
+        let waiting = self.video.pop_front()?;
+        self.video_bytes -= waiting.bytes.len();
+        Some(waiting.bytes)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a shard does for its clients and for other nodes, seen from outside.
 
+mod allowances;
 mod audiences;
 mod hostile;
 mod keyframes;

@@ -14,7 +14,7 @@ const PACKET_BYTES: usize = 1_000;
 const FRAME: Duration = Duration::from_millis(40);
 
 /// Sends `seconds` of the pictures of `publishers`: a keyframe of every stream each second, as if all asked.
-fn film(world: &mut World, publishers: &[(usize, TrackSid)], seconds: u32) {
+pub(super) fn film(world: &mut World, publishers: &[(usize, TrackSid)], seconds: u32) {
     for frame in 0..seconds * 25 {
         for (index, camera) in publishers {
             for (stream, packets) in PACKETS.into_iter().enumerate() {
@@ -34,7 +34,7 @@ fn film(world: &mut World, publishers: &[(usize, TrackSid)], seconds: u32) {
 }
 
 /// What the viewer of each track got in a second.
-fn kilobits(world: &mut World, publishers: &[(usize, TrackSid)], viewer: usize) -> Vec<u64> {
+pub(super) fn kilobits(world: &mut World, publishers: &[(usize, TrackSid)], viewer: usize) -> Vec<u64> {
     let before = world.bytes_heard(viewer);
     film(world, publishers, 1);
     let after = world.bytes_heard(viewer);
@@ -45,7 +45,7 @@ fn kilobits(world: &mut World, publishers: &[(usize, TrackSid)], viewer: usize) 
         .collect()
 }
 
-fn paused(world: &World) -> BTreeMap<TrackSid, bool> {
+pub(super) fn paused(world: &World) -> BTreeMap<TrackSid, bool> {
     let mut paused = BTreeMap::new();
     for (_, fact) in &world.facts {
         if let ShardFact::PicturesPaused { pictures, .. } = fact {
@@ -57,7 +57,7 @@ fn paused(world: &World) -> BTreeMap<TrackSid, bool> {
     paused
 }
 
-fn meeting(publishers: usize) -> (World, Vec<(usize, TrackSid)>) {
+pub(super) fn meeting(publishers: usize) -> (World, Vec<(usize, TrackSid)>) {
     let mut world = World::new();
     let publishers = (0..publishers)
         .map(|_| {
