@@ -406,9 +406,9 @@ impl World {
                 self.log,
             );
         }
-        // Half a per cent is lost each way, and asked for again in vain as often.
+        // Half a per cent is lost each way, asked for twice, and asked for again in vain as often.
         assert!(
-            again * 20 <= media.len(),
+            again * 10 <= media.len(),
             "seed {}: after \"{after}\": {again} of {} were sent again",
             self.seed,
             media.len()
