@@ -386,6 +386,8 @@ impl World {
 
     /// A layer of a track comes to a node from one neighbour, each packet once but for what was lost.
     fn assert_one_copy(&mut self, after: &str) {
+        // Half a per cent is lost each way, each shard asks for what it misses, and a window holds few packets.
+        const FEW: usize = 10;
         let mut senders: BTreeMap<(usize, NodeId, TrackAlias, Layer), BTreeSet<usize>> = BTreeMap::new();
         let mut packets = BTreeSet::new();
         let media = self.net.take_media();
@@ -406,9 +408,8 @@ impl World {
                 self.log,
             );
         }
-        // Half a per cent is lost each way, and asked for again in vain as often.
         assert!(
-            again * 20 <= media.len(),
+            again * 20 <= media.len() + FEW * 20,
             "seed {}: after \"{after}\": {again} of {} were sent again",
             self.seed,
             media.len()
