@@ -256,7 +256,7 @@ fn two_nodes_without_a_link_share_a_room_over_a_third_that_hosts_nothing_of_it()
     for figures in figures.values() {
         assert_eq!(figures.audio.forged + figures.video.forged, 0, "{figures:?}");
     }
-    assert!(metric(&sin, "shard_transit_out") > Some(100.0));
+    assert!(metric(&sin, "shard_transit_out_total") > Some(100.0));
     assert_eq!(metric(&sin, "shard_sessions"), Some(0.0));
     let trees = sin.mesh()["trees"].clone();
     let passes = |tree: &serde_json::Value| tree["transit"] == true && tree["parent"] == tree["origin"];

@@ -386,6 +386,8 @@ impl World {
 
     /// A layer of a track comes to a node from one neighbour, each packet once but for what was lost.
     fn assert_one_copy(&mut self, after: &str) {
+        // Half a per cent is lost each way, each shard asks for what it misses, and a window holds few packets.
+        const FEW: usize = 10;
         let mut senders: BTreeMap<(usize, NodeId, TrackAlias, Layer), BTreeSet<usize>> = BTreeMap::new();
         let mut packets = BTreeSet::new();
         let media = self.net.take_media();
@@ -408,7 +410,7 @@ impl World {
         }
         // Half a per cent is lost each way, asked for twice, and asked for again in vain as often.
         assert!(
-            again * 10 <= media.len(),
+            again * 10 <= media.len() + FEW * 10,
             "seed {}: after \"{after}\": {again} of {} were sent again",
             self.seed,
             media.len()
