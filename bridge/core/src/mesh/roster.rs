@@ -15,8 +15,8 @@ pub(super) enum RosterChange {
     Listed(ParticipantRecord),
     /// Somebody is listed in the place of somebody of the same identity, whose last record, in state `Disconnected`, is `gone`.
     Replaced {
-        gone: ParticipantRecord,
-        record: ParticipantRecord,
+        gone: Box<ParticipantRecord>,
+        record: Box<ParticipantRecord>,
     },
     /// Somebody listed has changed; `old_tracks` are what was known before.
     Changed {
@@ -106,7 +106,10 @@ impl Roster {
             record
         });
         let change = match (gone, come) {
-            (Some(gone), Some(record)) => RosterChange::Replaced { gone, record },
+            (Some(gone), Some(record)) => RosterChange::Replaced {
+                gone: Box::new(gone),
+                record: Box::new(record),
+            },
             (Some(record), None) => RosterChange::Delisted { record, cause },
             (None, Some(record)) => RosterChange::Listed(record),
             (None, None) => return Vec::new(),
