@@ -2,7 +2,7 @@
 
 use crate::config::{Config, MeshConfig, MeshIdentity};
 use crate::control::task::unix_now;
-use crate::control::{ControlTask, Inlets, Order, Outlets};
+use crate::control::{ControlTask, Inlets, MeshFeed, Order, Outlets};
 use crate::http::drain::DrainDesk;
 use crate::http::server::{self, ServerError};
 use crate::http::status::{self, Operations};
@@ -146,18 +146,11 @@ impl Node {
 
         let (link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, &linked_peers);
         let (ready, ready_state) = watch::channel(true);
-        let metrics_of = Metrics::new(sources);
-        let operations = Operations {
-            feed: feeds,
-            diallers: Arc::new(diallers),
-            ready: ready_state,
-            metrics: metrics_of,
-        };
+        let operations = operations(feeds, diallers, ready_state, sources);
         let (stop_servers, stopped) = watch::channel(false);
         let (desk, drain_orders) = drain_desk(&config, &signaling);
         let servers = start_servers(&signaling, (operations, desk), web, metrics, &stopped);
-        let (reload_places, reloads) = watch::channel(0);
-        tokio::spawn(places.watch(reloads));
+        let reload_places = watched(places);
         log_ready(&config, http);
         Ok(Self {
             http,
@@ -252,6 +245,28 @@ impl Node {
         }
         tracing::info!("node has stopped");
     }
+}
+
+/// What the operator routes read from.
+fn operations(
+    feed: watch::Receiver<Option<Arc<MeshFeed>>>,
+    diallers: Diallers,
+    ready: watch::Receiver<bool>,
+    sources: Sources,
+) -> Operations {
+    Operations {
+        feed,
+        diallers: Arc::new(diallers),
+        ready,
+        metrics: Metrics::new(sources),
+    }
+}
+
+/// Lets location data be read again at each change of what is returned.
+fn watched(places: Places) -> watch::Sender<u64> {
+    let (reload, reloads) = watch::channel(0);
+    tokio::spawn(places.watch(reloads));
+    reload
 }
 
 fn drain_desk(config: &Config, signaling: &Signaling) -> (DrainDesk, mpsc::Receiver<Duration>) {
