@@ -1,9 +1,8 @@
 //! The composition root: a whole node from its configuration, and its orderly end.
 
 use crate::config::{Config, MeshConfig, MeshIdentity};
-use crate::control::feed::MeshFeed;
 use crate::control::task::unix_now;
-use crate::control::{ControlTask, Inlets, Order, Outlets};
+use crate::control::{ControlTask, Inlets, MeshFeed, Order, Outlets};
 use crate::http::drain::DrainDesk;
 use crate::http::server::{self, ServerError};
 use crate::http::status::{self, Operations};
@@ -17,7 +16,7 @@ use crate::places::{Places, PlacesError};
 use crate::shard::{LinkTable, ShardThread, TrackRoutes};
 use bridge_core::mesh::MeshCore;
 use relay_proto::id::{NodeId, NodeName};
-use relay_proto::unit::{MilliDegrees, PartsPerMillion};
+use relay_proto::unit::MilliDegrees;
 use signaling::token::TokenKeys;
 use signaling::{GeoOverrides, Signaling, SignalingConfig};
 use std::io;
@@ -146,12 +145,12 @@ impl Node {
         let facts_task = tokio::spawn(facts_task.run_facts(fact_queue));
 
         let (link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, &linked_peers);
-        let (ready, operations) = operations(feeds, diallers, sources);
+        let (ready, ready_state) = watch::channel(true);
+        let operations = operations(feeds, diallers, ready_state, sources);
         let (stop_servers, stopped) = watch::channel(false);
         let (desk, drain_orders) = drain_desk(&config, &signaling);
         let servers = start_servers(&signaling, (operations, desk), web, metrics, &stopped);
-        let (reload_places, reloads) = watch::channel(0);
-        tokio::spawn(places.watch(reloads));
+        let reload_places = watched(places);
         log_ready(&config, http);
         Ok(Self {
             http,
@@ -248,20 +247,26 @@ impl Node {
     }
 }
 
-/// What `/api/mesh`, the metrics and the probes of operators show, and where it is said that the node takes people.
+/// What the operator routes read from.
 fn operations(
     feed: watch::Receiver<Option<Arc<MeshFeed>>>,
     diallers: Diallers,
+    ready: watch::Receiver<bool>,
     sources: Sources,
-) -> (watch::Sender<bool>, Operations) {
-    let (ready, ready_state) = watch::channel(true);
-    let operations = Operations {
+) -> Operations {
+    Operations {
         feed,
         diallers: Arc::new(diallers),
-        ready: ready_state,
+        ready,
         metrics: Metrics::new(sources),
-    };
-    (ready, operations)
+    }
+}
+
+/// Lets location data be read again at each change of what is returned.
+fn watched(places: Places) -> watch::Sender<u64> {
+    let (reload, reloads) = watch::channel(0);
+    tokio::spawn(places.watch(reloads));
+    reload
 }
 
 fn drain_desk(config: &Config, signaling: &Signaling) -> (DrainDesk, mpsc::Receiver<Duration>) {
@@ -366,7 +371,6 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         })?,
         None => now,
     };
-    let named = bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str());
     let mesh = bridge_core::mesh::config::MeshConfig {
         region: config.node.region.clone(),
         latitude: thousandths(config.node.point.latitude()),
@@ -375,11 +379,7 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         software: SOFTWARE.to_owned(),
         shards: config.media.shards,
         limits: config.limits.mesh,
-        stretch: config
-            .mesh
-            .as_ref()
-            .map_or(named.stretch, |mesh| PartsPerMillion((mesh.stretch * 1e6) as u32)),
-        ..named
+        ..bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str())
     };
     Ok(MeshCore::new(mesh, random_seed(), Instant::now(), start))
 }

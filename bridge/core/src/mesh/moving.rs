@@ -144,8 +144,8 @@ impl MeshCore {
     pub(super) fn show_replaced(
         &mut self,
         name: &RoomName,
-        mut gone: ParticipantRecord,
-        record: ParticipantRecord,
+        mut gone: Box<ParticipantRecord>,
+        record: Box<ParticipantRecord>,
     ) {
         let before = std::mem::take(&mut gone.tracks);
         self.show_tracks(name, &before, &gone);
@@ -153,8 +153,8 @@ impl MeshCore {
         self.show_tracks(name, &[], &record);
         let (home, sid) = (record.home, record.sid.clone());
         let change = RoomChange::ParticipantReplaced {
-            gone: Box::new(gone),
-            participant: Box::new(record),
+            gone,
+            participant: record,
         };
         self.out.room_change(name, change);
         if home == self.us {

@@ -16,7 +16,7 @@ pub(super) enum RosterChange {
     /// Somebody is listed in the place of somebody of the same identity, whose last record, in state `Disconnected`, is `gone`.
     Replaced {
         gone: Box<ParticipantRecord>,
-        record: ParticipantRecord,
+        record: Box<ParticipantRecord>,
     },
     /// Somebody listed has changed; `old_tracks` are what was known before.
     Changed {
@@ -108,7 +108,7 @@ impl Roster {
         let change = match (gone, come) {
             (Some(gone), Some(record)) => RosterChange::Replaced {
                 gone: Box::new(gone),
-                record,
+                record: Box::new(record),
             },
             (Some(record), None) => RosterChange::Delisted { record, cause },
             (None, Some(record)) => RosterChange::Listed(record),
