@@ -342,7 +342,7 @@ impl MeshCore {
         for change in changes {
             let (before, now, fact) = match change {
                 RosterChange::Replaced { gone, record } => {
-                    self.show_replaced(name, *gone, record);
+                    self.show_replaced(name, gone, record);
                     continue;
                 }
                 RosterChange::Listed(record) => (Vec::new(), record, None),
