@@ -10,7 +10,11 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = MediaBody::decode(body, header.audio);
         let _ = decode_allowance(body);
         if let Ok((members, sum)) = decode_parity(body) {
-            assert!(members.map(|member| usize::from(member.len)).all(|len| len <= sum.len()));
+            assert!(
+                members
+                    .map(|member| usize::from(member.len))
+                    .all(|len| len <= sum.len())
+            );
         }
         if let Ok(seqs) = decode_nack(body) {
             assert_eq!(seqs.count() * 4, body.len());
