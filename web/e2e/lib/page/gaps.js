@@ -45,6 +45,8 @@
       longestMs = 0;
       timer = setInterval(look, LOOK_EVERY_MS);
     },
+    /** How long nothing has been heard by now, in milliseconds. */
+    silentMs: () => Math.round(performance.now() - lastAt),
     /** The longest time without anything new, in milliseconds; one that lasts counts. */
     longestMs: () => Math.round(Math.max(longestMs, performance.now() - lastAt)),
   };
