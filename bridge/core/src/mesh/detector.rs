@@ -25,6 +25,9 @@ const JITTER_WEIGHT: f64 = 1.0 / 16.0;
 /// Weight of one ping in the loss: about the last ten seconds at the default interval.
 const LOSS_WEIGHT: f64 = 1.0 / 64.0;
 
+/// Round trips of which the smallest counts: two seconds of them, and up to as many before.
+const ECHOES_PER_WINDOW: u32 = 20;
+
 /// A ping whose echo has not come.
 #[derive(Debug)]
 struct Outstanding {
@@ -44,6 +47,9 @@ pub(super) struct Detector {
     last_rtt: Option<Duration>,
     smoothed_rtt: Option<Duration>,
     min_rtt: Option<Duration>,
+    /// Smallest round trip of the window that fills, and of the one before it.
+    least_rtts: [Option<Duration>; 2],
+    echoes_in_window: u32,
     jitter: Duration,
     loss: f64,
 }
@@ -59,6 +65,8 @@ impl Detector {
             last_rtt: None,
             smoothed_rtt: None,
             min_rtt: None,
+            least_rtts: [None; 2],
+            echoes_in_window: 0,
             jitter: Duration::ZERO,
             loss: 0.0,
         }
@@ -109,6 +117,13 @@ impl Detector {
             smoothed.mul_f64(1.0 - RTT_WEIGHT) + rtt.mul_f64(RTT_WEIGHT)
         }));
         self.min_rtt = Some(self.min_rtt.map_or(rtt, |min| min.min(rtt)));
+        if self.echoes_in_window == ECHOES_PER_WINDOW {
+            self.least_rtts = [None, self.least_rtts[0]];
+            self.echoes_in_window = 0;
+        }
+        self.echoes_in_window += 1;
+        let [filling, _] = &mut self.least_rtts;
+        *filling = Some(filling.map_or(rtt, |least| least.min(rtt)));
     }
 
     fn give_up_on_old(&mut self, now: Instant) {
@@ -164,6 +179,12 @@ impl Detector {
     /// Smoothed round trip, once measured.
     pub(super) const fn smoothed_rtt(&self) -> Option<Duration> {
         self.smoothed_rtt
+    }
+
+    /// Smallest round trip of the last few seconds, once measured: how long the link is. What waits for a processor or in a
+    /// queue makes it no longer.
+    pub(super) fn least_rtt(&self) -> Option<Duration> {
+        self.least_rtts.iter().flatten().min().copied()
     }
 
     /// Smallest round trip, once measured.

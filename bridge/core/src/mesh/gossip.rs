@@ -96,7 +96,7 @@ impl MeshCore {
             .and_then(|id| self.links.get(&id))
             .map(|link| &link.detector);
         let rtt = detector
-            .and_then(|detector| detector.smoothed_rtt())
+            .and_then(|detector| detector.least_rtt())
             .unwrap_or_default();
         Some(LinkFacts {
             peer: node,

@@ -124,3 +124,26 @@ fn unanswered_pings_take_bounded_memory() {
     assert!(format!("{detector:?}").len() < 10_000);
     assert!(detector.loss().0 > 900_000);
 }
+
+#[test]
+fn a_link_is_as_long_as_its_smallest_round_trip_of_late() {
+    let mut now = beginning();
+    let mut detector = Detector::new(MeshTiming::default(), now);
+    let mut echoes = |detector: &mut Detector, rtts: &[u64]| {
+        for rtt in rtts {
+            let number = detector.on_ping_sent(now);
+            detector.on_echo(now + Duration::from_millis(*rtt), number);
+            now += Duration::from_millis(100);
+        }
+        detector.least_rtt()
+    };
+    let some = |length| Some(ms(length));
+    assert_eq!(echoes(&mut detector, &[40, 90, 70]), some(40));
+    assert_eq!(
+        echoes(&mut detector, &[90; 20]),
+        some(40),
+        "a queue is no longer way, for a while"
+    );
+    assert_eq!(echoes(&mut detector, &[90; 40]), some(90), "another way is");
+    assert_eq!(echoes(&mut detector, &[30]), some(30), "a shorter one at once");
+}
