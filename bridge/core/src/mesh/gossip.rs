@@ -398,7 +398,8 @@ impl MeshCore {
 
 /// Whether a round trip has changed so much that it is told.
 fn has_moved(told: Micros, now: Micros) -> bool {
-    told.0.abs_diff(now.0) > RTT_STEP.0.max(told.0 / 10)
+    let first = told == Micros(0) && now > Micros(0);
+    first || told.0.abs_diff(now.0) > RTT_STEP.0.max(told.0 / 10)
 }
 
 /// Whether a row is about the ways through the mesh.
@@ -418,4 +419,21 @@ fn linked(rows: &RowStore, a: NodeId, b: NodeId) -> bool {
 
 fn micros(duration: Duration) -> Micros {
     Micros(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_round_trip_is_told_however_short_and_later_ones_when_they_have_moved() {
+        let moved = |told, now| has_moved(Micros(told), Micros(now));
+        assert!(
+            moved(0, 400),
+            "else a link within a city would count as unmeasured"
+        );
+        assert!(!moved(0, 0));
+        assert!(!moved(400, 1_300) && moved(400, 1_500));
+        assert!(!moved(100_000, 109_000) && moved(100_000, 89_000));
+    }
 }
