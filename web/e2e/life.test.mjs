@@ -110,6 +110,7 @@ describe("life in a meeting over three regions", () => {
     assert.deepEqual(rows, [640], "what one viewer wants must not change what another one gets");
     const layers = await layersOnLinks("syd", (await pictureSids(berlin.page)).get(sydney.id));
     console.log("layers that cross a link:", JSON.stringify(layers));
+    console.log("trees as fra has them:", JSON.stringify((await mesh.feed("fra")).trees));
     // One for each viewer, over the link to its node or, where the tree goes on from there, both over one.
     const crossing = [...layers.fra, ...layers.sin];
     assert.equal(crossing.length, 2, "only what somebody watches crosses a link");
