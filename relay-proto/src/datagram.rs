@@ -380,7 +380,7 @@ pub const fn decode_allowance(body: &[u8]) -> Result<Option<Layer>, DatagramErro
     };
     Ok(match *layers {
         0 => None,
-        layers if layers as usize > MAX_LAYERS => Some(Layer(MAX_LAYERS as u8 - 1)),
+        layers if layers as usize > MAX_LAYERS => Some(Layer::TOP),
         layers => Some(Layer(layers - 1)),
     })
 }

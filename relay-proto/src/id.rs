@@ -140,6 +140,11 @@ pub struct Layer(pub u8);
 /// Most layers a track can have.
 pub const MAX_LAYERS: usize = 3;
 
+impl Layer {
+    /// The largest layer there is.
+    pub const TOP: Self = Self(MAX_LAYERS as u8 - 1);
+}
+
 /// A set of layers; bit *n* stands for layer *n*.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct LayerSet(pub u8);

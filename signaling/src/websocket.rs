@@ -54,7 +54,7 @@ pub(crate) async fn serve(
         () = write(&mut sink, outbox, first_frame) => {}
         fault = read(stream, id, &inputs, limits) => if let Some(fault) = fault {
             tracing::info!(session = %id, reason = %fault.reason, "connection closed");
-            write_one(&mut sink, Message::Close(Some(fault))).await;
+            write_within(sink.send(Message::Close(Some(fault)))).await;
         },
     }
     // When the hub is gone there is nobody left to tell.
@@ -72,13 +72,11 @@ async fn write(
         if let Some(call) = first_frame.take() {
             call();
         }
-        for fragment in fragments(frame) {
-            if !write_one(sink, Message::Frame(fragment)).await {
-                return;
-            }
+        if !write_within(send_all(sink, fragments(frame).map(Message::Frame))).await {
+            return;
         }
     }
-    write_one(sink, Message::Close(None)).await;
+    write_within(sink.send(Message::Close(None))).await;
 }
 
 /// A message as frames, in order.
@@ -95,12 +93,20 @@ fn fragments(message: Bytes) -> impl Iterator<Item = Frame> {
     })
 }
 
-/// Sends one frame; `false` when the connection is gone or the client does not read.
-async fn write_one(sink: &mut SplitSink<Connection, Message>, frame: Message) -> bool {
-    matches!(
-        tokio::time::timeout(WRITE_TIMEOUT, sink.send(frame)).await,
-        Ok(Ok(()))
-    )
+async fn send_all(
+    sink: &mut SplitSink<Connection, Message>,
+    frames: impl Iterator<Item = Message>,
+) -> Result<(), Error> {
+    for frame in frames {
+        sink.send(frame).await?;
+    }
+    Ok(())
+}
+
+/// Sends a whole message; `false` when the connection is gone or the client does not read: it has the same time for many
+/// fragments as for one.
+async fn write_within(sending: impl Future<Output = Result<(), Error>>) -> bool {
+    matches!(tokio::time::timeout(WRITE_TIMEOUT, sending).await, Ok(Ok(())))
 }
 
 /// Receives until the client ends, breaks the framing, or sends too much. What it did wrong, if anything.

@@ -1,7 +1,7 @@
 //! Media before everything else on the machine: a packet that waits for a processor is late for all its viewers.
 //!
-//! Measured with 310 people on two cores beside their own load generator: media threads waited for a processor longer than
-//! they ran (1.6 of 8 s against 1.3), and half of that is what a hop added to a picture.
+//! Measured with 310 people on two cores that had their load generator and more to do: media threads waited for a processor
+//! longer than they ran (1.6 of 8 s against 1.3).
 
 use rustix::io::Errno;
 use rustix::process::setpriority_process;

@@ -13,9 +13,6 @@ const ALIVE: Duration = Duration::from_millis(700);
 /// A receiver leaves its current layer once it is silent for this long while a smaller one is alive.
 const STALE: Duration = Duration::from_secs(2);
 
-/// The largest layer there is.
-pub const TOP: Layer = Layer(MAX_LAYERS as u8 - 1);
-
 /// When each layer of a track last had a packet.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LayerActivity {
@@ -50,7 +47,7 @@ impl LayerActivity {
     #[must_use]
     pub fn latest(&self, max: Layer) -> Option<Layer> {
         let heard = |layer: &Layer| self.last.get(usize::from(layer.0)).copied().flatten();
-        (0..=max.0.min(TOP.0))
+        (0..=max.0.min(Layer::TOP.0))
             .map(Layer)
             .filter(|layer| heard(layer).is_some())
             .max_by_key(heard)
@@ -59,7 +56,7 @@ impl LayerActivity {
     /// The largest alive layer not above `max`; none where all are silent.
     #[must_use]
     pub fn best(&self, max: Layer, now: Instant) -> Option<Layer> {
-        (0..=max.0.min(TOP.0))
+        (0..=max.0.min(Layer::TOP.0))
             .rev()
             .map(Layer)
             .find(|layer| self.within(*layer, now, ALIVE))
@@ -109,7 +106,7 @@ pub struct Allowance {
 impl Allowance {
     /// Room for everything.
     pub const ALL: Self = Self {
-        point: Some(OperatingPoint::whole(TOP)),
+        point: Some(OperatingPoint::whole(Layer::TOP)),
         changed_at: None,
         is_first: false,
     };
@@ -134,7 +131,7 @@ impl LayerChoice {
             enabled: true,
             nested: false,
             allowance: Allowance::ALL,
-            offered: Some(TOP),
+            offered: Some(Layer::TOP),
             current: None,
             target: None,
             temporal: TOP_TEMPORAL,
@@ -211,7 +208,7 @@ impl LayerChoice {
     /// come together.
     pub const fn offer(&mut self, largest: Option<Layer>) {
         self.offered = match largest {
-            Some(_) if self.nested => Some(TOP),
+            Some(_) if self.nested => Some(Layer::TOP),
             _ => largest,
         };
         if self.offered.is_none() {
@@ -380,7 +377,7 @@ impl LayerChoice {
 
 /// Wishes come from clients: one above all layers is for the largest.
 const fn at_most_top(layer: Layer) -> Layer {
-    if layer.0 > TOP.0 { TOP } else { layer }
+    if layer.0 > Layer::TOP.0 { Layer::TOP } else { layer }
 }
 
 #[cfg(test)]

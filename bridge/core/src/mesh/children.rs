@@ -106,15 +106,7 @@ impl MeshCore {
         }
         let (placed, has_told) = self.place(key, track, goes_on);
         if let Some(shard) = placed.filter(|_| !has_told) {
-            let origin = key.0;
-            let command = ShardCommand::SetChild {
-                origin,
-                track,
-                child,
-                layers,
-                goes_on,
-            };
-            self.out.shard(shard, command);
+            self.tell_child(shard, (key.0, track), (child, layers), goes_on);
         }
         self.route_remote(&key.1, key.0, track);
     }
@@ -142,39 +134,49 @@ impl MeshCore {
         };
         if let Some(old) = at.filter(|old| self.shards.contains_key(old)) {
             for (child, _) in &children {
-                self.withdraw_child(old, (origin, track), *child);
+                self.tell_child(old, (origin, track), (*child, LayerSet::NONE), false);
             }
         }
-        for (child, layers) in children {
-            let command = ShardCommand::SetChild {
-                origin,
-                track,
-                child,
-                layers,
-                goes_on,
-            };
-            self.out.shard(new, command);
+        for child in children {
+            self.tell_child(new, (origin, track), child, goes_on);
         }
         if let Some(parent) = parent.filter(|parent| *parent != origin) {
-            let awaited = false;
-            let command = ShardCommand::SetParent {
-                origin,
-                track,
-                parent,
-                awaited,
-            };
-            self.out.shard(new, command);
+            self.tell_parent_to(new, (origin, track), parent, false);
         }
         (after, true)
     }
 
-    fn withdraw_child(&mut self, shard: ShardId, (origin, track): (NodeId, TrackAlias), child: NodeId) {
+    /// Tells a shard what a node behind us wants of a track; nothing withdraws it.
+    fn tell_child(
+        &mut self,
+        shard: ShardId,
+        (origin, track): (NodeId, TrackAlias),
+        (child, layers): (NodeId, LayerSet),
+        goes_on: bool,
+    ) {
         let command = ShardCommand::SetChild {
             origin,
             track,
             child,
-            layers: LayerSet::NONE,
-            goes_on: false,
+            layers,
+            goes_on,
+        };
+        self.out.shard(shard, command);
+    }
+
+    /// Tells a shard from whom a track comes.
+    pub(super) fn tell_parent_to(
+        &mut self,
+        shard: ShardId,
+        (origin, track): (NodeId, TrackAlias),
+        parent: NodeId,
+        awaited: bool,
+    ) {
+        let command = ShardCommand::SetParent {
+            origin,
+            track,
+            parent,
+            awaited,
         };
         self.out.shard(shard, command);
     }
@@ -250,16 +252,7 @@ impl MeshCore {
             .and_then(|branch| branch.tracks.get(&track)?.shard);
         shards.extend(placed.filter(|placed| !shards.contains(placed)));
         for shard in shards {
-            let origin = *origin;
-            self.out.shard(
-                shard,
-                ShardCommand::SetParent {
-                    origin,
-                    track,
-                    parent,
-                    awaited,
-                },
-            );
+            self.tell_parent_to(shard, (*origin, track), parent, awaited);
         }
     }
 
@@ -288,7 +281,7 @@ impl MeshCore {
                 .get(key)
                 .and_then(|branch| branch.tracks.get(&track)?.shard);
             if let Some(shard) = placed {
-                self.withdraw_child(shard, (key.0, track), child);
+                self.tell_child(shard, (key.0, track), (child, LayerSet::NONE), false);
             }
             self.place(key, track, true);
             self.route_remote(&key.1, key.0, track);
@@ -339,7 +332,7 @@ impl MeshCore {
         branch.children.retain(|_, child| !child.wants.is_empty());
         if let Some(shard) = asked.and_then(|asked| asked.shard) {
             for (child, _) in children {
-                self.withdraw_child(shard, (key.0, track), child);
+                self.tell_child(shard, (key.0, track), (child, LayerSet::NONE), false);
             }
         }
         for node in told {

@@ -309,17 +309,16 @@ impl MeshCore {
             if let Some(parent) = parent.filter(|parent| *parent != key.0) {
                 self.resend_demand_of(&key, parent);
             }
-            if self
+            let now = self.looked_at;
+            let Some(branch) = self
                 .branches
-                .get(&key)
-                .is_some_and(|branch| !branch.avoided.is_empty())
-            {
-                let now = self.looked_at;
-                if let Some(branch) = self.branches.get_mut(&key) {
-                    branch.avoided.retain(|_, until| *until > now);
-                }
-                self.settle_branch(key.0, &key.1);
-            }
+                .get_mut(&key)
+                .filter(|branch| !branch.avoided.is_empty())
+            else {
+                continue;
+            };
+            branch.avoided.retain(|_, until| *until > now);
+            self.settle_branch(key.0, &key.1);
         }
     }
 

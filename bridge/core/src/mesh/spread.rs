@@ -248,13 +248,7 @@ impl MeshCore {
             let awaited = asked.is_some_and(|asked| asked.before.is_some());
             let has_forgotten = asked.is_some_and(|asked| asked.shard == Some(shard));
             if let Some(parent) = branch.parent.filter(|parent| *parent != origin) {
-                let command = ShardCommand::SetParent {
-                    origin,
-                    track,
-                    parent,
-                    awaited,
-                };
-                self.out.shard(shard, command);
+                self.tell_parent_to(shard, (origin, track), parent, awaited);
             }
             self.replace(&key, track, has_forgotten);
         }

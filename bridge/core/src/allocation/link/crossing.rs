@@ -7,8 +7,6 @@ use relay_proto::id::{Layer, LayerSet, MAX_LAYERS};
 use relay_proto::unit::{MediaSeq, RtpTime};
 use std::time::{Duration, Instant};
 
-/// The largest layer there is.
-pub(super) const TOP: Layer = Layer(MAX_LAYERS as u8 - 1);
 /// A layer that may cross is wished for as long as it comes, or has been allowed for no longer than this: it takes round trips
 /// and a keyframe to come.
 const WISHED: Duration = Duration::from_secs(2);
@@ -72,7 +70,7 @@ impl Crossing {
         };
         Self {
             class: Class::Other,
-            allowed: Some(TOP),
+            allowed: Some(Layer::TOP),
             changed_at: None,
             told_at: None,
             released: false,
@@ -164,7 +162,7 @@ impl Crossing {
                 wanted = wanted.with(layer);
             }
         }
-        let max = (0..=TOP.0)
+        let max = (0..=Layer::TOP.0)
             .rev()
             .map(Layer)
             .find(|layer| wanted.contains(*layer))?;
@@ -247,7 +245,7 @@ impl Crossing {
             return false;
         }
         let since = self.told_at.map(|at| now.saturating_duration_since(at));
-        if self.allowed < Some(TOP) {
+        if self.allowed < Some(Layer::TOP) {
             self.released = false;
             let due = since.is_none_or(|since| since >= interval);
             self.told_at = if due { Some(now) } else { self.told_at };

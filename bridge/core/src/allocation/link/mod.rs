@@ -19,7 +19,7 @@ mod meter;
 mod tests;
 
 use super::{Class, OperatingPoint, Request, TEMPORAL_STEPS, allocate};
-use crossing::{Crossing, TOP};
+use crossing::Crossing;
 use relay_proto::datagram::Header;
 use relay_proto::id::{Layer, MAX_LAYERS, NodeId, TrackAlias};
 use relay_proto::unit::Bitrate;
@@ -269,7 +269,7 @@ impl LinkAllocator {
             let layer = scratch.chosen[at].map(|point| point.layer);
             // All that is of use is all there is: another viewer may come who wants more.
             let layer = if layer == Some(request.max) {
-                Some(TOP)
+                Some(Layer::TOP)
             } else {
                 layer
             };
@@ -297,7 +297,7 @@ impl LinkAllocator {
     fn restate(&mut self, now: Instant) {
         (self.totals.tracks, self.totals.paused) = (0, 0);
         for (key, crossing) in &mut self.tracks {
-            self.totals.tracks += u64::from(crossing.allowed() < Some(TOP));
+            self.totals.tracks += u64::from(crossing.allowed() < Some(Layer::TOP));
             self.totals.paused += u64::from(crossing.allowed().is_none());
             if crossing.poll_telling(now, RESTATE) {
                 self.news.push_back(Allowance {

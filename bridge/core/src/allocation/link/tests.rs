@@ -137,7 +137,7 @@ fn a_layer_ends_with_its_picture_and_begins_at_a_keyframe() {
     assert!(admit(&mut crossing, 3, 1, false, true));
     assert!(!admit(&mut crossing, 4, 2, false, true), "the next one");
     assert!(!admit(&mut crossing, 3, 1, false, true), "nor what is sent again");
-    crossing.allow(now, Some(TOP));
+    crossing.allow(now, Some(Layer::TOP));
     assert!(!admit(&mut crossing, 5, 3, false, true));
     assert!(!admit(&mut crossing, 1, 1, true, false), "an old keyframe");
     assert!(admit(&mut crossing, 6, 4, true, false));

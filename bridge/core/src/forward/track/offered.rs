@@ -1,7 +1,6 @@
 //! What of a remote track comes here at all: less than it has where a link on its way is too narrow.
 
 use super::{LayerChoice, Source, Track};
-use crate::forward::layer::TOP;
 use relay_proto::datagram::ALLOWANCE_LEASE;
 use relay_proto::id::{Layer, NodeId};
 use std::time::Instant;
@@ -31,7 +30,7 @@ impl Offered {
         Self {
             brought_by: None,
             said: [None; 2],
-            largest: Some(TOP),
+            largest: Some(Layer::TOP),
             changed_at: None,
         }
     }
@@ -72,7 +71,7 @@ impl Track {
     /// The node before us says what comes, of its own link or `passed_on` of another; true where that is something else
     /// than before.
     pub fn set_offered(&mut self, by: NodeId, passed_on: bool, largest: Option<Layer>, now: Instant) -> bool {
-        let said = (largest < Some(TOP)).then_some(Said { largest, by, at: now });
+        let said = (largest < Some(Layer::TOP)).then_some(Said { largest, by, at: now });
         self.offered.said[usize::from(passed_on)] = said;
         self.offer(now)
     }
@@ -88,7 +87,7 @@ impl Track {
     /// The least of what holds is what comes.
     fn offer(&mut self, now: Instant) -> bool {
         let said = self.offered.said.iter().flatten();
-        let largest = said.map(|said| said.largest).fold(Some(TOP), Ord::min);
+        let largest = said.map(|said| said.largest).fold(Some(Layer::TOP), Ord::min);
         if self.offered.largest == largest {
             return false;
         }

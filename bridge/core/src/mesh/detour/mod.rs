@@ -266,11 +266,8 @@ impl MeshCore {
     /// Begins another stream to a node, if there still is a way.
     fn restart_detour(&mut self, node: NodeId) {
         self.detours.outgoing.remove(&node);
-        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
-        for room in rooms {
-            if let Some(room) = self.rooms.get_mut(&room) {
-                room.readers.remove(&node);
-            }
+        for room in self.rooms.values_mut() {
+            room.readers.remove(&node);
         }
         self.tell_all_rooms(node);
     }
