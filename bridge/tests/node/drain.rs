@@ -34,8 +34,10 @@ fn state_of(name: &str, node: &Node) -> Option<String> {
     found["state"].as_str().map(str::to_owned)
 }
 
+/// Who was sent away, in order of their numbers: whose session is older, and goes first, is left to chance.
 fn sent_away(seen: &[Fact]) -> Vec<u32> {
-    seen.iter()
+    let mut ids: Vec<u32> = seen
+        .iter()
         .filter_map(|fact| match fact {
             Fact::Ended { id, outcome } => {
                 let sent_away = matches!(outcome, Outcome::SentAway { reconnect: true, .. });
@@ -44,7 +46,9 @@ fn sent_away(seen: &[Fact]) -> Vec<u32> {
             }
             _ => None,
         })
-        .collect()
+        .collect();
+    ids.sort_unstable();
+    ids
 }
 
 #[test]
