@@ -6,7 +6,7 @@ use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use bridge::shard::MediaSocket;
 use bridge::shard::socket::{BATCH, open};
 use nix::sys::eventfd::EventFd;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,10 +48,12 @@ pub(crate) fn measure(shape: Shape, time: Duration) -> Result<Cost, AnyError> {
     let thread = std::thread::Builder::new()
         .name("floor".into())
         .spawn(move || forward(MediaSocket::new(socket), &bell, legs, &end))?;
-    let publisher = UdpSocket::bind("127.0.0.1:0")?;
-    let packet = vec![7; HEADER_BYTES + load::PAYLOAD_BYTES + TAG_BYTES];
+    let mut publisher = MediaSocket::new(open(([127, 0, 0, 1], 0).into())?);
+    let mut packet = vec![7; HEADER_BYTES + load::PAYLOAD_BYTES + TAG_BYTES];
+    // Version 2, payload type 96.
+    packet[..2].copy_from_slice(&[0x80, 96]);
     let pace = (shape.packets_per_second, WARM_UP, time);
-    let cost = load::measure(&viewers, &publisher, to, "floor", pace, || packet.clone());
+    let cost = load::measure(&viewers, &mut publisher, to, "floor", pace, || packet.clone());
     stop.store(true, Ordering::Relaxed);
     if thread.join().is_err() {
         return Err("the floor's thread has panicked".into());
@@ -61,6 +63,9 @@ pub(crate) fn measure(shape: Shape, time: Duration) -> Result<Cost, AnyError> {
 }
 
 fn forward(mut socket: MediaSocket, bell: &EventFd, mut legs: Vec<Viewer>, stop: &AtomicBool) {
+    if let Err(error) = rustix::process::setpriority_process(None, load::FORWARDER_NICE) {
+        eprintln!("the floor has no priority, nor has a node: {error}");
+    }
     let mut packets: Vec<Vec<u8>> = vec![Vec::new(); BATCH];
     let mut out = Vec::new();
     while !stop.load(Ordering::Relaxed) {

@@ -1,12 +1,13 @@
 //! What both paths are offered and how their cost is read: paced bursts in, the viewers' sockets out, thread CPU time.
 
 use crate::AnyError;
+use crate::arrivals::{self, Delays, Reader, is_media, wall_ns};
 use bridge::shard::MediaSocket;
 use bridge::shard::socket::open;
 use bridge_core::shard::testing::SimClient;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ const MOST_OUT_PER_SECOND: usize = 200_000;
 /// Packets offered per second at most: a camera of 4.4 Mbit/s. Much less, and what viewers report costs as much as what
 /// they get.
 const MOST_IN_PER_SECOND: usize = 500;
+/// How much the scheduler favours the floor, as it does a node's media threads.
+pub(crate) const FORWARDER_NICE: i32 = -10;
 /// RTP payload of each packet.
 pub(crate) const PAYLOAD_BYTES: usize = 1_100;
 
@@ -51,6 +54,10 @@ impl Shape {
 pub(crate) struct Cost {
     cpu: Duration,
     packets: u64,
+    /// Half of all packets are at their viewer so many microseconds after their burst left the publisher.
+    pub(crate) p50_us: f64,
+    /// 99 of 100 are.
+    pub(crate) p99_us: f64,
 }
 
 impl Cost {
@@ -68,6 +75,7 @@ pub(crate) struct Viewers {
     addresses: Vec<SocketAddr>,
     reporters: Reporters,
     received: Arc<AtomicU64>,
+    delays: Arc<Mutex<Delays>>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -80,31 +88,29 @@ impl Viewers {
             .collect::<Result<Vec<_>, _>>()?;
         let addresses = sockets
             .iter()
-            .map(UdpSocket::local_addr)
+            .map(|socket| {
+                arrivals::stamp(socket)?;
+                socket.local_addr()
+            })
             .collect::<Result<_, _>>()?;
+        let SocketAddr::V4(node) = node else {
+            return Err("the benchmark speaks IPv4 only".into());
+        };
         let (received, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (count, end) = (received.clone(), stop.clone());
-        let reporters = Reporters::default();
-        let clients = reporters.clone();
+        let (reporters, delays) = (Reporters::default(), Arc::<Mutex<Delays>>::default());
+        let ends = (received.clone(), delays.clone(), stop.clone(), reporters.clone());
         let thread = std::thread::Builder::new()
             .name("viewers".into())
             .spawn(move || {
-                let mut sockets: Vec<MediaSocket> = sockets.into_iter().map(MediaSocket::new).collect();
+                let (count, delays, end, clients) = ends;
+                let mut reader = Reader::new();
                 while !end.load(Ordering::Relaxed) {
                     let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
-                    let now = Instant::now();
-                    for (at, socket) in sockets.iter_mut().enumerate() {
-                        let mut client = clients.get_mut(at);
-                        let mut note = |bytes: &[u8]| {
-                            if let Some(client) = &mut client {
-                                client.note_arrival(now, bytes);
-                            }
-                        };
-                        while let Ok(taken @ 1..) = socket.receive(|_, bytes| note(bytes)) {
-                            count.fetch_add(taken as u64, Ordering::Relaxed);
-                        }
-                        for feedback in client.into_iter().flat_map(|client| client.feedback(now)) {
-                            socket.send(node, &feedback, None);
+                    for (at, socket) in sockets.iter().enumerate() {
+                        let empty = empty(socket, &mut reader, clients.get_mut(at), (node, &count, &delays));
+                        if let Err(error) = empty {
+                            eprintln!("a viewer's socket fails: {error}");
+                            return;
                         }
                     }
                     drop(clients);
@@ -115,6 +121,7 @@ impl Viewers {
             addresses,
             reporters,
             received,
+            delays,
             stop,
             thread,
         })
@@ -129,6 +136,10 @@ impl Viewers {
         *self.reporters.lock().unwrap_or_else(PoisonError::into_inner) = clients;
     }
 
+    fn delays(&self) -> MutexGuard<'_, Delays> {
+        self.delays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
@@ -141,6 +152,35 @@ impl Viewers {
     }
 }
 
+/// Takes what waits for one viewer, and sends what that one reports.
+fn empty(
+    socket: &UdpSocket,
+    reader: &mut Reader,
+    mut client: Option<&mut SimClient>,
+    (node, count, delays): (SocketAddrV4, &AtomicU64, &Mutex<Delays>),
+) -> Result<(), nix::Error> {
+    let now = Instant::now();
+    loop {
+        let mut delays = delays.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = reader.receive(socket, |bytes, at_ns| {
+            if is_media(bytes) {
+                delays.note_arrival(at_ns);
+            }
+            if let Some(client) = &mut client {
+                client.note_arrival(now, bytes);
+            }
+        })?;
+        if taken == 0 {
+            break;
+        }
+        count.fetch_add(taken as u64, Ordering::Relaxed);
+    }
+    for feedback in client.into_iter().flat_map(|client| client.feedback(now)) {
+        arrivals::send(socket, node, &feedback);
+    }
+    Ok(())
+}
+
 /// Offers paced bursts to `to`, first to warm up and then for `time`, and reads what the thread called `forwarder` spends
 /// on them.
 ///
@@ -148,20 +188,27 @@ impl Viewers {
 /// Where less than 95 % reaches the viewers: the figure would be of another load.
 pub(crate) fn measure(
     viewers: &Viewers,
-    publisher: &UdpSocket,
+    publisher: &mut MediaSocket,
     to: SocketAddr,
     forwarder: &str,
     (packets_per_second, warm_up, time): (usize, Duration, Duration),
     mut next_packet: impl FnMut() -> Vec<u8>,
 ) -> Result<Cost, AnyError> {
+    let (mut burst, mut segment_bytes) = (Vec::new(), 0);
     let mut offer = |time: Duration| -> Result<u64, AnyError> {
         let interval = Duration::from_secs_f64(BURST as f64 / packets_per_second as f64);
         let (start, mut offered) = (Instant::now(), 0);
         let mut next = start;
         while next < start + time {
+            burst.clear();
             for _ in 0..BURST {
-                publisher.send_to(&next_packet(), to)?;
+                let packet = next_packet();
+                segment_bytes = packet.len();
+                burst.extend_from_slice(&packet);
             }
+            // With one call: a burst that is written packet by packet is taken apart by whoever happens to be awake.
+            viewers.delays().note_departure(wall_ns()?);
+            publisher.send(to, &burst, Some(segment_bytes));
             offered += BURST as u64;
             next += interval;
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
@@ -171,6 +218,7 @@ pub(crate) fn measure(
         Ok(offered)
     };
     offer(warm_up)?;
+    viewers.delays().begin();
     let (cpu_before, received_before) = (thread_cpu(forwarder)?, viewers.received());
     let offered = offer(time)?;
     let cpu = thread_cpu(forwarder)?.saturating_sub(cpu_before);
@@ -179,7 +227,13 @@ pub(crate) fn measure(
     if packets * 100 < expected * 95 {
         return Err(format!("{forwarder}: only {packets} of {expected} packets reached the viewers").into());
     }
-    Ok(Cost { cpu, packets })
+    let mut delays = viewers.delays();
+    Ok(Cost {
+        cpu,
+        packets,
+        p50_us: delays.percentile(0.5),
+        p99_us: delays.percentile(0.99),
+    })
 }
 
 /// CPU time of this process's thread called `name`, from the scheduler.

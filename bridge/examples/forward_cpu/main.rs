@@ -1,9 +1,9 @@
-//! CPU per forwarded packet: one publisher to fifty viewers (or as many as told), beside the floor of the machine, in
+//! CPU and delay per forwarded packet: one publisher to fifty viewers (or as many as told), beside the floor of the machine, in
 //! one run.
 //!
-//! The publisher sends bursts of ten packets of 1,100 bytes, 500 packets a second or so many that
-//! 200,000 go out. Measured is the CPU
-//! time of the thread that forwards, from the scheduler. The *floor* is the least any forwarder can do: receive,
+//! The publisher sends bursts of ten packets of 1,100 bytes, 500 packets a second or so many that 200,000 go out.
+//! Measured is the CPU time of the thread that forwards, from the scheduler, and the time from the publisher's send to
+//! the arrival at a viewer's socket, by the kernel's clock. The *floor* is the least any forwarder can do: receive,
 //! rewrite the header, seal with AES-128-GCM, one segmented send per viewer and burst. The *real path* is a shard's
 //! thread as a node runs it: authentication, demultiplexing, cache, layer choice, reports, timers, everything.
 //! Rounds go floor, real, real, floor; the ratio is the median over rounds.
@@ -14,6 +14,7 @@
 
 #![allow(clippy::print_stdout)]
 
+mod arrivals;
 mod floor;
 mod load;
 mod real;
@@ -30,36 +31,71 @@ fn main() -> Result<(), AnyError> {
     let rounds: usize = arguments.next().map_or(Ok(5), |text| text.parse())?;
     let viewers: usize = arguments.next().map_or(Ok(50), |text| text.parse())?;
     let shape = Shape::of(viewers)?;
-    let name = format!("forward_cpu_1x{viewers}");
     println!(
         "1 publisher -> {viewers} viewers, {} packets/s out",
         shape.packets_per_second * viewers
     );
-    let mut costs = Vec::new();
+    let mut rounds_of: [Vec<(f64, f64)>; 3] = Default::default();
     for round in 1..=rounds {
         let first_floor = floor::measure(shape, time)?;
         let first_real = real::measure(shape, time)?;
         let second_real = real::measure(shape, time)?;
         let second_floor = floor::measure(shape, time)?;
-        let (real, floor) = (mean(first_real, second_real), mean(first_floor, second_floor));
-        println!(
-            "round {round}: real {real:>7.0} ns/packet   floor {floor:>7.0} ns/packet   ratio {:.2}",
-            real / floor
-        );
-        costs.push((real, floor));
+        for (figure, costs) in FIGURES.iter().zip(&mut rounds_of) {
+            let mean = |first, second| f64::midpoint((figure.read)(first), (figure.read)(second));
+            let (real, floor) = (mean(first_real, second_real), mean(first_floor, second_floor));
+            println!(
+                "round {round}: {:<18} real {real:>7.0} {unit}   floor {floor:>7.0} {unit}   ratio {:.2}",
+                figure.name,
+                real / floor,
+                unit = figure.unit,
+            );
+            costs.push((real, floor));
+        }
     }
-    let metric = Metric::of_rounds("ns", &costs).ok_or("no rounds")?;
-    println!(
-        "{name}: {:.0} ns, floor {:.0} ns, ratio {:.2}",
-        metric.value,
-        metric.floor.unwrap_or_default(),
-        metric.ratio.unwrap_or_default()
-    );
-    let written = report::merge(report::REPORT_PATH.as_ref(), &[(name.as_str(), metric)])?;
+    let mut named = Vec::new();
+    for (figure, costs) in FIGURES.iter().zip(&rounds_of) {
+        let metric = Metric::of_rounds(figure.unit, costs).ok_or("no rounds")?;
+        let name = format!("{}_1x{viewers}", figure.name);
+        println!(
+            "{name}: {:.0} {}, floor {:.0}, ratio {:.2}",
+            metric.value,
+            figure.unit,
+            metric.floor.unwrap_or_default(),
+            metric.ratio.unwrap_or_default()
+        );
+        named.push((name, metric));
+    }
+    let named: Vec<(&str, Metric)> = named
+        .iter()
+        .map(|(name, metric)| (name.as_str(), metric.clone()))
+        .collect();
+    let written = report::merge(report::REPORT_PATH.as_ref(), &named)?;
     println!("written to {}", written.display());
     Ok(())
 }
 
-fn mean(first: Cost, second: Cost) -> f64 {
-    f64::midpoint(first.ns_per_packet(), second.ns_per_packet())
+/// One of the figures of a run.
+struct Figure {
+    name: &'static str,
+    unit: &'static str,
+    read: fn(Cost) -> f64,
 }
+
+const FIGURES: [Figure; 3] = [
+    Figure {
+        name: "forward_cpu",
+        unit: "ns",
+        read: |cost| cost.ns_per_packet(),
+    },
+    Figure {
+        name: "forward_delay_p50",
+        unit: "us",
+        read: |cost| cost.p50_us,
+    },
+    Figure {
+        name: "forward_delay_p99",
+        unit: "us",
+        read: |cost| cost.p99_us,
+    },
+];

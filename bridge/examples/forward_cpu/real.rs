@@ -4,7 +4,7 @@ use crate::AnyError;
 use crate::load::{self, Cost, Shape, Viewers};
 use bridge::shard::inbox::inbox;
 use bridge::shard::socket::open;
-use bridge::shard::{LinkTable, ShardThread, Siblings, TrackRoutes};
+use bridge::shard::{LinkTable, MediaSocket, ShardThread, Siblings, TrackRoutes};
 use bridge_core::rtc::{RtcConfig, RtcLimits};
 use bridge_core::shard::io::{ShardCommand, ShardFact, ShardId};
 use bridge_core::shard::limits::ShardLimits;
@@ -13,7 +13,7 @@ use bridge_core::shard::{ShardConfig, ShardCore};
 use relay_proto::id::{Epoch, NodeId, ParticipantSid, SessionId, TrackAlias};
 use relay_proto::room::{MediaKind, SealKey, TrackRecord, TrackSource};
 use relay_proto::session::AnnouncedTrack;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub(crate) fn measure(shape: Shape, time: Duration) -> Result<Cost, AnyError> {
     let socket = open(([127, 0, 0, 1], 0).into())?;
     let to = socket.local_addr()?;
     let viewers = Viewers::start(shape.viewers, to)?;
-    let publisher = UdpSocket::bind("127.0.0.1:0")?;
+    let mut publisher = MediaSocket::new(open(([127, 0, 0, 1], 0).into())?);
     let (core, mut client, watching) = prepare(to, publisher.local_addr()?, viewers.addresses())?;
     viewers.report(watching);
     let (events, _kept) = tokio::sync::mpsc::channel(1_024);
@@ -39,7 +39,7 @@ pub(crate) fn measure(shape: Shape, time: Duration) -> Result<Cost, AnyError> {
     let mut sent = 0_usize;
     // A keyframe a second: viewers begin at one, each when its path has been found wide enough.
     let pace = (shape.packets_per_second, WARM_UP, time);
-    let cost = load::measure(&viewers, &publisher, to, "shard-0", pace, || {
+    let cost = load::measure(&viewers, &mut publisher, to, "shard-0", pace, || {
         let keyframe = sent.is_multiple_of(shape.packets_per_second);
         sent += 1;
         client.packet(CID, 0, keyframe, &payload).unwrap_or_default()
