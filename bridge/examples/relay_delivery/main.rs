@@ -13,6 +13,7 @@
 
 mod bare;
 mod load;
+mod node;
 mod ours;
 mod stock;
 

@@ -2,19 +2,15 @@
 
 use crate::AnyError;
 use crate::load::{Arrivals, Measured, ONE_WAY, Path, offer};
+use crate::node::{node, say_hello, wait_for_hello};
 use bridge::link::lanes::Lane;
-use bridge::link::tls::Identity;
-use bridge::link::{
-    DatagramSink, Dialer, LinkEndpoint, LinkEvent, LinkHandle, LinkSettings, LinkedPeers, RateLimits,
-};
+use bridge::link::{DatagramSink, Dialer, LinkedPeers, RateLimits};
 use bytes::Bytes;
-use relay_proto::control::{ControlMessage, Hello};
 use relay_proto::datagram::Header;
-use relay_proto::id::{NodeId, NodeName};
-use relay_proto::version::{Features, OLDEST_SPOKEN_VERSION, PROTOCOL_VERSION};
+use relay_proto::id::NodeId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 struct Sink(Arc<Arrivals>);
 
@@ -22,6 +18,8 @@ impl DatagramSink for Sink {
     fn deliver(&self, _: NodeId, _: &Header, datagram: Bytes) {
         self.0.note(&datagram);
     }
+
+    fn flush(&self) {}
 }
 
 pub(crate) fn measure(path: Path) -> Result<Measured, AnyError> {
@@ -32,8 +30,8 @@ pub(crate) fn measure(path: Path) -> Result<Measured, AnyError> {
     let epoch = Instant::now();
     let arrivals = Arc::new(Arrivals::new(epoch));
     let _entered = runtime.enter();
-    let (near, mut near_events) = node("near", &arrivals)?;
-    let (far, mut far_events) = node("far", &arrivals)?;
+    let (near, mut near_events) = node("near", RateLimits::default(), Arc::new(Sink(arrivals.clone())))?;
+    let (far, mut far_events) = node("far", RateLimits::default(), Arc::new(Sink(arrivals.clone())))?;
     let (wan, entry) = path.start(far.local_addr()?)?;
     let (_linked, linked) = watch::channel(LinkedPeers::new());
     let (dialer, _states) = Dialer::new(near.clone(), entry.to_string(), linked);
@@ -69,43 +67,4 @@ pub(crate) fn measure(path: Path) -> Result<Measured, AnyError> {
     runtime.block_on(async { tokio::join!(near.close(), far.close()) });
     wan.finish()?;
     Ok(measured)
-}
-
-type Node = (Arc<LinkEndpoint>, mpsc::Receiver<LinkEvent>);
-
-fn node(name: &str, arrivals: &Arc<Arrivals>) -> Result<Node, AnyError> {
-    let (sender, events) = mpsc::channel(1_024);
-    let settings = LinkSettings {
-        listen: "127.0.0.1:0".parse()?,
-        rates: RateLimits::default(),
-        initial_mtu: 1_200,
-    };
-    let identity = Identity::from_secret("the secret of a benchmark", &NodeName::from(name))?;
-    let endpoint = LinkEndpoint::bind(settings, identity, sender, Arc::new(Sink(arrivals.clone())))?;
-    tokio::spawn(endpoint.clone().accept_links());
-    Ok((endpoint, events))
-}
-
-async fn say_hello(events: &mut mpsc::Receiver<LinkEvent>, name: &str) -> Result<LinkHandle, AnyError> {
-    loop {
-        if let LinkEvent::Opened(opened) = events.recv().await.ok_or("the endpoint is gone")? {
-            opened.handle.send_control(Box::new(ControlMessage::Hello(Hello {
-                newest_version: PROTOCOL_VERSION,
-                oldest_version: OLDEST_SPOKEN_VERSION,
-                features: Features::OURS,
-                name: NodeName::from(name),
-                incarnation: 1,
-                software: "benchmark".to_owned(),
-            })))?;
-            return Ok(opened.handle);
-        }
-    }
-}
-
-async fn wait_for_hello(events: &mut mpsc::Receiver<LinkEvent>) -> Result<(), AnyError> {
-    loop {
-        if let LinkEvent::Control { .. } = events.recv().await.ok_or("the endpoint is gone")? {
-            return Ok(());
-        }
-    }
 }

@@ -128,17 +128,26 @@ impl LinkHandle {
     /// Queues a datagram on its lane. Never blocks for longer than another sender holds the queue; what does not
     /// fit is dropped and counted.
     pub fn send_datagram(&self, now: Instant, lane: Lane, datagram: Bytes) {
+        self.queue_datagram(now, lane, datagram);
+        self.wake();
+    }
+
+    /// As [`Self::send_datagram`], and leaves it to the caller to [`Self::wake`] the link once for many.
+    pub(crate) fn queue_datagram(&self, now: Instant, lane: Lane, datagram: Bytes) {
         self.0
             .lanes()
             .push(now, lane, self.0.estimate.capacity_bps(), datagram);
-        self.0.lanes_filled.notify_one();
     }
 
     /// The same for a datagram of a picture of this `class`; it goes only where its layer crosses the link.
-    pub fn send_picture(&self, now: Instant, class: Class, datagram: Bytes) {
+    pub(crate) fn queue_picture(&self, now: Instant, class: Class, datagram: Bytes) {
         self.0
             .lanes()
             .push_picture(now, class, self.0.estimate.capacity_bps(), datagram);
+    }
+
+    /// Tells the link that something is queued. One call for many datagrams also lets QUIC send them together.
+    pub(crate) fn wake(&self) {
         self.0.lanes_filled.notify_one();
     }
 

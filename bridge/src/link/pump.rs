@@ -138,6 +138,7 @@ pub(super) async fn pump(
                 let header = Header::plain(Kind::KeyframeRequest, key.origin, key.track, layer);
                 if let Some(peer) = peer.get() {
                     sink.deliver(*peer, &header, Bytes::copy_from_slice(&header.encode()));
+                    sink.flush();
                 }
             }
             Step::Wait(time) => {

@@ -12,12 +12,16 @@ use relay_proto::control::{ControlMessage, GoodbyeCause};
 use relay_proto::datagram::{Header, Kind};
 use relay_proto::id::NodeId;
 use relay_proto::version::Features;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 use tokio::sync::mpsc;
 
 /// Bytes read from the control stream at a time.
 const CHUNK_BYTES: usize = 64 << 10;
+/// Datagrams handed over as one batch at most.
+const MAX_BATCH: usize = 64;
 
 /// Reads the control stream. The first message must be a hello whose name the certificate proves; `peer` is set
 /// from it. Waits where events are not taken, and the peer waits with it.
@@ -116,8 +120,24 @@ pub(super) async fn read_datagrams(
             Err(error) => return close_reason(&error),
         };
         receive(&link, &peer, &events, &*sink, &mut parity, datagram);
+        let mut taken = 1;
+        while taken < MAX_BATCH
+            && let Some(Ok(datagram)) = at_once(link.connection.read_datagram())
+        {
+            receive(&link, &peer, &events, &*sink, &mut parity, datagram);
+            taken += 1;
+        }
+        sink.flush();
         // Reading what has already arrived does not wait; without this a flood would starve other tasks.
         tokio::task::coop::consume_budget().await;
+    }
+}
+
+/// What a future has to say without waiting. Dropped otherwise, so only for futures that lose nothing by that.
+fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
     }
 }
 

@@ -30,6 +30,8 @@ pub struct ShardInbox {
     relayed: mpsc::Sender<(NodeId, Bytes)>,
     tcp: mpsc::Sender<TcpInput>,
     bell: Arc<Bell>,
+    /// Something waits that the bell has not told.
+    fed: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -102,6 +104,7 @@ pub fn inbox() -> io::Result<(ShardInbox, Receiving)> {
         relayed,
         tcp,
         bell: bell.clone(),
+        fed: Arc::default(),
         dropped: Arc::default(),
     };
     Ok((
@@ -123,21 +126,19 @@ impl ShardInbox {
         queued
     }
 
-    /// Queues a datagram of a link, or drops and counts it.
-    pub fn relayed(&self, from: NodeId, datagram: Bytes) {
-        self.feed(from, datagram);
-        self.ring();
-    }
-
-    /// As [`Self::relayed`], and leaves it to the caller to [`Self::ring`] once for many.
+    /// Queues a datagram of a link or a sibling, or drops and counts it. [`Self::ring_if_fed`] follows, once for many.
     pub(super) fn feed(&self, from: NodeId, datagram: Bytes) {
         if self.relayed.try_send((from, datagram)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        self.fed.store(true, Ordering::Release);
     }
 
-    pub(super) fn ring(&self) {
-        self.bell.ring();
+    /// Wakes the shard where somebody has fed it since its bell last rang.
+    pub(super) fn ring_if_fed(&self) {
+        if self.fed.load(Ordering::Relaxed) && self.fed.swap(false, Ordering::AcqRel) {
+            self.bell.ring();
+        }
     }
 
     /// A client's TCP connection is there, and `lanes` lead to it. False where the shard is gone.

@@ -73,9 +73,13 @@ impl DatagramSink for TrackRoutes {
             return;
         };
         for other in wanting {
-            other.relayed(from, datagram.clone());
+            other.feed(from, datagram.clone());
         }
-        first.relayed(from, datagram);
+        first.feed(from, datagram);
+    }
+
+    fn flush(&self) {
+        self.shards.iter().for_each(ShardInbox::ring_if_fed);
     }
 }
 
@@ -101,15 +105,16 @@ impl LinkTable {
     }
 }
 
-/// Hands a datagram of a shard to the link of its next hop; without one it is gone, as on a cut cable.
+/// Queues a datagram of a shard on the link of its next hop, which is to be woken afterwards; without one it is gone, as on a
+/// cut cable.
 pub(super) fn hand_over(links: &BTreeMap<NodeId, LinkHandle>, now: Instant, transmit: RelayTransmit) -> bool {
     let Some(link) = links.get(&transmit.via) else {
         return false;
     };
     if transmit.audio || is_feedback(&transmit.bytes) {
-        link.send_datagram(now, Lane::Audio, transmit.bytes);
+        link.queue_datagram(now, Lane::Audio, transmit.bytes);
     } else {
-        link.send_picture(now, transmit.class, transmit.bytes);
+        link.queue_picture(now, transmit.class, transmit.bytes);
     }
     true
 }

@@ -16,15 +16,8 @@ pub struct Siblings {
     node: NodeId,
     /// What the others call the owner of this value.
     own: NodeId,
-    others: BTreeMap<NodeId, Sibling>,
+    others: BTreeMap<NodeId, ShardInbox>,
     tracks: Arc<TrackRoutes>,
-}
-
-#[derive(Debug)]
-struct Sibling {
-    inbox: ShardInbox,
-    /// Something waits there that its bell has not told.
-    fed: bool,
 }
 
 impl Siblings {
@@ -35,10 +28,7 @@ impl Siblings {
         let others = ids
             .zip(inboxes)
             .filter(|(id, _)| *id != shard)
-            .map(|(id, inbox)| {
-                let inbox = inbox.clone();
-                (id.as_peer_of(node), Sibling { inbox, fed: false })
-            })
+            .map(|(id, inbox)| (id.as_peer_of(node), inbox.clone()))
             .collect();
         Self {
             node,
@@ -50,10 +40,9 @@ impl Siblings {
 
     /// Takes what is for another shard of this node, and gives back what is for a link. Media names its shard; feedback
     /// names the node and finds the shard by its track. Cost for media: a look-up and a push; [`Self::ring`] follows.
-    pub(super) fn take(&mut self, transmit: RelayTransmit) -> Option<RelayTransmit> {
-        if let Some(sibling) = self.others.get_mut(&transmit.via) {
-            sibling.inbox.feed(self.own, transmit.bytes);
-            sibling.fed = true;
+    pub(super) fn take(&self, transmit: RelayTransmit) -> Option<RelayTransmit> {
+        if let Some(sibling) = self.others.get(&transmit.via) {
+            sibling.feed(self.own, transmit.bytes);
             return None;
         }
         if transmit.via != self.node {
@@ -66,11 +55,7 @@ impl Siblings {
     }
 
     /// Wakes whoever was fed since the last call.
-    pub(super) fn ring(&mut self) {
-        for sibling in self.others.values_mut() {
-            if std::mem::take(&mut sibling.fed) {
-                sibling.inbox.ring();
-            }
-        }
+    pub(super) fn ring(&self) {
+        self.others.values().for_each(ShardInbox::ring_if_fed);
     }
 }

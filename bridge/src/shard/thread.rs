@@ -11,6 +11,7 @@ use bridge_core::shard::ShardCore;
 use bridge_core::shard::counters::ShardCounters;
 use bridge_core::shard::io::{ShardFact, ShardId};
 use nix::time::{ClockId, clock_gettime};
+use relay_proto::id::NodeId;
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
@@ -95,6 +96,7 @@ impl ShardThread {
                     send_buffer: Vec::with_capacity(SEND_BUFFER_BYTES),
                     report: published,
                     unlinked: 0,
+                    fed_links: Vec::new(),
                     published_at: Instant::now(),
                 };
                 if let Err(error) = priority::raise() {
@@ -149,6 +151,8 @@ struct Running {
     send_buffer: Vec<u8>,
     report: Arc<Mutex<ShardReport>>,
     unlinked: u64,
+    /// Peers whose links hold something that they have not been woken for; empty between two batches.
+    fed_links: Vec<NodeId>,
     published_at: Instant,
 }
 
@@ -235,9 +239,19 @@ impl Running {
                 continue;
             };
             let links = links.get_or_insert_with(|| self.links.current());
+            let via = transmit.via;
             if !hand_over(links, now, transmit) {
                 self.unlinked += 1;
+            } else if !self.fed_links.contains(&via) {
+                self.fed_links.push(via);
             }
+        }
+        for link in self
+            .fed_links
+            .drain(..)
+            .filter_map(|peer| links.as_ref()?.get(&peer))
+        {
+            link.wake();
         }
         self.siblings.ring();
         self.tell_facts();

@@ -119,6 +119,8 @@ struct Nowhere;
 
 impl DatagramSink for Nowhere {
     fn deliver(&self, _: NodeId, _: &Header, _: Bytes) {}
+
+    fn flush(&self) {}
 }
 
 /// Dials `node` as a peer that speaks protocol versions 8 and 9 only; returns how the link ended.

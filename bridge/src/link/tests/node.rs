@@ -24,6 +24,8 @@ impl DatagramSink for Kept {
     fn deliver(&self, from: NodeId, _: &Header, datagram: Bytes) {
         self.0.lock().unwrap().push((from, datagram));
     }
+
+    fn flush(&self) {}
 }
 
 pub(super) struct Node {

@@ -1,0 +1,163 @@
+//! The middle as a node runs it: two links and a shard's thread through which a track passes, sealed.
+
+use crate::AnyError;
+use crate::load::{self, Cost, MIDDLE, PAYLOAD_BYTES, runtime};
+use crate::node::{Node, node, say_hello, wait_for_hello};
+use bridge::link::lanes::Lane;
+use bridge::link::{DatagramSink, Dialer, LinkHandle, LinkedPeers, RateLimits};
+use bridge::shard::inbox::{ShardInbox, inbox};
+use bridge::shard::socket::open;
+use bridge::shard::{LinkTable, ShardThread, Siblings, TrackRoutes};
+use bridge_core::rtc::{RtcConfig, RtcLimits};
+use bridge_core::shard::io::{ShardCommand, ShardId};
+use bridge_core::shard::limits::ShardLimits;
+use bridge_core::shard::{ShardConfig, ShardCore};
+use bytes::Bytes;
+use relay_proto::datagram::Header;
+use relay_proto::id::{Layer, LayerSet, NodeId, TrackAlias};
+use relay_proto::unit::{MediaSeq, RtpTime};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+const TRACK: TrackAlias = TrackAlias(1);
+/// The benchmark is not about finding out what loopback carries.
+const RATES: RateLimits = RateLimits {
+    initial_bps: 1_000_000_000,
+    floor_bps: 500_000,
+    cap_bps: 1_000_000_000,
+};
+
+/// Counts what arrives behind the middle.
+#[derive(Debug)]
+struct Count(Arc<AtomicU64>);
+
+impl DatagramSink for Count {
+    fn deliver(&self, _: NodeId, _: &Header, _: Bytes) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn flush(&self) {}
+}
+
+pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
+    let (middle, ends) = (runtime(MIDDLE)?, runtime("ends")?);
+    let arrived = Arc::<AtomicU64>::default();
+    let (inbox, receiving) = inbox()?;
+    let routes = Arc::new(TrackRoutes::new(vec![inbox.clone()]));
+    let links = LinkTable::default();
+    let (near, far) = {
+        let _entered = ends.enter();
+        let count = || Arc::new(Count(arrived.clone()));
+        (node("near", RATES, count())?, node("far", RATES, count())?)
+    };
+    let between = {
+        let _entered = middle.enter();
+        node("middle", RATES, routes.clone())?
+    };
+    let entry = between.0.local_addr()?;
+    let siblings = Siblings::of(ShardId(0), NodeId::of("middle"), &[inbox.clone()], routes.clone());
+    let socket = open(([127, 0, 0, 1], 0).into())?;
+    let (events, _kept) = tokio::sync::mpsc::channel(1_024);
+    let ways = (links.clone(), siblings);
+    let thread = ShardThread::start(
+        ShardId(0),
+        core(socket.local_addr()?),
+        socket,
+        receiving,
+        ways,
+        events,
+    )?;
+    let exit = far.0.local_addr()?;
+    let (mut near, mut far, mut between) = (near, far, between);
+    dial(&ends, &near, entry);
+    let into = ends
+        .block_on(greet((&mut near, "near"), (&mut between, "middle")))?
+        .0;
+    dial(&middle, &between, exit);
+    let onward = ends
+        .block_on(greet((&mut between, "middle"), (&mut far, "far")))?
+        .0;
+    for (_, mut events) in [near, far, between] {
+        // Nobody decides anything here, but events must be taken.
+        ends.spawn(async move { while events.recv().await.is_some() {} });
+    }
+    links.select(NodeId::of("far"), Some(onward));
+    middle.block_on(lead(&inbox, &routes));
+    let cost = load::measure(time, &[MIDDLE, "shard-0"], &arrived, |seq| {
+        into.send_datagram(Instant::now(), Lane::Video, datagram(seq));
+    });
+    thread.stop();
+    cost
+}
+
+/// Lets a node call another one; the connection lives in `runtime`.
+fn dial(runtime: &Runtime, (endpoint, _): &Node, to: SocketAddr) {
+    let (_linked, linked) = watch::channel(LinkedPeers::new());
+    let (dialer, _states) = Dialer::new(endpoint.clone(), to.to_string(), linked);
+    runtime.spawn(dialer.run());
+}
+
+/// Both say hello on the link that has just come up, and have heard the other's; the ends of the link.
+async fn greet(
+    (caller, calling): (&mut Node, &str),
+    (called, answering): (&mut Node, &str),
+) -> Result<(LinkHandle, LinkHandle), AnyError> {
+    let to = say_hello(&mut caller.1, calling).await?;
+    let from = say_hello(&mut called.1, answering).await?;
+    wait_for_hello(&mut caller.1).await?;
+    wait_for_hello(&mut called.1).await?;
+    Ok((to, from))
+}
+
+/// The track of the near end passes through here to the far one.
+async fn lead(inbox: &ShardInbox, routes: &TrackRoutes) {
+    let (near, far) = (NodeId::of("near"), NodeId::of("far"));
+    routes.set(near, TRACK, vec![ShardId(0)]);
+    for node in [near, far] {
+        inbox
+            .command(ShardCommand::SetRoute {
+                node,
+                via: Some(node),
+                max_datagram_bytes: PAYLOAD_BYTES,
+            })
+            .await;
+    }
+    inbox
+        .command(ShardCommand::SetChild {
+            origin: near,
+            track: TRACK,
+            child: far,
+            layers: LayerSet::only(Layer(0)),
+            goes_on: true,
+        })
+        .await;
+}
+
+fn datagram(seq: u32) -> Bytes {
+    let header = Header::media(NodeId::of("near"), TRACK, Layer(0), MediaSeq(seq), RtpTime(0));
+    let mut bytes = header.encode().to_vec();
+    bytes.resize(PAYLOAD_BYTES, 7);
+    Bytes::from(bytes)
+}
+
+/// A shard without anybody.
+fn core(candidate: SocketAddr) -> ShardCore {
+    let rtc = RtcConfig {
+        certificate: bridge_core::rtc::testing::certificate(),
+        candidates: vec![candidate],
+        tcp_candidates: Vec::new(),
+        shard: ShardId(0),
+        estimates_paths: true,
+        limits: RtcLimits::default(),
+    };
+    let config = ShardConfig {
+        node: NodeId::of("middle"),
+        rtc: Arc::new(rtc),
+        limits: ShardLimits::default(),
+    };
+    ShardCore::new(config, [1; 32])
+}
