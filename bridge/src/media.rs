@@ -2,7 +2,9 @@
 
 use crate::config::{Limits, MediaConfig};
 use crate::shard::inbox::{Receiving, inbox};
-use crate::shard::{LinkTable, ShardEvent, ShardInbox, ShardThread, Siblings, TrackRoutes, socket};
+use crate::shard::{
+    LinkTable, PassingShard, ShardEvent, ShardInbox, ShardThread, Siblings, TrackRoutes, socket,
+};
 use bridge_core::rtc::{Certificate, CertificateError, RtcConfig};
 use bridge_core::shard::io::ShardId;
 use bridge_core::shard::{ShardConfig, ShardCore};
@@ -122,12 +124,7 @@ impl PreparedShards {
                 estimates_paths: config.estimates_paths,
                 limits: limits.rtc,
             };
-            let core = ShardConfig {
-                node,
-                rtc: Arc::new(rtc),
-                limits: limits.shard,
-            };
-            let core = ShardCore::new(core, random_seed());
+            let core = core(node, rtc, limits);
             let siblings = Siblings::of(shard, node, &self.inboxes, tracks.clone());
             let ways = (links.clone(), siblings);
             let thread = ShardThread::start(shard, core, socket, receiving, ways, events.clone());
@@ -135,6 +132,40 @@ impl PreparedShards {
         }
         Ok(threads)
     }
+}
+
+/// The shard of tracks that only pass through: nobody can reach it but other nodes.
+///
+/// # Errors
+/// Where no certificate can be made, which a shard has though nobody asks this one for it.
+pub fn passing_shard(
+    node: NodeId,
+    limits: &Limits,
+    links: &LinkTable,
+    events: &mpsc::Sender<ShardEvent>,
+) -> Result<PassingShard, MediaError> {
+    let rtc = RtcConfig {
+        certificate: dtls_certificate()?,
+        candidates: Vec::new(),
+        tcp_candidates: Vec::new(),
+        shard: ShardId::PASSING,
+        estimates_paths: false,
+        limits: limits.rtc,
+    };
+    Ok(PassingShard::new(
+        core(node, rtc, limits),
+        links.clone(),
+        events.clone(),
+    ))
+}
+
+fn core(node: NodeId, rtc: RtcConfig, limits: &Limits) -> ShardCore {
+    let config = ShardConfig {
+        node,
+        rtc: Arc::new(rtc),
+        limits: limits.shard,
+    };
+    ShardCore::new(config, random_seed())
 }
 
 /// 32 bytes from the system's source of randomness.

@@ -3,8 +3,8 @@
 
 use crate::control::MeshFeed;
 use crate::link::LinkStats;
-use crate::shard::TrackRoutes;
 use crate::shard::thread::ShardReport;
+use crate::shard::{PassingShard, TrackRoutes};
 use crate::tcp::{TcpCounters, counters};
 use bridge_core::mesh::view::LinkView;
 use prometheus_client::collector::Collector;
@@ -27,6 +27,8 @@ pub struct Sources {
     pub signaling: Arc<signaling::Counters>,
     /// The shards, in order.
     pub shards: Vec<Arc<Mutex<ShardReport>>>,
+    /// The shard of tracks that only pass through.
+    pub passing: Arc<PassingShard>,
     /// What links had no shard for.
     pub tracks: Arc<TrackRoutes>,
     /// Connections of clients by TCP.
@@ -404,11 +406,13 @@ impl Sources {
             .iter()
             .map(|report| *report.lock().unwrap_or_else(PoisonError::into_inner))
             .collect();
+        let passing = ("passing".to_owned(), self.passing.report());
+        let named = (0..).map(|n: usize| n.to_string()).zip(reports);
+        let reports: Vec<(String, ShardReport)> = named.chain([passing]).collect();
         for (name, help, is_gauge, read) in SHARD_FIGURES {
             let values: Labelled = reports
                 .iter()
-                .enumerate()
-                .map(|(n, report)| (n.to_string(), read(report) as f64))
+                .map(|(shard, report)| (shard.clone(), read(report) as f64))
                 .collect();
             labelled(encoder, name, help, *is_gauge, "shard", &values)?;
         }

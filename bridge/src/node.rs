@@ -10,7 +10,7 @@ use crate::incarnation;
 use crate::link::tls::{CredentialsError, Identity};
 use crate::link::{DialState, Dialer, EndpointError, LinkEndpoint, LinkEvent, LinkSettings, LinkedPeers};
 use crate::listening::{Listening, Web};
-use crate::media::{MediaError, random_seed};
+use crate::media::{MediaError, passing_shard, random_seed};
 use crate::metrics::{Metrics, Sources};
 use crate::places::{Places, PlacesError};
 use crate::shard::{LinkTable, ShardThread, TrackRoutes};
@@ -98,7 +98,11 @@ impl Node {
             shards,
         } = Listening::open(&config)?;
         let inboxes = shards.inboxes();
-        let tracks = Arc::new(TrackRoutes::new(inboxes.clone()));
+        let links = LinkTable::default();
+        let (shard_events, shard_queue) = mpsc::channel(QUEUE);
+        let us = NodeId::of(config.node.name.as_str());
+        let passing = Arc::new(passing_shard(us, &config.limits, &links, &shard_events)?);
+        let tracks = Arc::new(TrackRoutes::new(inboxes.clone()).with_passing(passing.clone()));
         let (link_events, link_queue) = mpsc::channel(QUEUE);
         let (linked, linked_peers) = watch::channel(LinkedPeers::new());
         let mesh = config.mesh.as_ref();
@@ -107,9 +111,6 @@ impl Node {
             .transpose()?;
         let core = mesh_core(&config, http)?;
 
-        let links = LinkTable::default();
-        let (shard_events, shard_queue) = mpsc::channel(QUEUE);
-        let us = NodeId::of(config.node.name.as_str());
         let ways = (&links, &tracks);
         let threads = shards.start(us, &config.media, &config.limits, ways, &shard_events)?;
         let (commands, command_queue) = mpsc::channel(QUEUE);
@@ -122,6 +123,7 @@ impl Node {
         let sources = Sources {
             signaling: signaling.counters(),
             shards: threads.iter().map(ShardThread::report).collect(),
+            passing: passing.clone(),
             tracks: tracks.clone(),
             tcp: tcp.media.counters(),
             feed: feeds.clone(),
@@ -129,6 +131,7 @@ impl Node {
         let outlets = Outlets {
             facts,
             shards: inboxes,
+            passing: passing.clone(),
             tracks,
             links,
             linked,
@@ -144,7 +147,8 @@ impl Node {
         tokio::spawn(ControlTask::new(core, config.node.capacity, outlets).run(inlets));
         let facts_task = tokio::spawn(facts_task.run_facts(fact_queue));
 
-        let (link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, &linked_peers);
+        let (mut link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, &linked_peers);
+        link_tasks.push(tokio::spawn(async move { passing.run().await }));
         let (ready, ready_state) = watch::channel(true);
         let operations = operations(feeds, diallers, ready_state, sources);
         let (stop_servers, stopped) = watch::channel(false);
@@ -378,6 +382,7 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         public_url: public_url(config, http),
         software: SOFTWARE.to_owned(),
         shards: config.media.shards,
+        has_passing_shard: true,
         limits: config.limits.mesh,
         ..bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str())
     };

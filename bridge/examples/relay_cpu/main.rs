@@ -2,7 +2,7 @@
 //! beside the least any encrypted hop does, in one run.
 //!
 //! Offered are 20,000 datagrams of 1,100 bytes a second in bursts of ten, over loopback. Measured is the CPU time of the
-//! threads of the middle alone. *Ours* is what a node runs: QUIC, routes, a shard's thread, lanes, the rate controller.
+//! threads of the middle alone. *Ours* is what a node runs: QUIC, routes, the shard of what passes through, lanes, the rate controller.
 //! *Stock quinn* takes a datagram from one connection and gives it to the other. The *floor* opens and seals: no QUIC, no
 //! acknowledgements (see `loadtest::floor::hop`).
 //!

@@ -1,13 +1,11 @@
-//! The middle as a node runs it: two links and a shard's thread through which a track passes, sealed.
+//! The middle as a node runs it: two links, and the shard of tracks that pass through between them.
 
 use crate::AnyError;
 use crate::load::{self, Cost, MIDDLE, PAYLOAD_BYTES, runtime};
 use crate::node::{Node, node, say_hello, wait_for_hello};
 use bridge::link::lanes::Lane;
 use bridge::link::{DatagramSink, Dialer, LinkHandle, LinkedPeers, RateLimits};
-use bridge::shard::inbox::{ShardInbox, inbox};
-use bridge::shard::socket::open;
-use bridge::shard::{LinkTable, ShardThread, Siblings, TrackRoutes};
+use bridge::shard::{LinkTable, PassingShard, TrackRoutes};
 use bridge_core::rtc::{RtcConfig, RtcLimits};
 use bridge_core::shard::io::{ShardCommand, ShardId};
 use bridge_core::shard::limits::ShardLimits;
@@ -46,9 +44,10 @@ impl DatagramSink for Count {
 pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
     let (middle, ends) = (runtime(MIDDLE)?, runtime("ends")?);
     let arrived = Arc::<AtomicU64>::default();
-    let (inbox, receiving) = inbox()?;
-    let routes = Arc::new(TrackRoutes::new(vec![inbox.clone()]));
     let links = LinkTable::default();
+    let (events, _kept) = tokio::sync::mpsc::channel(1_024);
+    let passing = Arc::new(PassingShard::new(core(), links.clone(), events));
+    let routes = Arc::new(TrackRoutes::new(Vec::new()).with_passing(passing.clone()));
     let (near, far) = {
         let _entered = ends.enter();
         let count = || Arc::new(Count(arrived.clone()));
@@ -59,18 +58,6 @@ pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
         node("middle", RATES, routes.clone())?
     };
     let entry = between.0.local_addr()?;
-    let siblings = Siblings::of(ShardId(0), NodeId::of("middle"), &[inbox.clone()], routes.clone());
-    let socket = open(([127, 0, 0, 1], 0).into())?;
-    let (events, _kept) = tokio::sync::mpsc::channel(1_024);
-    let ways = (links.clone(), siblings);
-    let thread = ShardThread::start(
-        ShardId(0),
-        core(socket.local_addr()?),
-        socket,
-        receiving,
-        ways,
-        events,
-    )?;
     let exit = far.0.local_addr()?;
     let (mut near, mut far, mut between) = (near, far, between);
     dial(&ends, &near, entry);
@@ -86,12 +73,11 @@ pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
         ends.spawn(async move { while events.recv().await.is_some() {} });
     }
     links.select(NodeId::of("far"), Some(onward));
-    middle.block_on(lead(&inbox, &routes));
-    let cost = load::measure(time, &[MIDDLE, "shard-0"], &arrived, |seq| {
+    lead(&passing, &routes);
+    middle.spawn(async move { passing.run().await });
+    load::measure(time, &[MIDDLE], &arrived, |seq| {
         into.send_datagram(Instant::now(), Lane::Video, datagram(seq));
-    });
-    thread.stop();
-    cost
+    })
 }
 
 /// Lets a node call another one; the connection lives in `runtime`.
@@ -114,27 +100,25 @@ async fn greet(
 }
 
 /// The track of the near end passes through here to the far one.
-async fn lead(inbox: &ShardInbox, routes: &TrackRoutes) {
+fn lead(passing: &PassingShard, routes: &TrackRoutes) {
     let (near, far) = (NodeId::of("near"), NodeId::of("far"));
-    routes.set(near, TRACK, vec![ShardId(0)]);
+    routes.set(near, TRACK, vec![ShardId::PASSING]);
     for node in [near, far] {
-        inbox
-            .command(ShardCommand::SetRoute {
-                node,
-                via: Some(node),
-                max_datagram_bytes: PAYLOAD_BYTES,
-            })
-            .await;
+        let route = ShardCommand::SetRoute {
+            node,
+            via: Some(node),
+            max_datagram_bytes: PAYLOAD_BYTES,
+        };
+        passing.command(Instant::now(), route);
     }
-    inbox
-        .command(ShardCommand::SetChild {
-            origin: near,
-            track: TRACK,
-            child: far,
-            layers: LayerSet::only(Layer(0)),
-            goes_on: true,
-        })
-        .await;
+    let child = ShardCommand::SetChild {
+        origin: near,
+        track: TRACK,
+        child: far,
+        layers: LayerSet::only(Layer(0)),
+        goes_on: true,
+    };
+    passing.command(Instant::now(), child);
 }
 
 fn datagram(seq: u32) -> Bytes {
@@ -145,12 +129,12 @@ fn datagram(seq: u32) -> Bytes {
 }
 
 /// A shard without anybody.
-fn core(candidate: SocketAddr) -> ShardCore {
+fn core() -> ShardCore {
     let rtc = RtcConfig {
         certificate: bridge_core::rtc::testing::certificate(),
-        candidates: vec![candidate],
+        candidates: Vec::new(),
         tcp_candidates: Vec::new(),
-        shard: ShardId(0),
+        shard: ShardId::PASSING,
         estimates_paths: true,
         limits: RtcLimits::default(),
     };

@@ -5,7 +5,7 @@ use super::tracks::TrackNames;
 use super::view::for_signaling;
 use crate::link::lanes::Lane;
 use crate::link::{CloseReason, LinkEvent, LinkHandle, LinkedPeers};
-use crate::shard::{LinkTable, ShardEvent, ShardInbox, TrackRoutes};
+use crate::shard::{LinkTable, PassingShard, ShardEvent, ShardInbox, TrackRoutes};
 use bridge_core::mesh::MeshCore;
 use bridge_core::mesh::io::{CloseCause, LinkId, MeshOutput};
 use bridge_core::shard::io::{ShardCommand, ShardId};
@@ -26,6 +26,8 @@ pub struct Outlets {
     pub facts: mpsc::Sender<SessionFact>,
     /// The inboxes of shards 0 to n.
     pub shards: Vec<ShardInbox>,
+    /// The shard of tracks that only pass through.
+    pub passing: Arc<PassingShard>,
     /// Which shard a track's datagrams are for.
     pub tracks: Arc<TrackRoutes>,
     /// Which link leads to a peer.
@@ -232,7 +234,9 @@ impl ControlTask {
 
     async fn command_shard(&mut self, shard: ShardId, command: ShardCommand) {
         self.names.learn(self.core.us(), &command);
-        if let Some(inbox) = self.outlets.shards.get(usize::from(shard.0)) {
+        if shard == ShardId::PASSING {
+            self.outlets.passing.command(Instant::now(), command);
+        } else if let Some(inbox) = self.outlets.shards.get(usize::from(shard.0)) {
             // A shard that is gone says so itself, as an event.
             inbox.command(command).await;
         }

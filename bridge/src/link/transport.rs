@@ -26,7 +26,7 @@ const IDLE_TIMEOUT_MS: u32 = 10_000;
 
 /// Acknowledge a burst of a video frame as one, but not later than this. It saves four of five acknowledgement
 /// packets; the estimator takes the smallest round trip of a round, which this does not blur.
-const ACK_EVERY: u32 = 9;
+const ACK_EVERY: u32 = 40;
 const ACK_DELAY: Duration = Duration::from_millis(10);
 
 /// Transport settings for one connection that reports to `estimate`.

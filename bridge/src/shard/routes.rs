@@ -2,6 +2,7 @@
 //! shards.
 
 use super::inbox::ShardInbox;
+use super::passing::PassingShard;
 use crate::link::lanes::Lane;
 use crate::link::{DatagramSink, LinkHandle};
 use bridge_core::relay::egress::RelayTransmit;
@@ -21,6 +22,7 @@ const FIRST_FEEDBACK_KIND: u8 = 2;
 #[derive(Debug)]
 pub struct TrackRoutes {
     shards: Vec<ShardInbox>,
+    passing: Option<Arc<PassingShard>>,
     routes: RwLock<HashMap<(NodeId, TrackAlias), Vec<ShardId>>>,
     unrouted: AtomicU64,
 }
@@ -31,8 +33,18 @@ impl TrackRoutes {
     pub fn new(shards: Vec<ShardInbox>) -> Self {
         Self {
             shards,
+            passing: None,
             routes: RwLock::default(),
             unrouted: AtomicU64::new(0),
+        }
+    }
+
+    /// The same with a shard of tracks that only pass through.
+    #[must_use]
+    pub fn with_passing(self, shard: Arc<PassingShard>) -> Self {
+        Self {
+            passing: Some(shard),
+            ..self
         }
     }
 
@@ -64,6 +76,9 @@ impl DatagramSink for TrackRoutes {
     fn deliver(&self, from: NodeId, header: &Header, datagram: Bytes) {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         let shards = routes.get(&(header.origin, header.track));
+        if let (Some([ShardId::PASSING]), Some(passing)) = (shards.map(Vec::as_slice), &self.passing) {
+            return passing.pass(from, &datagram);
+        }
         let mut wanting = shards
             .into_iter()
             .flatten()
@@ -79,6 +94,9 @@ impl DatagramSink for TrackRoutes {
     }
 
     fn flush(&self) {
+        if let Some(passing) = &self.passing {
+            passing.flush();
+        }
         self.shards.iter().for_each(ShardInbox::ring_if_fed);
     }
 }

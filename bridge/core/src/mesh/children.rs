@@ -132,7 +132,7 @@ impl MeshCore {
         let Some(new) = after else {
             return (at, false);
         };
-        if let Some(old) = at.filter(|old| self.shards.contains_key(old)) {
+        if let Some(old) = at.filter(|old| self.is_running(*old)) {
             for (child, _) in &children {
                 self.tell_child(old, (origin, track), (*child, LayerSet::NONE), false);
             }
@@ -181,7 +181,13 @@ impl MeshCore {
         self.out.shard(shard, command);
     }
 
-    /// Where a track is known, a shard that knows it; else any, the same for all tracks of an origin. `at` stays where it can.
+    /// Whether there is such a shard here.
+    fn is_running(&self, shard: ShardId) -> bool {
+        self.shards.contains_key(&shard) || (self.config.has_passing_shard && shard == ShardId::PASSING)
+    }
+
+    /// Where a track is known, a shard that knows it; else the one of tracks that pass through, or where there is none any, the
+    /// same for all tracks of an origin. `at` stays where it can.
     fn shard_sending_on(
         &self,
         origin: NodeId,
@@ -199,7 +205,8 @@ impl MeshCore {
         if let Some(at) = at.filter(knows) {
             return Some(at);
         }
-        knowing.next().or_else(|| {
+        let passing = self.config.has_passing_shard.then_some(ShardId::PASSING);
+        knowing.next().or(passing).or_else(|| {
             let place = origin.0 as usize % self.shards.len().max(1);
             self.shards.keys().nth(place).copied()
         })

@@ -23,6 +23,8 @@ pub struct MeshConfig {
     pub software: String,
     /// How many shards the node runs; their ids are 0 to `shards` - 1.
     pub shards: NonZeroU8,
+    /// Tracks that only pass through are [`ShardId::PASSING`]'s; else any shard's. Default: no.
+    pub has_passing_shard: bool,
     /// Newest and oldest protocol version spoken. Default: this build's. Change it only to test upgrades.
     pub versions: (u16, u16),
     /// How many times its shortest way a node may be from this one in the trees of what is published here, in millionths;
@@ -46,6 +48,7 @@ impl MeshConfig {
             public_url: String::new(),
             software: String::new(),
             shards: NonZeroU8::MIN,
+            has_passing_shard: false,
             versions: (PROTOCOL_VERSION, OLDEST_SPOKEN_VERSION),
             stretch: super::tree::DEFAULT_STRETCH,
             timing: MeshTiming::default(),

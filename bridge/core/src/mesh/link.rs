@@ -10,7 +10,7 @@ use super::io::{CloseCause, LinkDirection, LinkId, MeshOutput};
 use super::peer::PeerEvent;
 use super::route::Route;
 use super::{MeshCore, view::LinkState};
-use crate::shard::io::ShardCommand;
+use crate::shard::io::{ShardCommand, ShardId};
 use relay_proto::control::{ControlMessage, GoodbyeCause, Hello};
 use relay_proto::id::NodeId;
 use relay_proto::room::{LeaveCause, RoomEvent};
@@ -330,7 +330,8 @@ impl MeshCore {
         if !self.routes.set(node, route) {
             return;
         }
-        for shard in self.shards.keys() {
+        let passing = self.config.has_passing_shard.then_some(ShardId::PASSING);
+        for shard in self.shards.keys().chain(&passing) {
             let command = ShardCommand::SetRoute {
                 node,
                 via: route.map(|route| route.via),

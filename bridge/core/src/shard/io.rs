@@ -11,6 +11,9 @@ use relay_proto::session::{AnnouncedTrack, EndCause, PictureState, TrackWish};
 pub struct ShardId(pub u8);
 
 impl ShardId {
+    /// The shard of tracks that only pass through a node. It has no clients; shards with clients have smaller numbers.
+    pub const PASSING: Self = Self(u8::MAX);
+
     /// What the other shards of `node` call this one where they name nodes: next hop, asker, keeper of a demand. It is
     /// the id of a node with a name that no node may have, and never leaves the process.
     #[must_use]

@@ -35,6 +35,7 @@ use bytes::BytesMut;
 use counters::ShardCounters;
 use io::{ShardCommand, ShardFact};
 use limits::ShardLimits;
+use relay_proto::datagram::Header;
 use relay_proto::id::{NodeId, RoomName, SessionId, TrackAlias, TrackSid};
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -291,6 +292,21 @@ impl ShardCore {
     pub fn handle_relay(&mut self, now: Instant, peer: NodeId, bytes: &mut [u8]) {
         self.counters.relay_in += 1;
         if self.relayed(now, peer, bytes).is_none() {
+            self.counters.relay_refused += 1;
+        }
+    }
+
+    /// As [`Self::handle_relay`] on a shard that knows no track, [`ShardId::PASSING`]: nothing is opened, so nothing is written.
+    /// Hot path.
+    ///
+    /// [`ShardId::PASSING`]: io::ShardId::PASSING
+    pub fn handle_passing(&mut self, now: Instant, peer: NodeId, bytes: &[u8]) {
+        self.counters.relay_in += 1;
+        let header = Header::decode(bytes).ok().map(|(header, _)| header);
+        if header
+            .and_then(|header| self.pass_through(now, peer, &header, bytes))
+            .is_none()
+        {
             self.counters.relay_refused += 1;
         }
     }

@@ -69,9 +69,13 @@ fn host_row(counter: u64, epoch: Option<u32>) -> Row {
 
 impl Between {
     fn new(max_transit_demands: usize) -> Self {
-        let now = beginning();
         let mut config = MeshConfig::named("fra");
         config.limits.max_transit_demands = max_transit_demands;
+        Self::with(config)
+    }
+
+    fn with(mut config: MeshConfig) -> Self {
+        let now = beginning();
         config.limits.max_detour_bytes_per_second = 1_000;
         let core = MeshCore::new(config, [1; 32], now, UnixMillis(1_000_000));
         let mut between = Self { core, now };
@@ -196,6 +200,50 @@ fn what_a_node_wants_through_us_is_asked_of_our_parent_and_taken_back_with_it() 
     between.core.handle_link_down(between.now, SYD);
     assert_eq!(asked(&between.outputs(), SIN), [(4, 0)]);
     assert!(between.core.view().trees.is_empty());
+}
+
+#[test]
+fn what_only_passes_through_is_the_passing_shards_and_it_knows_the_ways() {
+    let mut config = MeshConfig::named("fra");
+    config.has_passing_shard = true;
+    let mut between = Between::with(config);
+    between.core.handle_datagram_limit(between.now, SYD, 1_300);
+    between.want(SYD, &[3], 1);
+    let (mut told, mut routed) = (Vec::new(), Vec::new());
+    for output in between.outputs() {
+        match output {
+            MeshOutput::ToShard { shard, command } => told.push((shard, command)),
+            MeshOutput::RouteTrack { shards, .. } => routed.push(shards),
+            _ => {}
+        }
+    }
+    assert_eq!(routed.last(), Some(&vec![ShardId::PASSING]));
+    assert!(told.iter().any(|(shard, command)| *shard == ShardId::PASSING
+        && matches!(
+            command,
+            ShardCommand::SetChild {
+                track: TrackAlias(3),
+                ..
+            }
+        )));
+    let way = |shard: ShardId| {
+        told.iter().any(|(to, command)| {
+            *to == shard
+                && matches!(
+                    command,
+                    ShardCommand::SetRoute {
+                        max_datagram_bytes: 1_300,
+                        ..
+                    }
+                )
+        })
+    };
+    assert!(way(ShardId::PASSING) && way(ShardId(0)));
+    assert!(
+        !told
+            .iter()
+            .any(|(shard, command)| *shard == ShardId(0) && matches!(command, ShardCommand::SetChild { .. }))
+    );
 }
 
 #[test]
