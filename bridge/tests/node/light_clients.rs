@@ -235,9 +235,9 @@ fn a_room_on_two_media_threads_of_one_node_and_one_of_another_is_one_room() {
 }
 
 /// What a metric of one media thread says.
-fn metric(node: &Node, name: &str) -> Option<f64> {
+fn metric(node: &Node, name: &str, shard: &str) -> Option<f64> {
     let metrics = node.get("/metrics")?;
-    let line = format!("causeway_{name}{{shard=\"0\"}} ");
+    let line = format!("causeway_{name}{{shard=\"{shard}\"}} ");
     let value = metrics.lines().find_map(|text| text.strip_prefix(&line))?;
     value.parse().ok()
 }
@@ -256,8 +256,9 @@ fn two_nodes_without_a_link_share_a_room_over_a_third_that_hosts_nothing_of_it()
     for figures in figures.values() {
         assert_eq!(figures.audio.forged + figures.video.forged, 0, "{figures:?}");
     }
-    assert!(metric(&sin, "shard_transit_out_total") > Some(100.0));
-    assert_eq!(metric(&sin, "shard_sessions"), Some(0.0));
+    assert!(metric(&sin, "shard_transit_out_total", "passing") > Some(100.0));
+    assert_eq!(metric(&sin, "shard_transit_out_total", "0"), Some(0.0));
+    assert_eq!(metric(&sin, "shard_sessions", "0"), Some(0.0));
     let trees = sin.mesh()["trees"].clone();
     let passes = |tree: &serde_json::Value| tree["transit"] == true && tree["parent"] == tree["origin"];
     assert!(
@@ -321,8 +322,8 @@ fn of_twenty_who_talk_at_once_eight_are_forwarded_to_everybody_on_both_nodes() {
         assert!(came >= 4 * sent, "{id} got {came} frames while each sent {sent}");
     }
     for node in [&fra, &sin] {
-        assert_eq!(metric(node, "shard_sounds_forwarded"), Some(8.0));
-        assert!(metric(node, "shard_sounds_withheld_total").unwrap() > sent as f64);
+        assert_eq!(metric(node, "shard_sounds_forwarded", "0"), Some(8.0));
+        assert!(metric(node, "shard_sounds_withheld_total", "0").unwrap() > sent as f64);
     }
 }
 
@@ -330,13 +331,22 @@ fn of_twenty_who_talk_at_once_eight_are_forwarded_to_everybody_on_both_nodes() {
 fn light_clients_send_and_read_h264() {
     let node = Node::start("fra", Ports::free(), SECRET, &[]);
     let room = Room::open(&[&node], Codec::H264, 2, 1);
-    let figures = seen_by_all(&room, 1);
+    let mut figures = seen_by_all(&room, 1);
     let camera = LegKey {
         sender: 0,
         source: Source::Camera.number(),
     };
-    let leg = &figures[&1].legs[&camera];
-    assert!(leg.keyframes > 0 && leg.per_layer[2] > 0, "{leg:?}");
+    // The largest layer comes once the path is known to carry it, on a busy machine later.
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let leg = &figures[&1].legs[&camera];
+        if leg.keyframes > 0 && leg.per_layer[2] > 0 {
+            break;
+        }
+        assert!(Instant::now() < until, "{leg:?}");
+        std::thread::sleep(Duration::from_millis(100));
+        figures = room.figures();
+    }
 }
 
 #[test]

@@ -207,7 +207,7 @@ fn what_only_passes_through_is_the_passing_shards_and_it_knows_the_ways() {
     let mut config = MeshConfig::named("fra");
     config.has_passing_shard = true;
     let mut between = Between::with(config);
-    between.core.handle_datagram_limit(between.now, SYD, 1_300);
+    between.core.handle_link_mtu(between.now, SYD, 1_300);
     between.want(SYD, &[3], 1);
     let (mut told, mut routed) = (Vec::new(), Vec::new());
     for output in between.outputs() {
