@@ -15,7 +15,7 @@ CHURN_FOR ?= 1h
 # Where cargo builds, also when the environment moves it.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo dev test check bench control lines joins churn fuzz \
+.PHONY: help demo dev test simulate check bench control lines joins churn fuzz \
 	test-rust test-web test-browser test-sdk \
 	check-format check-lint check-docs check-house check-web check-fuzz check-deny check-unit check-config
 
@@ -36,6 +36,10 @@ test: ## everything: unit, property, simulation, loopback, browsers, client SDKs
 	@$(MAKE) test-web
 	@$(MAKE) test-browser
 	@$(MAKE) test-sdk
+
+simulate: ## SEEDS more meetings of the simulation (5000), from seed FROM on (20000); a failure says how to repeat it
+	SIM_SEEDS=$(or $(SEEDS),5000) SIM_FROM=$(or $(FROM),20000) \
+		$(CARGO) test --package bridge-core --features sim --lib should_seeds_1_to_250
 
 check: ## format, lints, documents, import rules, sizes, fuzzing, configurations
 	@$(MAKE) check-format

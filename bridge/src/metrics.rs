@@ -1,6 +1,8 @@
 //! Figures for Prometheus, read when somebody asks for them. Never labelled by room or participant: their number is
 //! unbounded and their names are private.
 
+mod mesh;
+
 use crate::control::MeshFeed;
 use crate::link::LinkStats;
 use crate::shard::thread::ShardReport;
@@ -227,6 +229,12 @@ const SHARD_FIGURES: &[ShardFigure] = &[
         |r| r.counters.relay_refused,
     ),
     (
+        "shard_uninvited",
+        "of those, media of nodes that were not asked for it",
+        false,
+        |r| r.counters.uninvited,
+    ),
+    (
         "shard_relay_out",
         "datagrams to links and other media threads",
         false,
@@ -438,6 +446,7 @@ impl Sources {
             "links refused and messages that broke the protocol",
             refused,
         )?;
+        mesh::encode(encoder, &view.counters)?;
         let links: Vec<LinkFigures> = feed
             .links()
             .map(|(link, stats)| (link.clone(), stats.unwrap_or_default()))

@@ -15,8 +15,9 @@ use crate::metrics::{Metrics, Sources};
 use crate::places::{Places, PlacesError};
 use crate::shard::{LinkTable, ShardThread, TrackRoutes};
 use bridge_core::mesh::MeshCore;
+use bridge_core::mesh::author::Authority;
 use relay_proto::id::{NodeId, NodeName};
-use relay_proto::unit::MilliDegrees;
+use relay_proto::unit::{MilliDegrees, PartsPerMillion};
 use signaling::token::TokenKeys;
 use signaling::{GeoOverrides, Signaling, SignalingConfig};
 use std::io;
@@ -333,16 +334,20 @@ fn bind(
     events: mpsc::Sender<LinkEvent>,
     tracks: Arc<TrackRoutes>,
 ) -> Result<Arc<LinkEndpoint>, StartError> {
-    let identity = match &mesh.identity {
-        MeshIdentity::Secret(secret) => Identity::from_secret(secret, name)?,
-        MeshIdentity::Files(files) => Identity::Files(files.clone()),
-    };
+    let identity = identity(mesh, name)?;
     let settings = LinkSettings {
         listen: mesh.listen,
         rates: mesh.rates,
         initial_mtu: mesh.initial_mtu,
     };
     Ok(LinkEndpoint::bind(settings, identity, events, tracks)?)
+}
+
+fn identity(mesh: &MeshConfig, name: &NodeName) -> Result<Identity, StartError> {
+    Ok(match &mesh.identity {
+        MeshIdentity::Secret(secret) => Identity::from_secret(secret, name)?,
+        MeshIdentity::Files(files) => Identity::Files(files.clone()),
+    })
 }
 
 type Diallers = Vec<(String, watch::Receiver<DialState>)>;
@@ -375,7 +380,7 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         })?,
         None => now,
     };
-    let mesh = bridge_core::mesh::config::MeshConfig {
+    let mut mesh = bridge_core::mesh::config::MeshConfig {
         region: config.node.region.clone(),
         latitude: thousandths(config.node.point.latitude()),
         longitude: thousandths(config.node.point.longitude()),
@@ -386,6 +391,12 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         limits: config.limits.mesh,
         ..bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str())
     };
+    if let Some(links) = &config.mesh {
+        let authority: Arc<dyn Authority> = Arc::new(identity(links, &config.node.name)?);
+        mesh.authority = Some(authority);
+        mesh.unsigned_rows = links.unsigned_rows;
+        mesh.stretch = PartsPerMillion((links.stretch * 1_000_000.0).round() as u32);
+    }
     Ok(MeshCore::new(mesh, random_seed(), Instant::now(), start))
 }
 

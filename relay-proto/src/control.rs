@@ -2,7 +2,7 @@
 
 use crate::id::{Epoch, LayerSet, NodeId, NodeName, RoomName, TrackAlias};
 use crate::room::RoomMessage;
-use crate::row::{DigestEntry, Row};
+use crate::row::{DigestEntry, OwnerSummary, Row, SignedRow};
 use crate::version::Features;
 use bincode::{Decode, Encode};
 
@@ -127,4 +127,14 @@ pub enum ControlMessage {
     },
     /// A step of a room stream between two nodes without a link. Only to peers with [`Features::TREES`].
     Detour(DetourMessage),
+    /// Rows, new or changed, as their owners have signed them. Only to peers with [`Features::SIGNED`], in place of `Rows`.
+    SignedRows(Vec<SignedRow>),
+    /// What the sender holds of some owners; the receiver answers with what is newer of its own rows. Only to peers with
+    /// [`Features::SIGNED`], in place of `RowDigest`.
+    RowSummary {
+        /// One entry for each owner of whom something is held and asked for.
+        owners: Vec<OwnerSummary>,
+        /// Whether the receiver shall answer with the rows of nodes that the sender has no link to, too.
+        others: bool,
+    },
 }

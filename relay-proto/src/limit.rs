@@ -23,6 +23,10 @@ pub const MAX_DATA_BYTES: usize = 256 << 10;
 pub const MAX_DIGEST_ENTRIES: usize = 4_096;
 /// Most rows in one message.
 pub const MAX_ROWS: usize = 1_024;
+/// Most certificates that prove the key of a node.
+pub const MAX_CERTIFICATES: usize = 4;
+/// Longest certificate of them, and longest endorsement, in bytes.
+pub const MAX_CERTIFICATE_BYTES: usize = 8 << 10;
 /// Most demands in one message.
 pub const MAX_DEMANDS: usize = 16_384;
 /// Most participants in one snapshot or list of others; more follow one by one as upserts.

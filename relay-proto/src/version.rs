@@ -41,6 +41,10 @@ impl Features {
     /// tracks of third nodes, and relayed room streams.
     pub const TREES: Self = Self(1 << 8);
 
+    /// Rows are signed by their owners and passed on as they were signed; who lacks some says so by
+    /// [`crate::control::ControlMessage::RowSummary`].
+    pub const SIGNED: Self = Self(1 << 9);
+
     /// All abilities of this build.
     pub const OURS: Self = Self(
         Self::SPLIT.0
@@ -51,7 +55,8 @@ impl Features {
             | Self::DESCRIPTORS.0
             | Self::ALLOWANCES.0
             | Self::PARITY.0
-            | Self::TREES.0,
+            | Self::TREES.0
+            | Self::SIGNED.0,
     );
 
     /// What both sides can do.

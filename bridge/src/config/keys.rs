@@ -145,6 +145,11 @@ const KEYS: &[Key] = &[
         "UDP payload every path is known to take, 1200 to 1452 bytes",
     ),
     key(
+        "mesh.unsigned_rows",
+        Kind::Switch,
+        "believe rows that others pass on without their owner's signature",
+    ),
+    key(
         "mesh.stretch",
         Kind::Number,
         "how many times its shortest way a node's media may take, 1 to 10",

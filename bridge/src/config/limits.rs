@@ -131,11 +131,16 @@ pub(super) const LIMITS: &[Limit] = limits! {
     "rooms", Count, "rooms one node hosts" => mesh.max_rooms_per_owner;
     "nodes", Count, "nodes of the mesh" => mesh.max_nodes;
     "links", Count, "links of this node, greeting ones included" => mesh.max_links;
+    "links_per_peer", Count, "links of one peer at once" => mesh.max_links_per_peer;
+    "rows", Count, "rows of all other nodes together" => mesh.max_rows;
+    "rows_per_second", Count, "rows one peer tells in a second; others' that have to be verified count four times" => mesh.max_rows_per_second;
+    "row_questions_per_second", Count, "how often one peer asks for rows in a second" => mesh.max_row_questions_per_second;
+    "peer_state_bytes", Bytes, "people, audiences and messages of one other node in all rooms here" => mesh.max_peer_state_bytes;
     "tracks_per_participant", Count, "tracks one participant publishes"
         => signaling.tracks_per_participant, mesh.max_tracks_per_participant, shard.max_tracks_per_participant;
     "tracks_per_viewer", Count, "tracks one client receives" => shard.max_tracks_per_viewer;
     "tracks_per_request", Count, "tracks named in one request" => signaling.tracks_per_request;
-    "remote_tracks_per_room", Count, "tracks of other nodes in one room" => shard.max_remote_tracks_per_room;
+    "remote_tracks_per_room", Count, "tracks of other nodes in one room" => shard.max_remote_tracks_per_room, mesh.max_remote_tracks_per_room;
     "wishes_per_viewer", Count, "subscriptions remembered for one client" => shard.max_wishes_per_viewer;
     "repairs_per_tick", Count, "packets repaired for one client in 10 ms" => shard.max_repairs_per_tick;
     "packets_per_tick", Count, "media packets taken from one client in 10 ms" => shard.max_packets_per_tick;

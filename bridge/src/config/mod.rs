@@ -143,6 +143,8 @@ pub struct MeshConfig {
     /// How many times its shortest way the media of this node may take to another one, so that fewer copies cross the
     /// oceans; 1 to 10.
     pub stretch: f64,
+    /// Whether rows that others pass on need not be signed.
+    pub unsigned_rows: bool,
 }
 
 /// What a node shows its peers. Debug output does not show the secret.

@@ -187,6 +187,7 @@ fn mesh(reader: &mut Reader) -> Option<MeshConfig> {
     if !(1.0..=10.0).contains(&stretch) {
         reader.refuse("mesh.stretch", "1 to 10 are possible");
     }
+    let unsigned_rows = reader.switch_or("mesh.unsigned_rows", false);
     for peer in &peers {
         if peer
             .rsplit_once(':')
@@ -212,6 +213,7 @@ fn mesh(reader: &mut Reader) -> Option<MeshConfig> {
         rates,
         initial_mtu: initial_mtu as u16,
         stretch,
+        unsigned_rows,
     })
 }
 

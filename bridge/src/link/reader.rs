@@ -16,6 +16,7 @@ use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Bytes read from the control stream at a time.
@@ -105,6 +106,35 @@ fn admit(message: &ControlMessage, names: &PeerNames, peer: &OnceLock<NodeId>) -
     }
 }
 
+/// Most probes taken from one peer in a second: a node sends and answers ten. The rest would crowd out those of others, which
+/// wait for the same task.
+const MAX_PROBES_PER_SECOND: u32 = 200;
+
+/// Counts the probes of a second.
+struct ProbeGate {
+    began: Instant,
+    count: u32,
+}
+
+impl ProbeGate {
+    const fn new(now: Instant) -> Self {
+        Self { began: now, count: 0 }
+    }
+
+    fn admits(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.began) >= Duration::from_secs(1) {
+            *self = Self::new(now);
+        }
+        self.count += 1;
+        if self.count == MAX_PROBES_PER_SECOND + 1 {
+            tracing::warn!(
+                "a peer sends more probes than {MAX_PROBES_PER_SECOND} a second; the rest is dropped"
+            );
+        }
+        self.count <= MAX_PROBES_PER_SECOND
+    }
+}
+
 /// Reads datagrams: probes become events (dropped where the node is too busy to take them, which is what a probe is
 /// to find out), everything else goes to the sink once the peer is known.
 pub(super) async fn read_datagrams(
@@ -114,17 +144,18 @@ pub(super) async fn read_datagrams(
     sink: Arc<dyn DatagramSink>,
 ) -> CloseReason {
     let mut parity = ParityReceiver::default();
+    let mut probes = ProbeGate::new(Instant::now());
     loop {
         let datagram = match link.connection.read_datagram().await {
             Ok(datagram) => datagram,
             Err(error) => return close_reason(&error),
         };
-        receive(&link, &peer, &events, &*sink, &mut parity, datagram);
+        receive(&link, &peer, &events, &*sink, (&mut parity, &mut probes), datagram);
         let mut taken = 1;
         while taken < MAX_BATCH
             && let Some(Ok(datagram)) = at_once(link.connection.read_datagram())
         {
-            receive(&link, &peer, &events, &*sink, &mut parity, datagram);
+            receive(&link, &peer, &events, &*sink, (&mut parity, &mut probes), datagram);
             taken += 1;
         }
         sink.flush();
@@ -146,7 +177,7 @@ fn receive(
     peer: &OnceLock<NodeId>,
     events: &mpsc::Sender<LinkEvent>,
     sink: &dyn DatagramSink,
-    parity: &mut ParityReceiver,
+    (parity, probes): (&mut ParityReceiver, &mut ProbeGate),
     datagram: Bytes,
 ) {
     let (Ok((header, body)), Some(&from)) = (Header::decode(&datagram), peer.get()) else {
@@ -158,6 +189,9 @@ fn receive(
         parity.received(&header, datagram.clone());
     }
     match header.kind {
+        Kind::Ping | Kind::Pong if !probes.admits(Instant::now()) => {
+            link.refused.fetch_add(1, Ordering::Relaxed);
+        }
         Kind::Ping | Kind::Pong => {
             let _ = events.try_send(LinkEvent::Probe {
                 link: link.link,
@@ -174,5 +208,19 @@ fn receive(
                 sink.deliver(from, &header, rebuilt);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_probes_takes_no_more_than_its_share() {
+        let now = Instant::now();
+        let mut gate = ProbeGate::new(now);
+        let taken = (0..10_000).filter(|_| gate.admits(now)).count();
+        assert_eq!(taken, MAX_PROBES_PER_SECOND as usize);
+        assert!(gate.admits(now + Duration::from_secs(1)));
     }
 }

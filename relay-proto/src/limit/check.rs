@@ -10,7 +10,7 @@ use crate::room::{
     Audience, AudienceGrant, DataMessage, LayerRecord, ParticipantRecord, RoomEvent, RoomMessage,
     SpeakerLevel, TrackRecord,
 };
-use crate::row::{NodeFacts, Row, RowKey, RowValue};
+use crate::row::{IdentityFacts, NodeFacts, Row, RowKey, RowValue, SignedRow};
 use crate::session::{
     AnnouncedTrack, EndCause, OpenSession, PictureState, RoomChange, SessionCommand, SessionFact, TrackWish,
 };
@@ -126,10 +126,26 @@ impl Bounded for NodeFacts {
     }
 }
 
+impl Bounded for IdentityFacts {
+    fn check(&self) -> Result<(), LimitError> {
+        size("certificates of a node", self.chain.len(), MAX_CERTIFICATES)?;
+        for certificate in &self.chain {
+            size("certificate", certificate.len(), MAX_CERTIFICATE_BYTES)?;
+        }
+        size("endorsement", self.endorsement.len(), MAX_CERTIFICATE_BYTES)
+    }
+}
+
+impl Bounded for SignedRow {
+    fn check(&self) -> Result<(), LimitError> {
+        self.row.check()
+    }
+}
+
 impl Bounded for Row {
     fn check(&self) -> Result<(), LimitError> {
         match &self.key {
-            RowKey::Node | RowKey::Link(_) | RowKey::Transit => {}
+            RowKey::Node | RowKey::Link(_) | RowKey::Transit | RowKey::Identity => {}
             RowKey::Host(room) => room.check()?,
         }
         match (&self.key, &self.value) {
@@ -149,6 +165,7 @@ impl Bounded for Row {
                 let stretch = i64::from(facts.stretch.0);
                 range("stretch", stretch, MIN_STRETCH, MAX_STRETCH)
             }
+            (RowKey::Identity, RowValue::Identity(facts)) => facts.check(),
             _ => Err(LimitError::Contradiction("the value of a row is not of its key")),
         }
     }
@@ -420,6 +437,8 @@ impl Bounded for ControlMessage {
             Self::Hello(hello) => hello.check(),
             Self::RowDigest(entries) => size("entries of a digest", entries.len(), MAX_DIGEST_ENTRIES),
             Self::Rows(rows) => list("rows", rows, MAX_ROWS),
+            Self::SignedRows(rows) => list("rows", rows, MAX_ROWS),
+            Self::RowSummary { owners, .. } => size("entries of a summary", owners.len(), MAX_DIGEST_ENTRIES),
             Self::Room(message) => message.check(),
             Self::Demand { room, tracks, .. } | Self::TransitDemand { room, tracks, .. } => {
                 room.check()?;

@@ -10,7 +10,8 @@ use relay_proto::room::{
     TrackRecord, TrackSource,
 };
 use relay_proto::row::{
-    DigestEntry, HostFacts, LinkFacts, NodeFacts, NodeState, Row, RowKey, RowValue, RowVersion, TransitFacts,
+    DigestEntry, HostFacts, IdentityFacts, LinkFacts, NodeFacts, NodeState, OwnerSummary, Row, RowKey,
+    RowValue, RowVersion, Signature, SignedRow, TransitFacts,
 };
 use relay_proto::unit::{Bitrate, Micros, MilliDegrees, PartsPerMillion, UnixMillis};
 use relay_proto::version::Features;
@@ -22,6 +23,7 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     let mut all = vec![hello(), digest(), demand(), transit_demand(), detour()];
     all.push(ControlMessage::Rows(Vec::new()));
     all.push(ControlMessage::Rows(vec![transit_row()]));
+    all.extend([signed_rows(), summary()]);
     all.extend(rows().into_iter().map(|row| ControlMessage::Rows(vec![row])));
     let mut several = rows();
     if let RowValue::Node(facts) = &mut several[0].value {
@@ -117,6 +119,36 @@ fn detour() -> ControlMessage {
         number: 300,
         sealed: vec![0xaa; 20],
     })
+}
+
+fn signed_rows() -> ControlMessage {
+    let identity = Row {
+        owner: NodeId::of("syd"),
+        key: RowKey::Identity,
+        version: version(1),
+        value: RowValue::Identity(IdentityFacts {
+            public_key: [5; 32],
+            chain: vec![vec![0x30, 0x82], vec![0x30]],
+            scheme: 0x0403,
+            endorsement: vec![7; 6],
+        }),
+    };
+    let signed = [identity, transit_row()].map(|row| SignedRow {
+        row,
+        signature: Signature([0xc5; 64]),
+    });
+    ControlMessage::SignedRows(signed.into())
+}
+
+fn summary() -> ControlMessage {
+    ControlMessage::RowSummary {
+        owners: vec![OwnerSummary {
+            owner: NodeId::of("syd"),
+            newest: version(300),
+            marks: u64::MAX,
+        }],
+        others: true,
+    }
 }
 
 /// Only peers with the feature bit of trees are told of it, so it is not among the others.

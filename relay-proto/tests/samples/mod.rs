@@ -24,7 +24,7 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     dead_code,
     reason = "the fuzz runner shares this module and has no coverage test"
 )]
-pub(crate) const NAMES: [&str; 65] = [
+pub(crate) const NAMES: [&str; 67] = [
     "command-add-candidate",
     "command-announce-track",
     "command-apply-answer",
@@ -89,6 +89,8 @@ pub(crate) const NAMES: [&str; 65] = [
     "row-several",
     "row-transit",
     "rows-none",
+    "rows-signed",
+    "summary",
     "transit-demand",
 ];
 
@@ -109,6 +111,8 @@ pub(crate) fn name_of(message: &ControlMessage) -> &'static str {
         ControlMessage::Fact(fact) => name_of_fact(fact),
         ControlMessage::TransitDemand { .. } => "transit-demand",
         ControlMessage::Detour(_) => "detour",
+        ControlMessage::SignedRows(_) => "rows-signed",
+        ControlMessage::RowSummary { .. } => "summary",
     }
 }
 
@@ -119,6 +123,7 @@ fn name_of_row(value: &RowValue) -> &'static str {
         RowValue::Host(_) => "row-host",
         RowValue::Gone => "row-gone",
         RowValue::Transit(_) => "row-transit",
+        RowValue::Identity(_) => "row-identity",
     }
 }
 

@@ -108,6 +108,8 @@ pub struct Track {
     pub peers: Peers,
     /// Of a track of another node: from whom its media comes, and whom feedback goes to.
     pub parent: NodeId,
+    /// From whom it came before: what is under way counts, and that one goes on until the parent does.
+    parent_before: Option<NodeId>,
     /// The node is told of the first packet from the parent.
     pub parent_awaited: bool,
     /// Number of the newest sender report that has gone on.
@@ -128,6 +130,7 @@ impl Track {
         };
         Self {
             parent: identity.origin,
+            parent_before: None,
             parent_awaited: false,
             newest_clock: None,
             identity,

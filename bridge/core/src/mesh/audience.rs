@@ -3,6 +3,7 @@
 
 use super::MeshCore;
 use super::room::RemoteAudience;
+use super::weight::Weight;
 use crate::shard::io::ShardCommand;
 use relay_proto::id::{Epoch, NodeId, ParticipantSid, RoomName, SessionId};
 use relay_proto::room::{Audience, ConnectionQuality, ParticipantRecord, RoomEvent, RoomMessage};
@@ -76,23 +77,39 @@ impl MeshCore {
     ) {
         let limits = &self.config.limits;
         let (max_bytes, max_count) = (limits.max_audience_bytes, limits.max_participants_per_room);
+        let Some(room) = self.rooms.get(name) else {
+            return;
+        };
+        let record = room.roster.record(&participant);
+        let known = room.audiences.get(&participant);
+        let foreign =
+            known.is_some_and(|known| known.home != from) || record.is_some_and(|record| record.home != from);
+        // Whoever is told of may be restricted; of others there are no more than people.
+        let full = known.is_none()
+            && record.is_none()
+            && audience != Audience::Everybody
+            && self.weight_of(name, from).audiences >= max_count;
+        let before = known.map_or_else(Weight::default, |known| weight_of(&known.audience));
+        let mut audience = audience;
+        let heavy = audience_bytes(&audience) > max_bytes
+            || self
+                .too_heavy(name, from, (before, weight_of(&audience)))
+                .is_some();
+        if foreign || full || heavy {
+            self.counters.records_refused += 1;
+            if self.counters.records_refused == 1 {
+                warn!(room = %name, peer = %from, foreign, full, heavy, "audience of a participant of a peer refused");
+            }
+            if foreign || full {
+                return;
+            }
+            // Rather nobody than everybody.
+            audience = Audience::Only(Vec::new());
+        }
+        self.weigh(name, from, before, weight_of(&audience));
         let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
-        let known = room.audiences.get(&participant);
-        let foreign = known.is_some_and(|known| known.home != from)
-            || room
-                .roster
-                .record(&participant)
-                .is_some_and(|record| record.home != from);
-        let full = known.is_none() && room.audiences.len() >= max_count;
-        if foreign || full || audience_bytes(&audience) > max_bytes {
-            self.counters.records_refused += 1;
-            if self.counters.records_refused == 1 {
-                warn!(room = %name, peer = %from, foreign, full, "audience of a participant of a peer refused");
-            }
-            return;
-        }
         if audience == Audience::Everybody {
             room.audiences.remove(&participant);
         } else {
@@ -111,12 +128,11 @@ impl MeshCore {
         let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
-        if room
-            .audiences
-            .get(participant)
-            .is_some_and(|known| known.home == from)
-        {
+        let known = room.audiences.get(participant);
+        if let Some(known) = known.filter(|known| known.home == from) {
+            let weight = weight_of(&known.audience);
             room.audiences.remove(participant);
+            self.weigh(name, from, weight, Weight::default());
             self.apply_audience(name, participant, Audience::Everybody);
         }
     }
@@ -250,6 +266,18 @@ pub(super) const fn needed_for(event: &RoomEvent) -> Features {
         | RoomEvent::ParticipantUpserted(_)
         | RoomEvent::ParticipantLeft { .. }
         | RoomEvent::DataSent(_) => Features(0),
+    }
+}
+
+/// What an audience weighs; everybody weighs nothing.
+fn weight_of(audience: &Audience) -> Weight {
+    const ENTRY_BYTES: usize = 200;
+    match audience {
+        Audience::Everybody => Weight::default(),
+        Audience::Only(grants) => Weight {
+            audiences: 1,
+            ..Weight::of_bytes(ENTRY_BYTES + audience_bytes(audience) + grants.len() * 64)
+        },
     }
 }
 

@@ -91,6 +91,11 @@ impl Branch {
         self.children.values().map(|child| child.wants.len()).sum()
     }
 
+    /// How many of them are of one child.
+    pub(super) fn wishes_of(&self, child: NodeId) -> usize {
+        self.children.get(&child).map_or(0, |child| child.wants.len())
+    }
+
     /// Whether it can be forgotten.
     pub(super) fn is_idle(&self) -> bool {
         let asks = |asked: &Asked| !asked.told.is_empty() || asked.before.is_some();

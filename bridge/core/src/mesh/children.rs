@@ -22,6 +22,12 @@ pub(super) struct ChildDemand {
     pub(super) tracks: Vec<TrackDemand>,
 }
 
+/// How many wishes are held of all nodes behind us, and of the one that speaks.
+struct Wishes {
+    all: usize,
+    of_child: usize,
+}
+
 impl MeshCore {
     /// A node wants something else of an origin's tracks through us.
     pub(super) fn on_transit_demand(&mut self, now: Instant, from: NodeId, demand: ChildDemand) {
@@ -63,7 +69,10 @@ impl MeshCore {
                 wants: Default::default(),
             })
             .until = now + LEASE;
-        let mut held: usize = self.branches.values().map(Branch::wishes).sum();
+        let mut held = Wishes {
+            all: self.branches.values().map(Branch::wishes).sum(),
+            of_child: self.branches.values().map(|branch| branch.wishes_of(from)).sum(),
+        };
         for demand in tracks {
             self.set_child_wish(&(origin, room.clone()), from, (demand, goes_on), &mut held);
         }
@@ -71,13 +80,13 @@ impl MeshCore {
         self.settle_branch(origin, &room);
     }
 
-    /// `held`: how many wishes are held of all children.
+    /// `held`: how many wishes there are already.
     fn set_child_wish(
         &mut self,
         key: &BranchKey,
         child: NodeId,
         (TrackDemand { track, layers }, goes_on): (TrackDemand, bool),
-        held: &mut usize,
+        held: &mut Wishes,
     ) {
         let max = self.config.limits.max_transit_demands;
         let Some(known) = self
@@ -91,7 +100,9 @@ impl MeshCore {
         if before == layers {
             return;
         }
-        if before.is_empty() && *held >= max {
+        // One node alone takes at most half, so that another one finds room.
+        let full = held.all >= max || held.of_child >= max.div_ceil(2);
+        if before.is_empty() && full {
             self.counters.transit_demands_refused += 1;
             if self.counters.transit_demands_refused == 1 {
                 warn!(room = %key.1, peer = %child, "demand through us refused: limits.transit_demands is reached");
@@ -102,7 +113,8 @@ impl MeshCore {
             known.wants.remove(&track);
         } else {
             known.wants.insert(track, layers);
-            *held += usize::from(before.is_empty());
+            held.all += usize::from(before.is_empty());
+            held.of_child += usize::from(before.is_empty());
         }
         let (placed, has_told) = self.place(key, track, goes_on);
         if let Some(shard) = placed.filter(|_| !has_told) {

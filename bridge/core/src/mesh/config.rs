@@ -1,9 +1,11 @@
 //! What a `MeshCore` is told at start: who the node is, how fast it judges links, and how much it holds at most.
 
+use super::author::Authority;
 use relay_proto::id::NodeName;
 use relay_proto::unit::{MilliDegrees, PartsPerMillion};
 use relay_proto::version::{OLDEST_SPOKEN_VERSION, PROTOCOL_VERSION};
 use std::num::NonZeroU8;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything a `MeshCore` needs to know of its node. The shell has checked it (names within the wire's limits).
@@ -30,6 +32,11 @@ pub struct MeshConfig {
     /// How many times its shortest way a node may be from this one in the trees of what is published here, in millionths;
     /// at least 1,000,000. Default 1,200,000.
     pub stretch: PartsPerMillion,
+    /// Who says whose key signs which node's rows; without it this node proves nothing to others and believes of every node
+    /// its own word alone.
+    pub authority: Option<Arc<dyn Authority>>,
+    /// Whether rows that others pass on need not be signed: for a mesh with nodes that cannot sign yet. Default false.
+    pub unsigned_rows: bool,
     /// How fast links are judged.
     pub timing: MeshTiming,
     /// How much is held at most.
@@ -51,6 +58,8 @@ impl MeshConfig {
             has_passing_shard: false,
             versions: (PROTOCOL_VERSION, OLDEST_SPOKEN_VERSION),
             stretch: super::tree::DEFAULT_STRETCH,
+            authority: None,
+            unsigned_rows: false,
             timing: MeshTiming::default(),
             limits: MeshLimits::default(),
         }
@@ -64,9 +73,9 @@ impl MeshConfig {
 /// a chance of 9.75 %.
 #[derive(Clone, Copy, Debug)]
 pub struct MeshTiming {
-    /// Between two pings on a link. Default 100 ms.
+    /// Between two pings on a link; half of it where media comes by the link. Default 100 ms.
     pub ping_interval: Duration,
-    /// Echoes missing in a row before a link is suspect. Default 3.
+    /// Echoes missing in a row before a link is suspect; one more where media comes by it. Default 3.
     pub suspect_after_missed: u32,
     /// Echoes missing in a row before a link is down. Default 7.
     pub down_after_missed: u32,
@@ -105,10 +114,18 @@ impl Default for MeshTiming {
 pub struct MeshLimits {
     /// Nodes known, this one included. Default 1,024.
     pub max_nodes: usize,
-    /// Links at once, those still greeting included. Default 2,048.
+    /// Links at once, those still greeting included; the oldest of these gives way to a new one. Default 2,048.
     pub max_links: usize,
+    /// Links of one peer at once. Default 4: two that cross, and what is left of the ones before.
+    pub max_links_per_peer: usize,
     /// Rooms one owner may host, and this node too. Default 16,384.
     pub max_rooms_per_owner: usize,
+    /// Rows of all other nodes together; each takes about 300 bytes. Default 262,144.
+    pub max_rows: usize,
+    /// Rows one peer may tell in a second, and at once; others' that have to be verified count four times. Default 16,384.
+    pub max_rows_per_second: usize,
+    /// How often one peer may ask for rows in a second, and at once. Default 8.
+    pub max_row_questions_per_second: usize,
     /// Gone rows kept per owner. Default 1,024.
     pub max_gone_rows_per_owner: usize,
     /// Sessions on this node. Default 4,096.
@@ -118,6 +135,11 @@ pub struct MeshLimits {
     pub max_room_sessions_per_shard: usize,
     /// Participants of one room over the whole mesh. Default 4,096.
     pub max_participants_per_room: usize,
+    /// Tracks of other nodes in one room; one node brings half of them at most. Default 20,000.
+    pub max_remote_tracks_per_room: usize,
+    /// Bytes of people, audiences and remembered messages that one other node has in all rooms here, by their estimated size.
+    /// Default 64 MiB.
+    pub max_peer_state_bytes: usize,
     /// Tracks of one participant, announced ones included. Default 16.
     pub max_tracks_per_participant: usize,
     /// Bytes of name, metadata, attributes and track names of one participant together. Default 128 KiB.
@@ -128,7 +150,8 @@ pub struct MeshLimits {
     pub max_history_bytes: usize,
     /// Bytes of participants, by their estimated size, in one snapshot; the rest follows one by one. Default 512 KiB.
     pub max_snapshot_bytes: usize,
-    /// Tracks that nodes behind this one want through it, counted for each of them; one that only passes through takes 1.3 KiB. Default 16,384.
+    /// Tracks that nodes behind this one want through it, counted for each of them, half of which one node may want; one that
+    /// only passes through takes 1.3 KiB. Default 16,384.
     pub max_transit_demands: usize,
     /// Bytes a second that one peer may send through this node to others on detours; also most at once. Default 32 MiB: all people of a large node.
     pub max_detour_bytes_per_second: usize,
@@ -141,11 +164,17 @@ impl Default for MeshLimits {
         Self {
             max_nodes: 1_024,
             max_links: 2_048,
+            max_links_per_peer: 4,
             max_rooms_per_owner: 16_384,
+            max_rows: 262_144,
+            max_rows_per_second: 16_384,
+            max_row_questions_per_second: 8,
             max_gone_rows_per_owner: 1_024,
             max_sessions: 4_096,
             max_room_sessions_per_shard: 40,
             max_participants_per_room: 4_096,
+            max_remote_tracks_per_room: 20_000,
+            max_peer_state_bytes: 64 << 20,
             max_tracks_per_participant: 16,
             max_participant_text_bytes: 128 << 10,
             max_audience_bytes: 64 << 10,

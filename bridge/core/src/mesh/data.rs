@@ -6,6 +6,7 @@
 use super::MeshCore;
 use super::audience::needed_for;
 use super::room::Room;
+use super::weight::Weight;
 use crate::shard::io::ShardCommand;
 use bytes::Bytes;
 use relay_proto::id::{Identity, NodeId, ParticipantSid, RoomName, SessionId};
@@ -48,9 +49,16 @@ impl MeshCore {
         };
         let payload = Bytes::copy_from_slice(&message.payload);
         // Of somebody who is not shown nothing is kept: nobody would tell when to forget it.
-        if message.reliable && sequence > 0 && room.roster.record(&message.from).is_some() {
+        let home = room.roster.record(&message.from).map(|record| record.home);
+        let mut remembered = None;
+        if message.reliable
+            && sequence > 0
+            && let Some(home) = home
+        {
             let history = room.histories.entry(message.from.clone()).or_default();
+            let before = history.bytes();
             history.note(sequence, &message.to, payload.clone(), max_bytes);
+            remembered = (home != self.us).then_some((home, before, history.bytes()));
         }
         for (session, member) in &room.members {
             let identity = room.roster.record(&member.sid).map(|record| &record.identity);
@@ -64,6 +72,28 @@ impl MeshCore {
                 self.out.shard(member.shard, command);
             }
         }
+        if let Some((home, before, after)) = remembered {
+            self.weigh_history(name, home, &message.from, (before, after));
+        }
+    }
+
+    /// Counts what is remembered of somebody on another node; where that node is over its limit, it is not.
+    fn weigh_history(
+        &mut self,
+        name: &RoomName,
+        home: NodeId,
+        sender: &ParticipantSid,
+        (before, after): (usize, usize),
+    ) {
+        let weights = (Weight::of_bytes(before), Weight::of_bytes(after));
+        if self.too_heavy(name, home, weights).is_none() {
+            return self.weigh(name, home, weights.0, weights.1);
+        }
+        self.counters.records_refused += 1;
+        if let Some(room) = self.rooms.get_mut(name) {
+            room.histories.remove(sender);
+        }
+        self.weigh(name, home, weights.0, Weight::default());
     }
 
     fn send_to_hosts(&mut self, name: &RoomName, message: DataMessage, sequence: u32) {

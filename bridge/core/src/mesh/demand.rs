@@ -202,13 +202,20 @@ impl MeshCore {
         }
     }
 
-    /// What our viewers and the nodes behind us want of a track, but for what `parent` itself does.
+    /// What our viewers and the nodes behind us want of a track, but for what `parent` itself does. (Of a child that is asked in
+    /// need that too: it wants it of us no more as soon as it hears that.)
     fn wanted_of(&self, key: &BranchKey, track: TrackAlias, parent: NodeId) -> LayerSet {
         let ours = self.rooms.get(&key.1).map(|room| room.wanted(key.0, track));
-        let theirs = self
-            .branches
-            .get(key)
-            .map(|branch| branch.children_want(track, Some(parent)));
+        let branch = self.branches.get(key);
+        let theirs = branch.map(|branch| {
+            let others = branch.children_want(track, Some(parent));
+            let in_need = others.is_empty() && ours.unwrap_or_default().is_empty();
+            if in_need && branch.children.contains_key(&parent) {
+                branch.children_want(track, None)
+            } else {
+                others
+            }
+        });
         ours.unwrap_or_default().union(theirs.unwrap_or_default())
     }
 

@@ -52,6 +52,8 @@ pub(super) struct Detector {
     echoes_in_window: u32,
     jitter: Duration,
     loss: f64,
+    /// Media comes by this link: it is asked twice as often, and suspected sooner.
+    brisk: bool,
 }
 
 impl Detector {
@@ -69,7 +71,19 @@ impl Detector {
             echoes_in_window: 0,
             jitter: Duration::ZERO,
             loss: 0.0,
+            brisk: false,
         }
+    }
+
+    /// Says whether media comes by this link. Whoever waits for it looks elsewhere after 225 ms of silence, instead of 350:
+    /// four echoes of 50 ms must be missing, which 5 % of random loss each way brings about once in nine minutes.
+    pub(super) const fn set_brisk(&mut self, brisk: bool) {
+        self.brisk = brisk;
+    }
+
+    /// Between two pings.
+    pub(super) fn interval(&self) -> Duration {
+        self.timing.ping_interval / if self.brisk { 2 } else { 1 }
     }
 
     /// Notes that a ping leaves now; answers its number.
@@ -159,16 +173,16 @@ impl Detector {
     }
 
     fn suspect_at(&self) -> Instant {
-        self.silent_for(self.timing.suspect_after_missed)
+        let missed = self.timing.suspect_after_missed + u32::from(self.brisk);
+        self.silent_for(missed, self.interval())
     }
 
     fn dead_at(&self) -> Instant {
-        self.silent_for(self.timing.down_after_missed)
+        self.silent_for(self.timing.down_after_missed, self.timing.ping_interval)
     }
 
     /// Half an interval more than `missed` of them, so that the last one had its chance to arrive.
-    fn silent_for(&self, missed: u32) -> Instant {
-        let interval = self.timing.ping_interval;
+    fn silent_for(&self, missed: u32, interval: Duration) -> Instant {
         let grace = match self.last_rtt {
             Some(_) => (self.jitter * 4).min(self.timing.jitter_allowance),
             None => self.timing.first_echo_grace,

@@ -1,19 +1,15 @@
 //! Rows on their way: ours to everybody, others' to those who have no link to their owner; digests; the dead.
 
 use super::MeshCore;
-use super::io::LinkId;
+use super::author::RENEWAL;
+use super::exchange::may_read;
 use super::peer::PeerState;
 use super::route::reachable;
-use super::rows::{Accepted, RowStore, estimated_bytes};
-use relay_proto::control::ControlMessage;
+use super::rows::{Accepted, RowStore, Teller, Told};
 use relay_proto::id::{Epoch, NodeId, RoomName};
-use relay_proto::limit::MAX_ROWS;
 use relay_proto::room::LeaveCause;
-use relay_proto::row::{
-    DigestEntry, HostFacts, LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion, TransitFacts,
-};
+use relay_proto::row::{HostFacts, LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion, TransitFacts};
 use relay_proto::unit::{Micros, PartsPerMillion};
-use relay_proto::version::Features;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -45,7 +41,7 @@ impl MeshCore {
     /// Writes that this node takes part in distribution trees, and tells it.
     pub(super) fn write_transit_row(&mut self) {
         let facts = TransitFacts {
-            features: Features::OURS,
+            features: self.features,
             stretch: self.config.stretch,
             public_key: self.detours.public_key(),
         };
@@ -106,29 +102,49 @@ impl MeshCore {
         })
     }
 
+    /// Writes what proves the key of our rows, anew where it is time.
+    pub(super) fn write_identity_row(&mut self, now: Instant) {
+        let Some((author, authority)) = self.author.as_mut().zip(self.config.authority.clone()) else {
+            return;
+        };
+        author.renew_at = now + RENEWAL;
+        match authority.vouch(author.public()) {
+            Some(facts) => self.write_row(RowKey::Identity, RowValue::Identity(facts)),
+            None => warn!(
+                "no certificate proves our rows any more: nodes without a link to this one will not believe them"
+            ),
+        }
+    }
+
     fn write_row(&mut self, key: RowKey, value: RowValue) {
-        if let Some(row) = self.rows.write(key, value) {
-            if is_of_ways(&row) {
+        let author = self.author.as_ref();
+        let written = self.rows.write(key, value, |row| Some(author?.sign(row)));
+        if let Some(told) = written {
+            if is_of_ways(&told.row) {
                 self.plan.forget();
             }
-            self.push_rows(&[row], |_, _, _| true);
+            self.push_rows(&[told], |_, _, _| true);
         }
     }
 
     /// Tells rows to every peer that holds the rest already and that `wants` lets have them.
-    fn push_rows(&mut self, rows: &[Row], wants: impl Fn(&RowStore, NodeId, &Row) -> bool) {
+    fn push_rows(&mut self, rows: &[Told], wants: impl Fn(&RowStore, NodeId, &Row) -> bool) {
+        let mut sends = Vec::new();
         for (node, peer) in &self.peers {
             let (Some(link), true) = (peer.state.link(), peer.has_our_rows) else {
                 continue;
             };
-            let wanted: Vec<Row> = rows
+            let wanted: Vec<Told> = rows
                 .iter()
-                .filter(|row| may_read(peer.features, row) && wants(&self.rows, *node, row))
+                .filter(|told| may_read(peer.features, &told.row.key) && wants(&self.rows, *node, &told.row))
                 .cloned()
                 .collect();
             if !wanted.is_empty() {
-                self.out.control(link, ControlMessage::Rows(wanted));
+                sends.push((link, peer.features, wanted));
             }
+        }
+        for (link, features, wanted) in sends {
+            self.send_rows(link, features, wanted);
         }
     }
 
@@ -170,91 +186,53 @@ impl MeshCore {
         now.up && (rtt_moved || loss_moved)
     }
 
-    /// Asks every peer for what we lack.
-    pub(super) fn ask_everybody(&mut self) {
-        let links: Vec<LinkId> = self.peers.values().filter_map(|peer| peer.state.link()).collect();
-        for link in links {
-            self.out
-                .control(link, ControlMessage::RowDigest(self.rows.digest()));
-        }
-    }
-
-    /// A peer asks for what it lacks. On a link that we have not selected yet the answer waits until we have:
-    /// only from then on does the peer get every later row there.
-    pub(super) fn on_digest(&mut self, link: LinkId, from: NodeId, digest: Vec<DigestEntry>) {
-        if self.link_of(from) != Some(link) {
-            if let Some(link) = self.links.get_mut(&link) {
-                link.early_digest = Some(digest);
-            }
-            return;
-        }
-        let features = self.features_of(from).unwrap_or_default();
-        let mut rows = self.rows.newer_than(&digest, from);
-        rows.retain(|row| may_read(features, row));
-        let mut chunk = Vec::new();
-        let mut bytes = 0;
-        for row in rows {
-            let size = estimated_bytes(&row);
-            if bytes + size > self.config.limits.max_rows_message_bytes || chunk.len() == MAX_ROWS {
-                self.out
-                    .control(link, ControlMessage::Rows(std::mem::take(&mut chunk)));
-                bytes = 0;
-            }
-            bytes += size;
-            chunk.push(row);
-        }
-        if !chunk.is_empty() {
-            self.out.control(link, ControlMessage::Rows(chunk));
-        }
-        if let Some(peer) = self.peers.get_mut(&from) {
-            peer.has_our_rows = true;
-        }
-    }
-
     /// Rows from a peer: its own, or passed on.
-    pub(super) fn on_rows(&mut self, now: Instant, from: NodeId, rows: Vec<Row>) {
+    pub(super) fn on_rows(&mut self, now: Instant, from: NodeId, mut rows: Vec<Told>) {
+        // What proves the others comes first.
+        rows.sort_by_key(|told| told.row.key != RowKey::Identity);
         let mut news = Vec::new();
         let mut own = None::<RowVersion>;
         let mut hosts = Vec::new();
         let mut rehosted = BTreeSet::new();
         let mut paths_changed = false;
-        for row in rows {
+        for told in rows {
+            let row = &told.row;
+            let Some(teller) = self.may_tell(now, from, &told) else {
+                continue;
+            };
             if row.owner == from {
                 own = own.max(Some(row.version));
             }
             if let RowKey::Host(room) = &row.key {
                 hosts.push((row.owner, room.clone(), row.version));
             }
-            let worked = self.link_works(&row);
-            let hosted = self.hosts_by(&row);
-            if self.take_row(row.clone()) {
-                paths_changed |= self.link_works(&row) != worked;
-                if is_of_ways(&row) {
+            let worked = self.link_works(row);
+            let hosted = self.hosts_by(row);
+            if self.take_row(told.clone(), teller) {
+                paths_changed |= self.link_works(row) != worked;
+                if is_of_ways(row) {
                     self.plan.forget();
                 }
                 if let RowKey::Host(room) = &row.key
-                    && self.hosts_by(&row) != hosted
+                    && self.hosts_by(row) != hosted
                 {
                     rehosted.insert((row.owner, room.clone()));
                 }
-                news.push(row);
+                news.push(told);
             }
         }
         if let Some(version) = own {
             self.rows.claim(from, version);
         }
-        if news.iter().any(|row| row.key == RowKey::Node) {
+        if news.iter().any(|told| told.row.key == RowKey::Node) {
             self.note_draining();
         }
-        if paths_changed || news.iter().any(|row| !self.alive.contains(&row.owner)) {
+        if paths_changed || news.iter().any(|told| !self.alive.contains(&told.row.owner)) {
             self.on_topology_changed(now);
         }
-        news.retain(|row| self.alive.contains(&row.owner));
+        news.retain(|told| self.alive.contains(&told.row.owner));
         for (owner, room, version) in hosts {
-            // While its owner is linked, a room closes in the order of the owner's own words: what others pass on
-            // may overtake the last steps of its stream.
-            let in_order = owner == from || self.link_of(owner).is_none();
-            if in_order && self.rows.version(owner, &RowKey::Host(room.clone())) == Some(version) {
+            if self.rows.version(owner, &RowKey::Host(room.clone())) == Some(version) {
                 self.on_host_row(owner, &room);
             }
         }
@@ -262,7 +240,7 @@ impl MeshCore {
             self.on_rehosted(owner, &room);
         }
         self.push_rows(&news, |held, reader, row| {
-            reader != from && reader != row.owner && !linked(held, reader, row.owner)
+            reader != from && reader != row.owner && !held.are_linked(reader, row.owner)
         });
     }
 
@@ -270,7 +248,7 @@ impl MeshCore {
     fn hosts_by(&self, row: &Row) -> Option<Epoch> {
         match &row.key {
             RowKey::Host(room) => self.rows.host_epoch(row.owner, room),
-            RowKey::Node | RowKey::Link(_) | RowKey::Transit => None,
+            RowKey::Node | RowKey::Link(_) | RowKey::Transit | RowKey::Identity => None,
         }
     }
 
@@ -297,18 +275,21 @@ impl MeshCore {
                 let facts = self.rows.link_facts(row.owner, peer)?;
                 Some((facts.up, facts.rtt > Micros(0)))
             }
-            RowKey::Node | RowKey::Host(_) | RowKey::Transit => None,
+            RowKey::Node | RowKey::Host(_) | RowKey::Transit | RowKey::Identity => None,
         }
     }
 
     /// Stores a row; answers whether it is news.
-    fn take_row(&mut self, row: Row) -> bool {
-        let owner = row.owner;
-        let incarnation = row.version.incarnation;
+    fn take_row(&mut self, told: Told, teller: Teller) -> bool {
+        let owner = told.row.owner;
+        let incarnation = told.row.version.incarnation;
         if self.departed.get(&owner).is_some_and(|old| incarnation <= *old) {
             return false;
         }
-        match self.rows.accept(row) {
+        if teller == Teller::Owner {
+            self.make_room_for_owner(owner);
+        }
+        match self.rows.accept(told, teller) {
             Accepted::New { reborn } => {
                 if reborn {
                     info!(node = %owner, "node has restarted");
@@ -323,13 +304,31 @@ impl MeshCore {
                 self.on_row_in_our_name(incarnation);
                 false
             }
+            Accepted::Contradicts => {
+                self.refuse_row(owner, owner, "it names another key than its owner has");
+                false
+            }
             Accepted::OverLimit => {
                 self.counters.rows_over_limit += 1;
                 if self.counters.rows_over_limit == 1 {
-                    warn!(node = %owner, "row dropped: a limit (max_nodes, max_rooms_per_owner) is reached");
+                    warn!(node = %owner, "row dropped: a limit (limits.nodes, limits.rooms, limits.rows) is reached");
                 }
                 false
             }
+        }
+    }
+
+    /// Whoever has a link to us is not kept out by nodes that are only said to be there.
+    fn make_room_for_owner(&mut self, owner: NodeId) {
+        let limits = &self.config.limits;
+        let full = self.rows.owner_count() >= limits.max_nodes || self.rows.len() >= limits.max_rows;
+        if !full || self.rows.incarnation(owner).is_some() {
+            return;
+        }
+        let heard_of = |node: &NodeId| *node != self.us && self.link_of(*node).is_none();
+        let last = self.rows.owners().filter(heard_of).last();
+        if let Some(node) = last {
+            self.bury(node, LeaveCause::NodeLost);
         }
     }
 
@@ -361,9 +360,11 @@ impl MeshCore {
             .chain(self.alive.iter().copied())
             .filter(|node| *node != self.us && !alive.contains(node))
             .collect();
-        let is_back = alive
+        let unknown: Vec<NodeId> = alive
             .iter()
-            .any(|node| !self.alive.contains(node) && self.rows.node(*node).is_none());
+            .copied()
+            .filter(|node| !direct.contains(node) && self.rows.node(*node).is_none())
+            .collect();
         let lived = std::mem::replace(&mut self.alive, alive);
         for node in died {
             if lived.contains(&node) {
@@ -371,10 +372,8 @@ impl MeshCore {
             }
             self.bury(node, LeaveCause::NodeLost);
         }
-        if is_back {
-            self.ask_everybody();
-        }
         self.plan.forget();
+        self.ask_about(&unknown);
         self.replant();
     }
 
@@ -405,16 +404,6 @@ fn has_moved(told: Micros, now: Micros) -> bool {
 /// Whether a row is about the ways through the mesh.
 const fn is_of_ways(row: &Row) -> bool {
     matches!(row.key, RowKey::Link(_) | RowKey::Transit)
-}
-
-/// Whether a peer can read a row.
-const fn may_read(features: Features, row: &Row) -> bool {
-    !matches!(row.key, RowKey::Transit) || features.has(Features::TREES)
-}
-
-/// Whether both ends say that `a` and `b` are linked, so that rows need no detour.
-fn linked(rows: &RowStore, a: NodeId, b: NodeId) -> bool {
-    rows.link_is_up(a, b) == Some(true) && rows.link_is_up(b, a) == Some(true)
 }
 
 fn micros(duration: Duration) -> Micros {

@@ -39,8 +39,7 @@ impl LatencyGraph {
                 let other = rows.link_facts(said.peer, *node);
                 // As for who is alive: a link works while one end says so and the other does not deny it.
                 if alive.contains(&said.peer) && other.is_none_or(|facts| facts.up) {
-                    let ends = [Some(said), other].into_iter().flatten();
-                    graph.connect(*node, said.peer, length(ends));
+                    graph.connect(*node, said.peer, length(said, other));
                 }
             }
         }
@@ -58,6 +57,21 @@ impl LatencyGraph {
         for (from, to) in [(a, b), (b, a)] {
             if let Some(links) = self.links.get_mut(&from) {
                 links.remove(&to);
+            }
+        }
+    }
+
+    /// Takes a node out.
+    pub(super) fn isolate(&mut self, node: NodeId) {
+        for other in self
+            .links
+            .remove(&node)
+            .into_iter()
+            .flatten()
+            .map(|(other, _)| other)
+        {
+            if let Some(links) = self.links.get_mut(&other) {
+                links.remove(&node);
             }
         }
     }
@@ -143,13 +157,12 @@ impl ShortestPaths {
     }
 }
 
-/// The length of a link whose ends, or the one that has said something, say this of it.
-fn length<'a>(ends: impl Iterator<Item = &'a LinkFacts>) -> Length {
-    let measured = ends.map(|facts| facts.rtt.0).filter(|rtt| *rtt > 0);
-    let (sum, count) = measured.fold((0, 0), |(sum, count), rtt| (sum + u64::from(rtt), count + 1_u64));
-    let mean = sum.checked_div(count).and_then(|mean| u32::try_from(mean).ok());
-    let mean = mean.map_or(UNMEASURED, Micros);
-    quantised(mean) + FORWARDING
+/// The length of a link of which one end, or both, say this. The larger counts, so that nobody draws media to itself by a short
+/// round trip that the other end does not have; what one end says alone is further than any real link.
+fn length(one: &LinkFacts, other: Option<&LinkFacts>) -> Length {
+    let larger = one.rtt.max(other.map_or(UNMEASURED, |other| other.rtt));
+    let larger = if larger == Micros(0) { UNMEASURED } else { larger };
+    quantised(larger) + FORWARDING
 }
 
 /// A round trip in steps of a sixteenth, so that trees do not follow its jitter. (What rows tell has moved by a tenth.)
@@ -166,6 +179,24 @@ mod tests {
     fn round_trips_count_in_steps_of_a_sixteenth_of_their_power_of_two() {
         let steps = [0, 1, 1_500, 20_000, 20_900, 100_000, 103_000].map(|rtt| quantised(Micros(rtt)));
         assert_eq!(steps, [1_000, 1_000, 2_000, 20_480, 21_504, 102_400, 106_496]);
+    }
+
+    #[test]
+    fn nobody_makes_a_link_shorter_than_its_other_end_says_or_invents_one() {
+        let said = |rtt| LinkFacts {
+            peer: NodeId(9),
+            up: true,
+            rtt: Micros(rtt),
+            loss: relay_proto::unit::PartsPerMillion(0),
+        };
+        assert_eq!(
+            length(&said(1), Some(&said(200_000))),
+            length(&said(200_000), Some(&said(1)))
+        );
+        assert!(length(&said(1), Some(&said(200_000))) > 200_000);
+        assert!(length(&said(1), None) > 500_000);
+        assert!(length(&said(0), Some(&said(0))) > 500_000);
+        assert!(length(&said(0), Some(&said(20_000))) < 30_000);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The first message of a link: who may come in, and who is sent away with a clear reason.
 
 use super::MeshCore;
+use super::budget::Budget;
 use super::detector::Detector;
 use super::io::{CloseCause, LinkDirection, LinkId};
 use super::link::LinkPhase;
@@ -80,6 +81,14 @@ impl MeshCore {
             warn!(peer = %hello.name, "peer refused: a node of that name that started later is linked; rename one node");
             return refused(GoodbyeCause::NameTaken);
         }
+        let same_process = self
+            .peers
+            .get(&node)
+            .is_some_and(|peer| peer.incarnation == hello.incarnation);
+        if same_process && self.links_to(node).len() >= self.config.limits.max_links_per_peer {
+            warn!(peer = %hello.name, "peer refused: it has limits.links_per_peer links already");
+            return Greeting::Refused(None, CloseCause::LimitReached);
+        }
         if !self.peers.contains_key(&node) && !self.make_room_for_a_peer() {
             warn!(peer = %hello.name, "peer refused: limits.max_nodes is reached");
             return Greeting::Refused(None, CloseCause::LimitReached);
@@ -122,6 +131,7 @@ impl MeshCore {
             self.on_peer_restarted(now, node);
         }
         self.departed.remove(&node);
+        let limits = &self.config.limits;
         let peer = self.peers.entry(node).or_insert_with(|| Peer {
             name: hello.name.clone(),
             incarnation: hello.incarnation,
@@ -130,10 +140,12 @@ impl MeshCore {
             speaks_on: None,
             last_facts: None,
             has_our_rows: false,
+            told: Budget::full(limits.max_rows_per_second as f64, now),
+            questions: Budget::full(limits.max_row_questions_per_second as f64, now),
         });
         peer.name = hello.name.clone();
         peer.incarnation = hello.incarnation;
-        peer.features = Features::OURS.common(hello.features);
+        peer.features = self.features.common(hello.features);
         if let Some(link) = self.links.get_mut(&id) {
             link.phase = LinkPhase::Established {
                 peer: node,

@@ -42,6 +42,11 @@ impl History {
         }
     }
 
+    /// Roughly what it takes.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// What `viewer` should have had after message `after`, in order.
     pub(super) fn after<'a>(&'a self, after: u32, viewer: &'a Identity) -> impl Iterator<Item = Bytes> + 'a {
         self.entries

@@ -6,16 +6,16 @@
 
 use super::children::ChildDemand;
 use super::detector::Detector;
+use super::exchange::Question;
 use super::io::{CloseCause, LinkDirection, LinkId, MeshOutput};
 use super::peer::PeerEvent;
 use super::route::Route;
+use super::rows::Told;
 use super::{MeshCore, view::LinkState};
 use crate::shard::io::{ShardCommand, ShardId};
 use relay_proto::control::{ControlMessage, GoodbyeCause, Hello};
 use relay_proto::id::NodeId;
 use relay_proto::room::{LeaveCause, RoomEvent};
-use relay_proto::row::DigestEntry;
-use relay_proto::version::Features;
 use std::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -42,7 +42,7 @@ pub(super) struct Link {
     /// Whether the peer has ever sent a digest on it, the first message on a link it has selected.
     digest_seen: bool,
     /// A digest that came before we selected the link; answered then.
-    pub(super) early_digest: Option<Vec<DigestEntry>>,
+    pub(super) early_question: Option<Question>,
 }
 
 impl MeshCore {
@@ -52,7 +52,7 @@ impl MeshCore {
             self.out.close(id, CloseCause::WeLeft(GoodbyeCause::Stopping));
             return;
         }
-        if self.links.len() >= self.config.limits.max_links {
+        if self.links.len() >= self.config.limits.max_links && !self.close_oldest_greeting() {
             self.counters.links_refused += 1;
             warn!(
                 links = self.links.len(),
@@ -65,7 +65,7 @@ impl MeshCore {
         let hello = Hello {
             newest_version,
             oldest_version,
-            features: Features::OURS,
+            features: self.features,
             name: self.config.name.clone(),
             incarnation: self.incarnation,
             software: self.config.software.clone(),
@@ -80,9 +80,30 @@ impl MeshCore {
             next_ping: now,
             max_datagram_bytes: SAFE_DATAGRAM_BYTES,
             digest_seen: false,
-            early_digest: None,
+            early_question: None,
         };
         self.links.insert(id, link);
+    }
+
+    /// Whoever takes long to say hello gives way to who may be faster; false where all have said it.
+    fn close_oldest_greeting(&mut self) -> bool {
+        let greets = |link: &Link| matches!(link.phase, LinkPhase::Greeting { .. });
+        let oldest = self
+            .links
+            .iter()
+            .find(|(_, link)| greets(link))
+            .map(|(id, _)| *id);
+        let Some(oldest) = oldest else {
+            return false;
+        };
+        self.counters.links_refused += 1;
+        warn!(
+            link = oldest.0,
+            "link closed before its hello: limits.links is reached"
+        );
+        self.links.remove(&oldest);
+        self.out.close(oldest, CloseCause::LimitReached);
+        true
     }
 
     pub(super) fn on_control(&mut self, now: Instant, id: LinkId, message: ControlMessage) {
@@ -105,8 +126,23 @@ impl MeshCore {
             return;
         }
         match message {
-            ControlMessage::RowDigest(digest) => self.on_digest(id, from, digest),
-            ControlMessage::Rows(rows) => self.on_rows(now, from, rows),
+            ControlMessage::RowDigest(digest) => {
+                self.on_question(now, id, from, Question::Digest(digest));
+            }
+            ControlMessage::RowSummary { owners, others } => {
+                self.on_question(now, id, from, Question::Summary { owners, others });
+            }
+            ControlMessage::Rows(rows) => {
+                let rows = rows.into_iter().map(|row| Told { row, signature: None });
+                self.on_rows(now, from, rows.collect());
+            }
+            ControlMessage::SignedRows(rows) => {
+                let rows = rows.into_iter().map(|signed| Told {
+                    row: signed.row,
+                    signature: Some(signed.signature),
+                });
+                self.on_rows(now, from, rows.collect());
+            }
             ControlMessage::Room(message) => self.on_room_message(from, message),
             ControlMessage::Demand { room, epoch, tracks } => {
                 self.on_demand(from, &room, epoch, &tracks, false);
@@ -139,7 +175,11 @@ impl MeshCore {
         let (Some(link), Some(peer)) = (self.links.get_mut(&id), self.peers.get_mut(&from)) else {
             return false;
         };
-        if matches!(message, ControlMessage::RowDigest(_)) && !link.digest_seen {
+        let asks = matches!(
+            message,
+            ControlMessage::RowDigest(_) | ControlMessage::RowSummary { .. }
+        );
+        if asks && !link.digest_seen {
             link.digest_seen = true;
             peer.speaks_on = Some(id);
         }
@@ -185,13 +225,16 @@ impl MeshCore {
         }
         self.set_route(node, self.links.get(&id).map(|link| link.max_datagram_bytes));
         self.write_link_row(node);
-        self.out
-            .control(id, ControlMessage::RowDigest(self.rows.digest()));
+        self.ask_for_rows(node, false);
         self.on_topology_changed(now);
         self.tell_all_rooms(node);
         self.resend_all_demands(node);
-        if let Some(digest) = self.links.get_mut(&id).and_then(|link| link.early_digest.take()) {
-            self.on_digest(id, node, digest);
+        let early = self
+            .links
+            .get_mut(&id)
+            .and_then(|link| link.early_question.take());
+        if let Some(question) = early {
+            self.on_question(now, id, node, question);
         }
     }
 
@@ -289,9 +332,9 @@ impl MeshCore {
         self.forget_reader(node);
         self.drop_child(node);
         self.write_link_row(node);
-        self.ask_everybody();
         self.on_topology_changed(now);
         if self.alive.contains(&node) {
+            self.ask_about(&[node]);
             self.on_all_host_rows(node);
         }
     }

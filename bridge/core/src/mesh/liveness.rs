@@ -1,6 +1,7 @@
 //! Time: pings, verdicts, and what is due when.
 
 use super::MeshCore;
+use super::branch::Branch;
 use super::config::MeshTiming;
 use super::detector::Verdict;
 use super::io::{CloseCause, LinkId, MeshOutput, MeshTimer};
@@ -9,6 +10,7 @@ use super::peer::PeerEvent;
 use relay_proto::control::GoodbyeCause;
 use relay_proto::datagram::{Header, Kind, encode_probe};
 use relay_proto::id::NodeId;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
@@ -84,6 +86,7 @@ impl MeshCore {
         if now >= self.agenda.row_refresh_at {
             self.agenda.row_refresh_at = now + timing.row_refresh;
             self.refresh_rows();
+            self.refresh_detectors();
             if self.plan.measured {
                 self.replant();
             }
@@ -91,6 +94,9 @@ impl MeshCore {
         if now >= self.agenda.digest_at {
             self.agenda.digest_at = now + timing.digest_interval;
             self.ask_everybody();
+            if self.author.as_ref().is_some_and(|author| now >= author.renew_at) {
+                self.write_identity_row(now);
+            }
             if self.plan.stale {
                 self.replant();
             }
@@ -113,6 +119,18 @@ impl MeshCore {
         debug!(late_ms = late.as_millis() as u64, "this node stood still");
         for link in self.links.values_mut() {
             link.on_stall(now, late);
+        }
+    }
+
+    /// Links by which media comes are watched more closely than others.
+    fn refresh_detectors(&mut self) {
+        let asks = |branch: &&Branch| branch.tracks.values().any(|asked| !asked.told.is_empty());
+        let branches = self.branches.values().filter(asks);
+        let parents: BTreeSet<NodeId> = branches.filter_map(|branch| branch.parent).collect();
+        for link in self.links.values_mut() {
+            if let LinkPhase::Established { peer, .. } = link.phase {
+                link.detector.set_brisk(parents.contains(&peer));
+            }
         }
     }
 
@@ -177,7 +195,7 @@ impl MeshCore {
         if now < link.next_ping {
             return;
         }
-        let interval = self.config.timing.ping_interval;
+        let interval = link.detector.interval();
         // In step with the last one, unless the shell was late by more than an interval.
         link.next_ping = (link.next_ping + interval).max(now + interval / 2);
         let number = link.detector.on_ping_sent(now);

@@ -9,9 +9,10 @@
 //! | `link`, `hello`, `spare` | connections; who may come in; two links of one pair |
 //! | `peer`, `detector`, `liveness` | the life of a peer; its pulse; what is due when |
 //! | `rows`, `gossip`, `route` | replicated facts; who gets them; who is alive, and the way there |
+//! | `author`, `belief`, `exchange`, `budget` | who wrote a row; whose word counts; who asks whom, and how often |
 //! | `graph`, `tree`, `plan` | how far nodes are from each other; distribution trees; both kept in step with rows |
 //! | `branch`, `demand`, `children` | our place in each tree; what we ask of our parent; who asks us |
-//! | `room`, `roster`, `epoch` | one conference; everybody in it; its epoch and key |
+//! | `room`, `roster`, `epoch`, `weight` | one conference; everybody in it; its epoch and key; what each node has in it |
 //! | `session`, `publish`, `fact` | commands of signalling; tracks; facts of shards |
 //! | `spread`, `moving` | one room on several shards of this node; people on their way to another node |
 //! | `stream`, `data`, `detour` | what nodes of one room tell each other; without a link, over others |
@@ -20,7 +21,10 @@
 //! What may not live here: media (that is [`crate::shard`]), sockets, the client protocol.
 
 mod audience;
+pub mod author;
+mod belief;
 mod branch;
+mod budget;
 mod children;
 pub mod config;
 mod data;
@@ -29,6 +33,7 @@ mod description;
 mod detector;
 mod detour;
 mod epoch;
+mod exchange;
 mod fact;
 mod gossip;
 mod graph;
@@ -54,12 +59,15 @@ mod stream;
 pub mod testing;
 mod tree;
 pub mod view;
+mod weight;
 
 use crate::shard::io::{ShardFact, ShardId};
+use author::Author;
 use branch::{Branch, BranchKey};
 use config::MeshConfig;
 use detour::Detours;
 use epoch::EpochSource;
+use exchange::Asking;
 use io::{LinkDirection, LinkId, MeshOutput, MeshTimer};
 use link::Link;
 use liveness::Agenda;
@@ -71,6 +79,7 @@ use relay_proto::id::{NodeId, RoomName, SessionId, TrackAlias};
 use relay_proto::row::NodeState;
 use relay_proto::session::SessionCommand;
 use relay_proto::unit::{PartsPerMillion, UnixMillis};
+use relay_proto::version::Features;
 use room::Room;
 pub use route::Route;
 use route::RouteTable;
@@ -102,9 +111,16 @@ pub struct MeshCore {
     /// Nodes that have said they stop, with their incarnation: what is still heard of it is old.
     departed: BTreeMap<NodeId, u64>,
     rows: RowStore,
+    /// What this node can do.
+    features: Features,
+    /// Signs our rows, where the authority of the mesh proves our key.
+    author: Option<Author>,
+    asking: Asking,
     routes: RouteTable,
     epochs: EpochSource,
     rooms: BTreeMap<RoomName, Room>,
+    /// Roughly how many bytes each node has in all rooms here.
+    weighed: BTreeMap<NodeId, usize>,
     sessions: BTreeMap<SessionId, RoomName>,
     shards: BTreeMap<ShardId, ShardSlot>,
     plan: Plan,
@@ -139,9 +155,13 @@ impl MeshCore {
             draining: BTreeSet::new(),
             departed: BTreeMap::new(),
             rows: RowStore::new(us, unix_now.0, config.limits),
+            features: Features::OURS,
+            author: config.authority.as_ref().map(|_| Author::new(&seed, now)),
+            asking: Asking::default(),
             routes: RouteTable::default(),
             epochs: EpochSource::new(&seed),
             rooms: BTreeMap::new(),
+            weighed: BTreeMap::new(),
             sessions: BTreeMap::new(),
             shards,
             plan: Plan::default(),
@@ -153,7 +173,11 @@ impl MeshCore {
             counters: MeshCounters::default(),
             config,
         };
+        if core.author.is_none() {
+            core.features = Features(Features::OURS.0 & !Features::SIGNED.0);
+        }
         core.introduce_siblings();
+        core.write_identity_row(now);
         core.write_node_row();
         core.write_transit_row();
         core

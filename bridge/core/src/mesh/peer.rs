@@ -10,6 +10,7 @@
 //! A dash leaves the state as it is. Whether a peer without a link is *dead* is not decided here but by the
 //! routes: see [`super::route`].
 
+use super::budget::Budget;
 use super::io::LinkId;
 use super::view::LinkState;
 use relay_proto::id::NodeName;
@@ -80,6 +81,10 @@ pub(super) struct Peer {
     pub(super) last_facts: Option<NodeFacts>,
     /// Whether it has our rows and may be sent deltas.
     pub(super) has_our_rows: bool,
+    /// How many rows it may tell.
+    pub(super) told: Budget,
+    /// How often it may ask for rows.
+    pub(super) questions: Budget,
 }
 
 #[cfg(test)]

@@ -98,7 +98,46 @@ impl MeshCore {
         for node in not_parents {
             graph.disconnect(us, node);
         }
-        graph.shortest(origin).before(us)
+        let other = graph.shortest(origin).before(us);
+        let answers = |node: &NodeId| {
+            let peer = self.peers.get(node);
+            peer.is_some_and(|peer| peer.state.kind() == LinkState::Up)
+        };
+        other
+            .filter(answers)
+            .or_else(|| self.child_in_need(&key))
+            .or(other)
+    }
+
+    /// A child to ask where nobody else answers: the nearest that has a way to the origin without us. It hears by that that we
+    /// have lost ours, and takes its own.
+    fn child_in_need(&mut self, key: &BranchKey) -> Option<NodeId> {
+        let us = self.us;
+        let branch = self.branches.get(key)?;
+        // Whoever has just asked us for what we asked of it has no other way.
+        let lately = |child: &NodeId| {
+            branch
+                .avoided
+                .get(child)
+                .is_some_and(|until| *until > self.looked_at)
+        };
+        let children: Vec<NodeId> = branch
+            .children
+            .keys()
+            .copied()
+            .filter(|child| !lately(child))
+            .collect();
+        let graph = self.graph();
+        let mut without_us = graph.clone();
+        without_us.isolate(us);
+        let paths = without_us.shortest(key.0);
+        let way_over = |child: &NodeId| Some(graph.length(us, *child)? + paths.length(*child)?);
+        children
+            .into_iter()
+            .filter(|child| graph.is_transit(*child))
+            .filter_map(|child| Some((way_over(&child)?, child)))
+            .min()
+            .map(|(_, child)| child)
     }
 
     fn planned_parent(&mut self, key: &BranchKey) -> Option<NodeId> {

@@ -2,6 +2,7 @@
 
 use super::history::History;
 use super::roster::Roster;
+use super::weight::Weight;
 use crate::shard::io::ShardId;
 use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
 use relay_proto::room::{Audience, ConnectionQuality, ParticipantRecord, SealKey, TrackRecord};
@@ -68,6 +69,8 @@ pub(super) struct Room {
     pub(super) histories: BTreeMap<ParticipantSid, History>,
     /// Who has our snapshot and gets every step after it, with their epoch at that time.
     pub(super) readers: BTreeMap<NodeId, Epoch>,
+    /// What each other node has in it.
+    pub(super) weights: BTreeMap<NodeId, Weight>,
     /// What peers want of our tracks.
     pub(super) demands: BTreeMap<(NodeId, TrackAlias), LayerSet>,
 }
@@ -86,6 +89,7 @@ impl Room {
             audiences: BTreeMap::new(),
             histories: BTreeMap::new(),
             readers: BTreeMap::new(),
+            weights: BTreeMap::new(),
             demands: BTreeMap::new(),
         }
     }

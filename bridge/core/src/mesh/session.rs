@@ -189,6 +189,7 @@ impl MeshCore {
             self.refuse_session(session, EndCause::NotServing);
             return;
         };
+        self.make_room_in(&open.room, self.us);
         if let Some(limit) = self.limit_against(&open) {
             self.counters.commands_refused += 1;
             self.refuse_session(session, EndCause::LimitReached(limit.to_owned()));
@@ -241,7 +242,7 @@ impl MeshCore {
             .get(room)
             .and_then(|room| room.roster.newest_of(&who.identity));
         newest.map_or(unix_now, |newest| {
-            UnixMillis(unix_now.0.max(newest.joined_at.0 + 1))
+            UnixMillis(unix_now.0.max(newest.joined_at.0.saturating_add(1)))
         })
     }
 
@@ -433,6 +434,7 @@ impl MeshCore {
                 self.route_remote(name, *origin, track.alias);
             }
         }
+        self.forget_weights(room.weights);
         info!(room = %name, epoch = room.epoch.0, "room closed");
         self.write_host_row(name);
     }

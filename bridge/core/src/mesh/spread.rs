@@ -247,7 +247,12 @@ impl MeshCore {
             let asked = branch.tracks.get(&track);
             let awaited = asked.is_some_and(|asked| asked.before.is_some());
             let has_forgotten = asked.is_some_and(|asked| asked.shard == Some(shard));
-            if let Some(parent) = branch.parent.filter(|parent| *parent != origin) {
+            let (parent, before) = (branch.parent, asked.and_then(|asked| asked.before));
+            // Also the one before: what still comes from it is taken.
+            if let Some(before) = before {
+                self.tell_parent_to(shard, (origin, track), before, false);
+            }
+            if let Some(parent) = parent.filter(|parent| *parent != origin || before.is_some()) {
                 self.tell_parent_to(shard, (origin, track), parent, awaited);
             }
             self.replace(&key, track, has_forgotten);

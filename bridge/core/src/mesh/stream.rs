@@ -8,6 +8,7 @@ use super::audience::{as_told_to, needed_for};
 use super::publish::text_bytes;
 use super::room::Origin;
 use super::roster::RosterChange;
+use super::weight::Weight;
 use crate::shard::io::ShardCommand;
 use relay_proto::id::{Epoch, NodeId, ParticipantSid, RoomName};
 use relay_proto::limit::MAX_PARTICIPANTS;
@@ -262,39 +263,72 @@ impl MeshCore {
     }
 
     fn on_remote_record(&mut self, from: NodeId, name: &RoomName, mut record: ParticipantRecord) {
-        let Some(room) = self.rooms.get_mut(name) else {
+        record.tracks.retain(|track| track.codec.is_some());
+        let Some(room) = self.rooms.get(name) else {
             return;
         };
         let known = room.roster.record(&record.sid);
         let foreign = record.home != from || known.is_some_and(|known| known.home != from);
-        let invalid = record.permission.hidden || record.state == ParticipantState::Disconnected;
-        let full = known.is_none() && room.roster.len() >= self.config.limits.max_participants_per_room;
-        if foreign || invalid || full {
+        let is_new = known.is_none();
+        let is_newer = known.is_none_or(|known| known.version < record.version);
+        let weights = (Weight::of_record(known), Weight::of_record(Some(&record)));
+        let why = if foreign {
+            Some("it is of another node")
+        } else if record.permission.hidden || record.state == ParticipantState::Disconnected {
+            Some("it is hidden or gone")
+        } else if record.joined_at.0 > self.latest_joining() {
+            Some("it joined in the future")
+        } else if !is_newer {
+            return;
+        } else {
+            self.too_heavy(name, from, weights)
+        };
+        let why = why.or_else(|| {
+            let full = is_new && !self.make_room_in(name, from);
+            full.then_some("limits.participants_per_room is reached")
+        });
+        if let Some(why) = why {
             self.counters.records_refused += 1;
             if self.counters.records_refused == 1 {
-                warn!(room = %name, peer = %from, foreign, invalid, full, "participant of a peer refused");
+                warn!(room = %name, peer = %from, "participant of a peer refused: {why}");
             }
             return;
         }
-        if known.is_some_and(|known| known.version >= record.version) {
+        self.weigh(name, from, weights.0, weights.1);
+        let Some(room) = self.rooms.get_mut(name) else {
             return;
-        }
-        record.tracks.retain(|track| track.codec.is_some());
+        };
         let changes = room.roster.upsert(record.clone());
         self.show(name, changes);
         self.close_replaced(name, &record);
     }
 
-    fn on_remote_left(&mut self, from: NodeId, name: &RoomName, sid: &ParticipantSid, cause: LeaveCause) {
+    /// The latest time of joining that is believed: clocks differ, but not by a day.
+    fn latest_joining(&self) -> u64 {
+        const DAY_MS: u64 = 24 * 3_600 * 1_000;
+        let age = self.looked_at.saturating_duration_since(self.started).as_millis() as u64;
+        self.incarnation.saturating_add(age).saturating_add(DAY_MS)
+    }
+
+    pub(super) fn on_remote_left(
+        &mut self,
+        from: NodeId,
+        name: &RoomName,
+        sid: &ParticipantSid,
+        cause: LeaveCause,
+    ) {
         let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
-        if room.roster.record(sid).is_some_and(|record| record.home != from) {
+        let record = room.roster.record(sid);
+        if record.is_some_and(|record| record.home != from) {
             self.counters.records_refused += 1;
             return;
         }
-        room.histories.remove(sid);
+        let mut weight = Weight::of_record(record);
+        weight.bytes += room.histories.remove(sid).map_or(0, |history| history.bytes());
         let changes = room.roster.remove(sid, cause);
+        self.weigh(name, from, weight, Weight::default());
         self.show(name, changes);
     }
 

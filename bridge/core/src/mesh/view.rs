@@ -170,12 +170,22 @@ pub struct MeshCounters {
     pub rows_in_our_name: u64,
     /// Rows over a limit.
     pub rows_over_limit: u64,
+    /// Rows told by others of nodes that tell us themselves: not looked at. No lie by itself.
+    pub rows_overheard: u64,
+    /// Rows refused: not signed by whom they are of, of another process, or without proof of their key.
+    pub rows_refused: u64,
+    /// Rows over the rate of who told them; asked for again later.
+    pub rows_over_rate: u64,
+    /// Questions for rows over the rate of who asked.
+    pub row_questions_refused: u64,
     /// Control messages on a link the peer no longer speaks on.
     pub messages_on_spare: u64,
     /// Room messages of a room not hosted here, of an old epoch or without a snapshot before.
     pub room_messages_ignored: u64,
     /// Records a peer may not write (foreign home, foreign or hidden participant) or over a limit.
     pub records_refused: u64,
+    /// People of the node with the most in a full room that gave way to those of others.
+    pub participants_evicted: u64,
     /// Data messages in the name of somebody homed elsewhere.
     pub data_refused: u64,
     /// Demands for an unknown room, epoch or track.
@@ -322,7 +332,7 @@ impl MeshCore {
     #[must_use]
     pub fn features_of(&self, peer: NodeId) -> Option<Features> {
         let linked = self.peers.get(&peer).map(|peer| peer.features);
-        let said = || Some(Features::OURS.common(self.rows.transit(peer)?.features));
+        let said = || Some(self.features.common(self.rows.transit(peer)?.features));
         linked.or_else(said)
     }
 

@@ -23,8 +23,8 @@ struct TransitLayer {
     /// Whole packets and first pieces, second pieces.
     seen: [Seen; 2],
     keyframe: KeyframeRequester,
-    /// What has been asked for, and when.
-    asked: Vec<(MediaSeq, Instant)>,
+    /// What has been asked for, when, and for whom.
+    asked: Vec<(MediaSeq, Instant, NodeId)>,
 }
 
 /// A track that passes through.
@@ -159,18 +159,22 @@ impl TransitTrack {
         layers.find_map(|(layer, state)| state.keyframe.poll(now).then_some(layer))
     }
 
-    /// Keeps of `seqs` those to ask the parent for: not what has just been asked for.
-    pub fn ask(&mut self, layer: Layer, seqs: &mut Vec<MediaSeq>, now: Instant) {
+    /// Keeps of `seqs`, which `by` wants, those to ask the parent for: not what has just been asked for, and for one node no
+    /// more than half of what can be.
+    pub fn ask(&mut self, layer: Layer, seqs: &mut Vec<MediaSeq>, by: NodeId, now: Instant) {
         let Some(state) = self.layers.get_mut(usize::from(layer.0)) else {
             return seqs.clear();
         };
-        state
-            .asked
-            .retain(|(_, at)| now.saturating_duration_since(*at) < ASK_INTERVAL);
+        let asked = &mut state.asked;
+        asked.retain(|(_, at, _)| now.saturating_duration_since(*at) < ASK_INTERVAL);
+        let mut of_node = asked.iter().filter(|(_, _, node)| *node == by).count();
         seqs.retain(|seq| {
-            let fresh = state.asked.iter().all(|(asked, _)| asked != seq) && state.asked.len() < MAX_ASKED;
+            let fresh = asked.iter().all(|(known, _, _)| known != seq)
+                && asked.len() < MAX_ASKED
+                && of_node < MAX_ASKED / 2;
             if fresh {
-                state.asked.push((*seq, now));
+                asked.push((*seq, now, by));
+                of_node += 1;
             }
             fresh
         });

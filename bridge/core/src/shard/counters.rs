@@ -47,6 +47,8 @@ pub struct ShardCounters {
     pub relay_in: u64,
     /// Datagrams from links that were dropped: unreadable, stale, broken seal, unknown track.
     pub relay_refused: u64,
+    /// Of them, media of nodes that were not asked for it.
+    pub uninvited: u64,
     /// Datagrams to links.
     pub relay_out: u64,
     /// Gauge: tracks that only pass through.

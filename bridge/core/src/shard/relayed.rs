@@ -10,6 +10,7 @@ use relay_proto::id::NodeId;
 use relay_proto::room::MediaKind;
 use relay_proto::unit::RtpTime;
 use std::time::Instant;
+use tracing::warn;
 
 /// Most packets repaired for one node per tick (10 ms): about a millisecond of sealing.
 pub(super) const MAX_PEER_REPAIRS_PER_TICK: usize = 512;
@@ -22,6 +23,7 @@ impl ShardCore {
             return self.pass_through(now, peer, &header, bytes);
         };
         match header.kind {
+            Kind::Media | Kind::Clock if !self.may_bring(peer, slot) => None,
             Kind::Media => self.relayed_media(now, (peer, slot), &header, bytes),
             Kind::Clock => self.relayed_clock(now, (peer, slot), &header, bytes),
             Kind::KeyframeRequest => {
@@ -40,6 +42,19 @@ impl ShardCore {
             Kind::Allowance => self.relayed_allowance(now, (peer, slot), &header, body),
             Kind::Ping | Kind::Pong | Kind::Padding | Kind::Parity => None,
         }
+    }
+
+    /// Whether media of a track is taken from a node; siblings bring what is published on them.
+    fn may_bring(&mut self, peer: NodeId, slot: u32) -> bool {
+        let track = &self.tracks[slot as usize];
+        let may = track.identity.origin == self.config.node || track.is_asked_of(peer);
+        if !may {
+            self.counters.uninvited += 1;
+            if self.counters.uninvited == 1 {
+                warn!(%peer, origin = %track.identity.origin, "media dropped: that node was not asked for it");
+            }
+        }
+        may
     }
 
     /// Another node's media packet: opened, then the same `ingest` a client's packet takes; as it came, it goes on to the

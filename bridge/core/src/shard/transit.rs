@@ -56,9 +56,7 @@ impl ShardCore {
         awaited: bool,
     ) {
         if let Some(&slot) = self.alias_slots.get(&(origin, track)) {
-            let track = &mut self.tracks[slot as usize];
-            track.parent = parent;
-            track.parent_awaited = awaited;
+            self.tracks[slot as usize].set_parent(parent, awaited);
         } else if let Some(passing) = self.transit.get_mut(&(origin, track)) {
             passing.set_parent(parent, awaited);
         }
@@ -176,7 +174,7 @@ impl ShardCore {
                 *given += 1;
             }
         }
-        passing.ask(header.layer, &mut missing, now);
+        passing.ask(header.layer, &mut missing, from, now);
         let parent = passing.parent();
         for repair in repairs {
             let audio = Header::decode(&repair).is_ok_and(|(header, _)| header.audio);

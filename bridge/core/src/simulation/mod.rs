@@ -1,10 +1,15 @@
 //! Whole meetings in one thread of virtual time: real `MeshCore`s, real `ShardCore`s, real SDP, SRTP and relay seals;
 //! only sockets, handshakes and wires are imitated.
 //!
-//! [`world`] runs the meeting, [`shards`] puts a `ShardCore` with its clients behind a simulated node, [`model`] knows
-//! who should receive whom and is kept too simple to be wrong. A failing run prints its seed and how to replay it.
+//! [`world`] runs the meeting, [`events`] happen to it, [`shards`] puts a `ShardCore` with its clients behind a simulated node,
+//! [`model`] knows who should receive whom and is kept too simple to be wrong, [`checks`] compares. [`sequences`] are the many
+//! seeds. A failing run prints its seed and how to replay it.
 
+mod checks;
+mod events;
+mod gaps;
 mod model;
+mod sequences;
 mod shards;
 mod world;
 

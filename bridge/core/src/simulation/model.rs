@@ -20,6 +20,8 @@ pub(super) struct Person {
     pub(super) muted: bool,
     /// How loud it talks, in minus dBov.
     pub(super) level: u8,
+    pub(super) identity: String,
+    pub(super) screen: Option<TrackSid>,
 }
 
 /// The truth about the meeting.
@@ -32,11 +34,15 @@ pub(super) struct Model {
     pub(super) nodes: usize,
     pub(super) dead: BTreeSet<usize>,
     pub(super) cut: BTreeSet<(usize, usize)>,
+    /// Links that lose more than usual.
+    pub(super) degraded: BTreeSet<(usize, usize)>,
+    /// Nodes that take nobody new.
+    pub(super) draining: BTreeSet<usize>,
 }
 
 impl Model {
     /// Whether a way leads from one node to another: media takes it, however long it is.
-    fn reaches(&self, from: usize, to: usize) -> bool {
+    pub(super) fn reaches(&self, from: usize, to: usize) -> bool {
         let mut reached = BTreeSet::from([from]);
         for _ in 0..self.nodes {
             let next: Vec<usize> = (0..self.nodes)
@@ -50,6 +56,15 @@ impl Model {
             reached.extend(next);
         }
         reached.contains(&to)
+    }
+
+    /// Whom the clients of a node see.
+    pub(super) fn seen_on(&self, node: usize) -> BTreeSet<String> {
+        let seen = self
+            .people
+            .iter()
+            .filter(|person| self.reaches(person.node, node));
+        seen.map(|person| person.identity.clone()).collect()
     }
 
     /// Every (viewer, track) that must have packets.
@@ -84,6 +99,7 @@ impl Model {
                     continue;
                 }
                 pairs.insert((viewer.session, other.camera.clone()));
+                pairs.extend(other.screen.clone().map(|screen| (viewer.session, screen)));
                 if !other.muted && heard(other) {
                     pairs.insert((viewer.session, other.voice.clone()));
                 }

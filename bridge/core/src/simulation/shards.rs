@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often every client sends a packet of every track it has.
+/// How often every client sends a packet of every track it has, if nothing else is said.
 const MEDIA_INTERVAL: Duration = Duration::from_millis(200);
 
 /// One client and what it sends.
@@ -35,6 +35,8 @@ pub(super) struct RealShards {
     published: BTreeMap<TrackAlias, ShardId>,
     /// Datagrams for links.
     outbound: VecDeque<(NodeId, Vec<u8>)>,
+    /// How often every client sends a packet of every track it has.
+    pub(super) media_interval: Duration,
     next_media: Instant,
     buffer: Vec<u8>,
 }
@@ -69,6 +71,7 @@ impl RealShards {
             addresses: BTreeMap::new(),
             published: BTreeMap::new(),
             outbound: VecDeque::new(),
+            media_interval: MEDIA_INTERVAL,
             next_media: now,
             buffer: Vec::new(),
         }
@@ -206,7 +209,7 @@ impl ShardPort for RealShards {
 
     fn handle_timeout(&mut self, now: Instant) {
         if self.next_media <= now {
-            self.next_media = now + MEDIA_INTERVAL;
+            self.next_media = now + self.media_interval;
             self.send_media(now);
         }
         for core in &mut self.cores {

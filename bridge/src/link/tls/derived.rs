@@ -90,6 +90,10 @@ impl DerivedAuthority {
         })
     }
 
+    pub(super) fn roots(&self) -> Arc<RootCertStore> {
+        self.roots.clone()
+    }
+
     #[cfg(test)]
     pub(super) fn certificate(&self) -> &[u8] {
         self.issuer.der()

@@ -28,17 +28,22 @@ impl CertificateFiles {
         let chain = certificates("mesh.tls.cert", &self.certificate)?;
         let key = PrivateKeyDer::from_pem_file(&self.key)
             .map_err(|e| unusable("mesh.tls.key", &self.key, describe(&e)))?;
+        Ok(Credentials {
+            chain,
+            key,
+            roots: Arc::new(self.roots()?),
+        })
+    }
+
+    /// Reads the authorities alone.
+    pub(super) fn roots(&self) -> Result<RootCertStore, CredentialsError> {
         let mut roots = RootCertStore::empty();
         for authority in certificates("mesh.tls.ca", &self.authority)? {
             roots
                 .add(authority)
                 .map_err(|e| unusable("mesh.tls.ca", &self.authority, e.to_string()))?;
         }
-        Ok(Credentials {
-            chain,
-            key,
-            roots: Arc::new(roots),
-        })
+        Ok(roots)
     }
 }
 

@@ -12,6 +12,7 @@ mod derived;
 mod files;
 mod names;
 mod verify;
+mod witness;
 
 pub use credentials::{Credentials, CredentialsError};
 pub use derived::{DerivedAuthority, MIN_SECRET_BYTES};
@@ -20,6 +21,7 @@ pub use names::PeerNames;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use relay_proto::id::NodeName;
+use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, cipher_suite};
 use std::sync::Arc;
@@ -66,6 +68,16 @@ impl Identity {
         match self {
             Self::Derived { authority, name } => authority.issue(name, now),
             Self::Files(files) => files.read(),
+        }
+    }
+}
+
+impl Identity {
+    /// The authorities whom peers must come from.
+    fn roots(&self) -> Result<Arc<RootCertStore>, CredentialsError> {
+        match self {
+            Self::Derived { authority, .. } => Ok(authority.roots()),
+            Self::Files(files) => Ok(Arc::new(files.roots()?)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The names a certificate proves.
 
-use relay_proto::id::NodeName;
+use relay_proto::id::{NodeId, NodeName};
 use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -59,6 +59,16 @@ impl PeerNames {
         self.0
             .iter()
             .any(|proved| *proved == derived || proved == name.as_str())
+    }
+
+    /// Whether it was issued to a node of that id, whatever its name.
+    #[must_use]
+    pub(super) fn prove_id(&self, node: NodeId) -> bool {
+        let mut names = self.0.iter();
+        names.any(|proved| {
+            let name = proved.strip_suffix(SUFFIX).unwrap_or(proved);
+            NodeId::of(name) == node
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 use super::*;
+use bridge_core::mesh::author::Authority;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use relay_proto::id::NodeId;
 use rustls::pki_types::CertificateDer;
 
 const SECRET: &str = "a secret of sufficient length";
@@ -85,4 +87,60 @@ fn a_key_of_another_certificate_is_refused() {
     std::fs::write(&files.key, own.serialize_pem()).unwrap();
     files.read().unwrap().server().unwrap();
     files.read().unwrap().client().unwrap();
+}
+
+const KEY: [u8; 32] = [7; 32];
+
+#[test]
+fn a_node_proves_its_key_to_all_of_its_mesh_and_nobody_elses() {
+    let facts = derived("fra").vouch(&KEY).unwrap();
+    let reader = derived("syd");
+    assert!(reader.proves(NodeId::of("fra"), &facts));
+    assert!(
+        !reader.proves(NodeId::of("sin"), &facts),
+        "the id of another node"
+    );
+    let mut forged = facts.clone();
+    forged.public_key[0] ^= 1;
+    assert!(!reader.proves(NodeId::of("fra"), &forged), "another key");
+    forged = facts.clone();
+    forged.endorsement[9] ^= 1;
+    assert!(!reader.proves(NodeId::of("fra"), &forged), "another signature");
+    forged.chain.clear();
+    assert!(!reader.proves(NodeId::of("fra"), &forged), "no certificate");
+    let elsewhere = Identity::from_secret("another secret, also long", &NodeName::from("syd")).unwrap();
+    assert!(!elsewhere.proves(NodeId::of("fra"), &facts), "another mesh");
+}
+
+#[test]
+fn with_certificates_of_the_operator_a_node_cannot_vouch_for_another_ones_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut parameters = CertificateParams::new(vec!["ca".to_owned()]).unwrap();
+    parameters.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
+    let [fra, liar] = ["fra", "liar"].map(|name| {
+        let own = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec![name.to_owned()])
+            .unwrap()
+            .signed_by(&own, &authority)
+            .unwrap();
+        let files = CertificateFiles {
+            certificate: folder.path().join(format!("{name}.pem")),
+            key: folder.path().join(format!("{name}.key")),
+            authority: folder.path().join("ca.pem"),
+        };
+        std::fs::write(&files.certificate, leaf.pem()).unwrap();
+        std::fs::write(&files.key, own.serialize_pem()).unwrap();
+        std::fs::write(&files.authority, authority.pem()).unwrap();
+        Identity::Files(files)
+    });
+    let facts = fra.vouch(&KEY).unwrap();
+    assert!(liar.proves(NodeId::of("fra"), &facts));
+    let mut forged = liar.vouch(&[8; 32]).unwrap();
+    assert!(!fra.proves(NodeId::of("fra"), &forged), "the liar's certificate");
+    forged.chain = facts.chain;
+    assert!(
+        !fra.proves(NodeId::of("fra"), &forged),
+        "the certificate of whom it is not"
+    );
 }

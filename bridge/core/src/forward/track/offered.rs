@@ -49,6 +49,22 @@ impl Track {
         self.offered.changed_at.filter(|_| self.offered.largest.is_none())
     }
 
+    /// From whom it comes from now on, and whether the node is to be told of that one's first packet.
+    pub fn set_parent(&mut self, parent: NodeId, awaited: bool) {
+        if self.parent != parent {
+            self.parent_before = Some(self.parent);
+            self.parent = parent;
+        }
+        self.parent_awaited = awaited;
+    }
+
+    /// Whether media of this track is taken from `peer`: it was asked for it. Another one that has the key, as every host of
+    /// the conference has, could otherwise put packets of its own in. Hot path.
+    #[must_use]
+    pub fn is_asked_of(&self, peer: NodeId) -> bool {
+        self.parent == peer || self.parent_before == Some(peer)
+    }
+
     /// A packet of `layer` has come from `peer`; true where that shows that more comes than was said: the track takes
     /// another way now. Hot path.
     pub fn came_from(&mut self, peer: NodeId, layer: Layer, now: Instant) -> bool {

@@ -11,12 +11,14 @@
 mod seal;
 
 use super::MeshCore;
+use super::budget::Budget;
 use relay_proto::codec::{decode_step, encode_step};
 use relay_proto::control::{ControlMessage, DetourMessage, DetourStep};
 use relay_proto::datagram::INITIAL_HOPS;
 use relay_proto::id::{NodeId, RoomName};
 use relay_proto::room::RoomMessage;
 use relay_proto::version::Features;
+pub(super) use seal::derive;
 use seal::{Identity, Keys};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -41,13 +43,6 @@ struct Incoming {
     broken: bool,
 }
 
-/// How much a peer may still send through us.
-#[derive(Debug)]
-struct Allowance {
-    bytes: f64,
-    at: Instant,
-}
-
 /// All detours that end or pass here.
 #[derive(Debug)]
 pub(super) struct Detours {
@@ -56,7 +51,7 @@ pub(super) struct Detours {
     outgoing: BTreeMap<NodeId, Outgoing>,
     incoming: BTreeMap<NodeId, Incoming>,
     keys: BTreeMap<NodeId, Keys>,
-    allowances: BTreeMap<NodeId, Allowance>,
+    allowances: BTreeMap<NodeId, Budget>,
 }
 
 impl Detours {
@@ -290,7 +285,7 @@ impl MeshCore {
             debug!(%peer, %from, %to, "a detour that leads nowhere from here");
             return;
         };
-        if !self.affords(now, peer, message.sealed.len()) {
+        if !self.may_pass(now, peer, message.sealed.len()) {
             self.counters.detours_refused += 1;
             if self.counters.detours_refused == 1 {
                 warn!(%peer, %from, %to, "a detour refused: limits.detour_bytes_per_second is reached");
@@ -302,21 +297,11 @@ impl MeshCore {
     }
 
     /// Whether a peer may send so many bytes through us now: a second's worth at once.
-    fn affords(&mut self, now: Instant, peer: NodeId, bytes: usize) -> bool {
+    fn may_pass(&mut self, now: Instant, peer: NodeId, bytes: usize) -> bool {
         let rate = self.config.limits.max_detour_bytes_per_second as f64;
-        let allowance = self
-            .detours
-            .allowances
-            .entry(peer)
-            .or_insert(Allowance { bytes: rate, at: now });
-        let elapsed = now.saturating_duration_since(allowance.at).as_secs_f64();
-        allowance.bytes = rate.min(allowance.bytes + rate * elapsed) - bytes as f64;
-        allowance.at = now;
-        let affords = allowance.bytes >= 0.0;
-        if !affords {
-            allowance.bytes += bytes as f64;
-        }
-        affords
+        let allowances = &mut self.detours.allowances;
+        let allowance = allowances.entry(peer).or_insert_with(|| Budget::full(rate, now));
+        allowance.take(now, rate, bytes as f64)
     }
 
     /// Links or nodes have changed: ends detours that a link has replaced or that lead nowhere, and begins others.

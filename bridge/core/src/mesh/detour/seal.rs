@@ -69,7 +69,8 @@ impl Identity {
     }
 }
 
-fn derive(secret: &[u8], info: &[&[u8]]) -> [u8; 32] {
+/// 32 bytes that follow from a secret, for one use.
+pub(in crate::mesh) fn derive(secret: &[u8], info: &[&[u8]]) -> [u8; 32] {
     let mut key = [0; 32];
     hkdf::Salt::new(hkdf::HKDF_SHA256, SALT)
         .extract(secret)

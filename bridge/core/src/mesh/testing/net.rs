@@ -1,5 +1,6 @@
 //! Virtual time, the nodes and the connections between them.
 
+use super::authority::TestAuthority;
 use super::chance::Chance;
 use super::clients::ClientsView;
 use super::pipe::{End, Path};
@@ -13,6 +14,7 @@ use relay_proto::id::{NodeId, TrackAlias};
 use relay_proto::session::{SessionCommand, SessionFact};
 use relay_proto::unit::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Number of a node in a [`MeshNet`], from 0.
@@ -44,6 +46,10 @@ const BEGINNING: UnixMillis = UnixMillis(1_790_000_000_000);
 pub(super) struct Node<S> {
     pub(super) config: MeshConfig,
     pub(super) core: Option<MeshCore>,
+    /// When its machine wants to be woken.
+    pub(super) core_due: Option<Instant>,
+    /// What it has put on links.
+    pub(super) sent: SentBytes,
     pub(super) shards: S,
     pub(super) clients: ClientsView,
     pub(super) dials: Vec<NodeIndex>,
@@ -81,6 +87,19 @@ pub struct MeshNet<S> {
     pub(super) media: Option<Vec<SentMedia>>,
 }
 
+/// Bytes that a node has put on links since it was first asked for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SentBytes {
+    /// Frames of control messages, each with its length word.
+    pub control: u64,
+    /// Of them, rows.
+    pub rows: u64,
+    /// Of them, questions for rows.
+    pub questions: u64,
+    /// Probes and their echoes, without the headers of QUIC and below.
+    pub probes: u64,
+}
+
 /// A datagram of media that was put on a link.
 #[derive(Clone, Copy, Debug)]
 pub struct SentMedia {
@@ -103,9 +122,19 @@ impl<S: ShardPort> MeshNet<S> {
     ) -> Self {
         let count = configs.len();
         let mut shards = shards;
-        let nodes = configs.into_iter().enumerate().map(|(index, config)| Node {
+        let prove = |mut config: MeshConfig| {
+            let us = NodeId::of(config.name.as_str());
+            config
+                .authority
+                .get_or_insert_with(|| Arc::new(TestAuthority(us)));
+            config
+        };
+        let configs = configs.into_iter().map(prove);
+        let nodes = configs.enumerate().map(|(index, config)| Node {
             shards: shards(&config),
             core: None,
+            core_due: None,
+            sent: SentBytes::default(),
             clients: ClientsView::default(),
             dials: (0..count).filter(|other| *other != index).collect(),
             selected: BTreeMap::new(),
@@ -185,6 +214,17 @@ impl<S: ShardPort> MeshNet<S> {
         self.media.replace(Vec::new()).unwrap_or_default()
     }
 
+    /// Takes what a node has put on links since the last call.
+    pub fn take_sent(&mut self, node: NodeIndex) -> SentBytes {
+        std::mem::take(&mut self.nodes[node].sent)
+    }
+
+    /// Takes the machine of a node out, as if its process had ended.
+    pub fn take_core(&mut self, node: NodeIndex) -> Option<MeshCore> {
+        self.nodes[node].core_due = None;
+        self.nodes[node].core.take()
+    }
+
     /// Takes the facts told to a node's signalling since the last call.
     pub fn take_facts(&mut self, node: NodeIndex) -> Vec<SessionFact> {
         std::mem::take(&mut self.facts[node])
@@ -244,7 +284,9 @@ impl<S: ShardPort> MeshNet<S> {
         let unix_now = self.unix_now();
         let node = &mut self.nodes[index];
         assert!(node.core.is_none(), "node {index} runs already");
-        node.core = Some(MeshCore::new(node.config.clone(), seed, self.now, unix_now));
+        let core = MeshCore::new(node.config.clone(), seed, self.now, unix_now);
+        node.core_due = core.poll_timeout().map(|(at, _)| at);
+        node.core = Some(core);
         for to in self.nodes[index].dials.clone() {
             self.schedule(self.now, Event::Dial { from: index, to });
         }
@@ -302,8 +344,12 @@ impl<S: ShardPort> MeshNet<S> {
     fn next_at(&self) -> Option<Instant> {
         let event = self.events.keys().next().map(|(at, _)| *at);
         let timers = self.nodes.iter().filter_map(|node| {
-            let core = node.core.as_ref()?.poll_timeout().map(|(at, _)| at);
-            let due_at = core.into_iter().chain(node.shards.poll_timeout()).min()?;
+            node.core.as_ref()?;
+            let due_at = node
+                .core_due
+                .into_iter()
+                .chain(node.shards.poll_timeout())
+                .min()?;
             Some(node.stands_until.map_or(due_at, |until| due_at.max(until)))
         });
         event.into_iter().chain(timers).min()
@@ -326,7 +372,7 @@ impl<S: ShardPort> MeshNet<S> {
             let Some(core) = node.core.as_mut() else {
                 continue;
             };
-            let core_due = core.poll_timeout().is_some_and(|(at, _)| at <= now);
+            let core_due = node.core_due.is_some_and(|at| at <= now);
             let shards_due = node.shards.poll_timeout().is_some_and(|at| at <= now);
             if core_due {
                 core.handle_timeout(now);

@@ -237,13 +237,14 @@ fn links_and_nodes_are_bounded() {
     for link in 1..=4 {
         bench.dial(link, LinkDirection::Accepted);
     }
+    // Who has said nothing for longest gives way.
+    assert_eq!(bench.closed(), [(LinkId(1), CloseCause::LimitReached)]);
+    bench.hear(2, hello("sin", 1));
+    bench.hear(3, hello("syd", 1));
+    bench.hear(4, hello("nyc", 1));
     assert_eq!(bench.closed(), [(LinkId(4), CloseCause::LimitReached)]);
-    bench.hear(1, hello("sin", 1));
-    bench.hear(2, hello("syd", 1));
-    bench.hear(3, hello("nyc", 1));
-    assert_eq!(bench.closed(), [(LinkId(3), CloseCause::LimitReached)]);
     // A dead peer makes room for a new one.
-    bench.core.handle_link_down(now, LinkId(1));
+    bench.core.handle_link_down(now, LinkId(2));
     bench.dial(5, LinkDirection::Accepted);
     bench.hear(5, hello("nyc", 1));
     assert_eq!(bench.closed(), []);

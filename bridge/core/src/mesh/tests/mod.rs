@@ -3,6 +3,7 @@
 mod audiences;
 mod codecs;
 mod detector;
+mod lies;
 mod links;
 mod liveness;
 mod moving;
@@ -14,6 +15,7 @@ mod rooms;
 mod roster;
 mod route;
 mod rows;
+mod size;
 mod spread;
 mod transit;
 

@@ -23,8 +23,12 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new() -> Self {
+        Self::of(MeshConfig::named("fra"))
+    }
+
+    pub(super) fn of(config: MeshConfig) -> Self {
         let now = beginning();
-        let core = MeshCore::new(MeshConfig::named("fra"), [1; 32], now, UnixMillis(1_000_000));
+        let core = MeshCore::new(config, [1; 32], now, UnixMillis(1_000_000));
         let mut scene = Self { core, now };
         scene.core.handle_command(
             now,
@@ -49,7 +53,7 @@ impl Scene {
         self.core.handle_control(self.now, LINK, message);
     }
 
-    fn room(&mut self, epoch: u32, event: RoomEvent) {
+    pub(super) fn room(&mut self, epoch: u32, event: RoomEvent) {
         self.hear(ControlMessage::Room(RoomMessage {
             room: "r".into(),
             epoch: Epoch(epoch),

@@ -1,6 +1,6 @@
 use super::super::config::MeshLimits;
 use super::super::route::{Route, RouteTable, reachable};
-use super::super::rows::RowStore;
+use super::super::rows::{RowStore, Teller, Told};
 use relay_proto::id::NodeId;
 use relay_proto::row::{LinkFacts, Row, RowKey, RowValue, RowVersion};
 use relay_proto::unit::{Micros, PartsPerMillion};
@@ -19,7 +19,7 @@ fn rows(links: &[(NodeId, NodeId, bool)]) -> RowStore {
             rtt: Micros(0),
             loss: PartsPerMillion(0),
         };
-        rows.accept(Row {
+        let row = Row {
             owner: *owner,
             key: RowKey::Link(*peer),
             version: RowVersion {
@@ -27,7 +27,8 @@ fn rows(links: &[(NodeId, NodeId, bool)]) -> RowStore {
                 counter: counter as u64,
             },
             value: RowValue::Link(facts),
-        });
+        };
+        rows.accept(Told { row, signature: None }, Teller::Owner);
     }
     rows
 }

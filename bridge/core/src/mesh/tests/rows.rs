@@ -1,5 +1,5 @@
 use super::super::config::MeshLimits;
-use super::super::rows::{Accepted, RowStore};
+use super::super::rows::{Accepted, RowStore, Teller, Told};
 use proptest::prelude::*;
 use relay_proto::id::{Epoch, NodeId, RoomName};
 use relay_proto::row::{DigestEntry, HostFacts, Row, RowKey, RowValue, RowVersion};
@@ -19,49 +19,64 @@ fn host(n: usize, participants: u32) -> RowValue {
     })
 }
 
-fn row(owner: NodeId, n: usize, incarnation: u64, counter: u64) -> Row {
+fn row(owner: NodeId, n: usize, incarnation: u64, counter: u64) -> Told {
     let version = RowVersion { incarnation, counter };
-    Row {
+    let row = Row {
         owner,
         key: RowKey::Host(room(n)),
         version,
         value: host(n, counter as u32),
-    }
+    };
+    Told { row, signature: None }
+}
+
+fn accept(store: &mut RowStore, told: Told) -> Accepted {
+    store.accept(told, Teller::Owner)
+}
+
+fn write(store: &mut RowStore, n: usize, value: RowValue) -> Option<Told> {
+    store.write(RowKey::Host(room(n)), value, |_| None)
 }
 
 #[test]
 fn the_newest_version_wins_whatever_the_order_of_arrival() {
     let mut store = RowStore::new(US, 1, MeshLimits::default());
-    assert_eq!(store.accept(row(PEER, 0, 5, 2)), Accepted::New { reborn: false });
-    assert_eq!(store.accept(row(PEER, 0, 5, 1)), Accepted::Stale);
-    assert_eq!(store.accept(row(PEER, 0, 5, 2)), Accepted::Stale);
+    assert_eq!(
+        accept(&mut store, row(PEER, 0, 5, 2)),
+        Accepted::New { reborn: false }
+    );
+    assert_eq!(accept(&mut store, row(PEER, 0, 5, 1)), Accepted::Stale);
+    assert_eq!(accept(&mut store, row(PEER, 0, 5, 2)), Accepted::Stale);
     assert_eq!(store.hosts_of(PEER).next().unwrap().participants, 2);
 }
 
 #[test]
 fn nobody_else_writes_our_rows() {
     let mut store = RowStore::new(US, 1, MeshLimits::default());
-    store.write(RowKey::Host(room(0)), host(0, 1));
-    assert_eq!(store.accept(row(US, 0, 99, 99)), Accepted::Ours);
+    write(&mut store, 0, host(0, 1));
+    assert_eq!(accept(&mut store, row(US, 0, 99, 99)), Accepted::Ours);
     assert_eq!(store.hosts_of(US).next().unwrap().participants, 1);
 }
 
 #[test]
 fn a_restarted_owner_loses_all_rows_of_its_former_self() {
     let mut store = RowStore::new(US, 1, MeshLimits::default());
-    store.accept(row(PEER, 0, 5, 1));
-    store.accept(row(PEER, 1, 5, 2));
-    assert_eq!(store.accept(row(PEER, 2, 6, 1)), Accepted::New { reborn: true });
+    accept(&mut store, row(PEER, 0, 5, 1));
+    accept(&mut store, row(PEER, 1, 5, 2));
+    assert_eq!(
+        accept(&mut store, row(PEER, 2, 6, 1)),
+        Accepted::New { reborn: true }
+    );
     assert_eq!(store.hosts_of(PEER).count(), 1);
-    assert_eq!(store.accept(row(PEER, 0, 5, 9)), Accepted::Stale);
+    assert_eq!(accept(&mut store, row(PEER, 0, 5, 9)), Accepted::Stale);
 }
 
 #[test]
 fn an_unchanged_row_is_not_told_again() {
     let mut store = RowStore::new(US, 1, MeshLimits::default());
-    assert!(store.write(RowKey::Host(room(0)), host(0, 1)).is_some());
-    assert!(store.write(RowKey::Host(room(0)), host(0, 1)).is_none());
-    assert!(store.write(RowKey::Host(room(1)), RowValue::Gone).is_none());
+    assert!(write(&mut store, 0, host(0, 1)).is_some());
+    assert!(write(&mut store, 0, host(0, 1)).is_none());
+    assert!(write(&mut store, 1, RowValue::Gone).is_none());
 }
 
 #[test]
@@ -74,7 +89,7 @@ fn rows_owners_and_tombstones_are_bounded() {
     };
     let mut store = RowStore::new(US, 1, limits);
     for n in 0..10 {
-        let accepted = store.accept(row(PEER, n, 1, n as u64 + 1));
+        let accepted = accept(&mut store, row(PEER, n, 1, n as u64 + 1));
         let expected = if n < 4 {
             Accepted::New { reborn: false }
         } else {
@@ -83,19 +98,19 @@ fn rows_owners_and_tombstones_are_bounded() {
         assert_eq!(accepted, expected);
     }
     assert_eq!(
-        store.accept(row(NodeId(3), 0, 1, 1)),
+        accept(&mut store, row(NodeId(3), 0, 1, 1)),
         Accepted::New { reborn: false }
     );
-    assert_eq!(store.accept(row(NodeId(4), 0, 1, 1)), Accepted::OverLimit);
+    assert_eq!(accept(&mut store, row(NodeId(4), 0, 1, 1)), Accepted::OverLimit);
     for n in 0..100 {
-        store.write(RowKey::Host(room(n)), host(n, 1));
-        store.write(RowKey::Host(room(n)), RowValue::Gone);
+        write(&mut store, n, host(n, 1));
+        write(&mut store, n, RowValue::Gone);
     }
     assert_eq!(
         store
             .newer_than(&[], NodeId(9))
             .iter()
-            .filter(|row| row.owner == US)
+            .filter(|told| told.row.owner == US)
             .count(),
         2
     );
@@ -104,7 +119,7 @@ fn rows_owners_and_tombstones_are_bounded() {
 #[test]
 fn a_digest_claims_only_what_came_from_its_owner() {
     let mut store = RowStore::new(US, 1, MeshLimits::default());
-    store.accept(row(PEER, 0, 5, 7));
+    accept(&mut store, row(PEER, 0, 5, 7));
     let claimed = |store: &RowStore| {
         store
             .digest()
@@ -127,7 +142,7 @@ fn a_digest_claims_only_what_came_from_its_owner() {
 #[test]
 fn a_reader_is_never_sent_its_own_rows() {
     let mut store = RowStore::new(US, 1, MeshLimits::default());
-    store.accept(row(PEER, 0, 5, 7));
+    accept(&mut store, row(PEER, 0, 5, 7));
     assert!(store.newer_than(&[], PEER).is_empty());
     assert_eq!(store.newer_than(&[], NodeId(9)).len(), 1);
     let digest = [DigestEntry {
@@ -152,18 +167,18 @@ proptest! {
         // A version stands for one content, as with real owners: make the room follow from the counter.
         for (store, rows) in [(&mut a, ours), (&mut b, theirs)] {
             for (owner, _, incarnation, counter) in rows {
-                store.accept(row(NodeId(owner), counter as usize % 5, incarnation, counter));
+                accept(store, row(NodeId(owner), counter as usize % 5, incarnation, counter));
             }
         }
         for row in a.newer_than(&b.digest(), b_id) {
-            b.accept(row);
+            accept(&mut b, row);
         }
         for row in b.newer_than(&a.digest(), a_id) {
-            a.accept(row);
+            accept(&mut a, row);
         }
         let of_others = |store: &RowStore| {
             let mut rows = store.newer_than(&[], NodeId(7));
-            rows.retain(|row| row.owner != a_id && row.owner != b_id);
+            rows.retain(|told| told.row.owner != a_id && told.row.owner != b_id);
             rows
         };
         prop_assert_eq!(of_others(&a), of_others(&b));

@@ -77,6 +77,7 @@ impl Between {
     fn with(mut config: MeshConfig) -> Self {
         let now = beginning();
         config.limits.max_detour_bytes_per_second = 1_000;
+        config.unsigned_rows = true;
         let core = MeshCore::new(config, [1; 32], now, UnixMillis(1_000_000));
         let mut between = Self { core, now };
         for (link, name) in [(SIN, "sin"), (SYD, "syd")] {
@@ -264,7 +265,8 @@ fn a_node_that_falls_silent_wants_nothing_any_more() {
 
 #[test]
 fn what_is_wanted_through_us_is_bounded() {
-    let mut between = Between::new(2);
+    // Of four, one node has half.
+    let mut between = Between::new(4);
     between.want(SYD, &[3, 4, 5, 6], 1);
     assert_eq!(asked(&between.outputs(), SIN), [(3, 1), (4, 1)]);
     assert_eq!(between.core.view().counters.transit_demands_refused, 2);

@@ -384,3 +384,34 @@ fn a_node_with_viewers_of_its_own_sends_on_and_repairs_byte_for_byte() {
     assert_eq!(repair.len(), 1);
     assert_eq!((repair[0].0, &repair[0].2), (child, &first[2]));
 }
+
+/// Every host of a conference has the keys of its media, so the seal proves no origin among them.
+#[test]
+fn media_is_taken_from_whom_it_was_asked_of_and_from_no_other_node_that_has_the_key() {
+    let meeting = || {
+        let mut world = World::new();
+        let (speaker, viewer) = (world.join(0), world.join(1));
+        let voice = world.publish(speaker, MediaKind::Audio, &[]);
+        world.crossed.clear();
+        (world, speaker, viewer, voice)
+    };
+    let (mut honest, speaker, _, voice) = meeting();
+    honest.send(speaker, &voice, 0, true);
+    let is_media =
+        |bytes: &Vec<u8>| Header::decode(bytes).is_ok_and(|(header, _)| header.kind == Kind::Media);
+    let sealed = honest.crossed.into_iter().find(|(_, bytes)| is_media(bytes));
+    let (_, sealed) = sealed.unwrap();
+    // In the same meeting somewhere else, a third node brings what only the origin and hosts can seal.
+    let (mut world, _, viewer, voice) = meeting();
+    let now = world.now;
+    let liar = CHILDREN[0];
+    world.shards[1].handle_relay(now, liar, &mut sealed.clone());
+    world.settle();
+    assert_eq!(world.heard(viewer, &voice), 0);
+    let counters = world.shards[1].counters();
+    assert_eq!((counters.uninvited, counters.relay_refused), (1, 1));
+    // From whom it is asked of it counts, and from the one before until that one's place is taken twice.
+    world.shards[1].handle_relay(now, NODE_A, &mut sealed.clone());
+    world.settle();
+    assert_eq!(world.heard(viewer, &voice), 1);
+}

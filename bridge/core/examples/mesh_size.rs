@@ -1,0 +1,71 @@
+//! What a large mesh costs each of its nodes: bytes per second at rest and while people come and go, and memory. In virtual
+//! time, with the real `MeshCore`s; media is not part of it.
+//!
+//! `cargo run --release -p bridge-core --features sim --example mesh_size [nodes rooms people]`
+
+use bridge_core::mesh::testing::{FakeShards, FullMesh, Size, Traffic};
+use peak_alloc::PeakAlloc;
+use std::time::{Duration, Instant};
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+#[expect(clippy::print_stdout, reason = "its purpose")]
+#[expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+fn main() {
+    let numbers: Vec<usize> = std::env::args()
+        .skip(1)
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    let size = match numbers[..] {
+        [nodes, rooms, people] => Size { nodes, rooms, people },
+        _ => Size {
+            nodes: 50,
+            rooms: 5_000,
+            people: 20_000,
+        },
+    };
+    println!(
+        "{} nodes, {} rooms, {} people",
+        size.nodes, size.rooms, size.people
+    );
+    let began = Instant::now();
+    let mut full = FullMesh::new(1, began, size);
+    print("linked, nobody there", &full.traffic(Duration::from_secs(10), 0));
+    full.fill();
+    full.run(Duration::from_secs(10));
+    print(
+        "full, nobody comes or goes",
+        &full.traffic(Duration::from_secs(20), 0),
+    );
+    let rate = (size.people / 100).max(1) as u64;
+    let what = format!("{rate} people a second leave, as many join");
+    print(&what, &full.traffic(Duration::from_secs(10), rate));
+    full.net.kill(1, FakeShards::default());
+    print("a node is killed", &full.traffic(Duration::from_secs(5), 0));
+    full.net.start(1);
+    print("it starts again", &full.traffic(Duration::from_secs(10), 0));
+    for node in [0, size.nodes - 1] {
+        let before = ALLOCATOR.current_usage();
+        drop(full.net.take_core(node));
+        let bytes = before - ALLOCATOR.current_usage();
+        println!(
+            "memory of the MeshCore of node {node}: {:.1} MiB",
+            bytes as f64 / f64::from(1 << 20)
+        );
+    }
+    println!("{:.0} s of real time", began.elapsed().as_secs_f64());
+}
+
+#[expect(clippy::print_stdout, reason = "its purpose")]
+fn print(what: &str, traffic: &Traffic) {
+    let kib = |bytes: f64| bytes / 1_024.0;
+    println!(
+        "{what}: {:.2} KiB/s of each node (rows {:.2}, questions {:.3}, probes {:.2}); the most of one {:.2}",
+        kib(traffic.per_node(|sent| sent.control + sent.probes)),
+        kib(traffic.per_node(|sent| sent.rows)),
+        kib(traffic.per_node(|sent| sent.questions)),
+        kib(traffic.per_node(|sent| sent.probes)),
+        kib(traffic.most as f64 / traffic.time.as_secs_f64()),
+    );
+}
