@@ -58,6 +58,7 @@ fuzz: ## hostile input for FUZZ_SECONDS per runner: decoders, media threads, sig
 bench: ## all figures beside their floors: forwarding, relay, scenarios; target/bench/report.json
 	@$(MAKE) bench-forward_cpu_1x50
 	@$(MAKE) bench-forward_cpu_1x500
+	@$(MAKE) bench-relay_cpu
 	@$(MAKE) bench-relay_delivery_1pct
 	@$(NEED) build web
 	$(CARGO) build --release --package bridge --package loadtest
@@ -70,6 +71,10 @@ bench-forward_cpu_1x50:
 bench-forward_cpu_1x500:
 	@$(NEED) build web
 	$(CARGO) run --release --package bridge --example forward_cpu -- 3 5 500
+
+bench-relay_cpu:
+	@$(NEED) build web
+	$(CARGO) run --release --package bridge --example relay_cpu
 
 bench-relay_delivery_1pct:
 	@$(NEED) build web
