@@ -40,13 +40,13 @@ impl Cost {
 }
 
 /// Sends through `send` on this thread, first to warm up and then for `time`; `arrived` counts what is behind the middle,
-/// and the time is that of all threads whose name is one of `threads`.
+/// and the time is that of all threads whose name is one of `threads`. `middle` is what it is called.
 ///
 /// # Errors
 /// Where less than 95 % arrives: the figure would be of another load.
 pub(crate) fn measure(
     time: Duration,
-    threads: &[&str],
+    (middle, threads): (&str, &[&str]),
     arrived: &Arc<AtomicU64>,
     mut send: impl FnMut(u32),
 ) -> Result<Cost, AnyError> {
@@ -74,7 +74,7 @@ pub(crate) fn measure(
     let cpu = cpu_of(threads)?.saturating_sub(cpu);
     let packets = arrived.load(Ordering::Relaxed) - before;
     if packets * 100 < offered * 95 {
-        return Err(format!("only {packets} of {offered} packets came through").into());
+        return Err(format!("{middle}: only {packets} of {offered} packets came through").into());
     }
     Ok(Cost { cpu, packets })
 }

@@ -1,7 +1,7 @@
 //! The middle as a node runs it: two links, and the shard of tracks that pass through between them.
 
 use crate::AnyError;
-use crate::load::{self, Cost, MIDDLE, PAYLOAD_BYTES, runtime};
+use crate::load::{self, Cost, MIDDLE, PACKETS_PER_SECOND, PAYLOAD_BYTES, runtime};
 use crate::node::{Node, node, say_hello, wait_for_hello};
 use bridge::link::lanes::Lane;
 use bridge::link::{DatagramSink, Dialer, LinkHandle, LinkedPeers, RateLimits};
@@ -75,7 +75,7 @@ pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
     links.select(NodeId::of("far"), Some(onward));
     lead(&passing, &routes);
     middle.spawn(async move { passing.run().await });
-    load::measure(time, &[MIDDLE], &arrived, |seq| {
+    load::measure(time, ("ours", &[MIDDLE]), &arrived, |seq| {
         into.send_datagram(Instant::now(), Lane::Video, datagram(seq));
     })
 }
@@ -122,7 +122,9 @@ fn lead(passing: &PassingShard, routes: &TrackRoutes) {
 }
 
 fn datagram(seq: u32) -> Bytes {
-    let header = Header::media(NodeId::of("near"), TRACK, Layer(0), MediaSeq(seq), RtpTime(0));
+    let mut header = Header::media(NodeId::of("near"), TRACK, Layer(0), MediaSeq(seq), RtpTime(0));
+    // A layer that a busy moment has shed comes back with one.
+    header.keyframe = seq.is_multiple_of(PACKETS_PER_SECOND);
     let mut bytes = header.encode().to_vec();
     bytes.resize(PAYLOAD_BYTES, 7);
     Bytes::from(bytes)

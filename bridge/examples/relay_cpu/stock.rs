@@ -38,7 +38,7 @@ pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
             .map_err(AnyError::from)
     })?;
     let packet = Bytes::from(vec![7; PAYLOAD_BYTES]);
-    let cost = load::measure(time, &[MIDDLE], &arrived, |_| {
+    let cost = load::measure(time, ("stock quinn", &[MIDDLE]), &arrived, |_| {
         if let Err(error) = connection.send_datagram(packet.clone()) {
             println!("stock quinn: {error}");
         }

@@ -150,12 +150,26 @@ pub(super) async fn read_datagrams(
             Ok(datagram) => datagram,
             Err(error) => return close_reason(&error),
         };
-        receive(&link, &peer, &events, &*sink, (&mut parity, &mut probes), datagram);
+        receive(
+            &link,
+            &peer,
+            &events,
+            &*sink,
+            (&mut parity, &mut probes),
+            datagram,
+        );
         let mut taken = 1;
         while taken < MAX_BATCH
             && let Some(Ok(datagram)) = at_once(link.connection.read_datagram())
         {
-            receive(&link, &peer, &events, &*sink, (&mut parity, &mut probes), datagram);
+            receive(
+                &link,
+                &peer,
+                &events,
+                &*sink,
+                (&mut parity, &mut probes),
+                datagram,
+            );
             taken += 1;
         }
         sink.flush();
