@@ -85,9 +85,31 @@ impl MeshCore {
     }
 
     fn forget_idle_branch(&mut self, key: &BranchKey) {
-        if self.branches.get(key).is_some_and(Branch::is_idle) {
+        if self.branches.get(key).is_some_and(Branch::is_idle) && !self.waits_for_a_parent(key) {
             self.branches.remove(key);
         }
+    }
+
+    /// Whether viewers here want something of an origin that there is nobody to ask for. The branch stays: once there is a way,
+    /// nothing else would ask.
+    fn waits_for_a_parent(&self, key: &BranchKey) -> bool {
+        let (origin, room) = key;
+        let has_parent = self
+            .branches
+            .get(key)
+            .is_some_and(|branch| branch.parent.is_some());
+        let room = self
+            .rooms
+            .get(room)
+            .filter(|room| room.origins.contains_key(origin));
+        let of_origin = (*origin, TrackAlias(0))..=(*origin, TrackAlias(u32::MAX));
+        !has_parent
+            && room.is_some_and(|room| {
+                let parts = room.parts.values();
+                parts
+                    .flat_map(|part| part.wanted.range(of_origin.clone()))
+                    .any(|(_, layers)| !layers.is_empty())
+            })
     }
 
     /// Every track that anybody here or behind us wants, or that has been asked for.

@@ -48,6 +48,12 @@ fn seed_10865_a_node_whose_neighbours_are_all_behind_it_finds_a_way() {
     meeting(10_865, "seed_10865");
 }
 
+/// What viewers wanted while there was nobody to ask for it was forgotten, and not asked for once there was.
+#[test]
+fn seed_15106_what_is_wanted_while_no_way_leads_to_it_is_asked_for_later() {
+    meeting(15_106, "seed_15106");
+}
+
 /// Four tests of 250 seeds, so that they share the cores.
 macro_rules! meetings {
     ($($name:ident: $first:literal;)*) => {
