@@ -102,7 +102,7 @@ fn a_hundred_sequences_of_cuts_and_kills_leave_no_ghost_and_nobody_stuck() {
             }
         }
     }
-    println!(
+    eprintln!(
         "{} sequences: {ghosts} ghosts, {stuck} stuck viewers; after a cut without sound: {sounds}; without pictures: {pictures}",
         seeds.len()
     );

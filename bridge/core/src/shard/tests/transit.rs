@@ -400,7 +400,7 @@ fn media_is_taken_from_whom_it_was_asked_of_and_from_no_other_node_that_has_the_
     let is_media =
         |bytes: &Vec<u8>| Header::decode(bytes).is_ok_and(|(header, _)| header.kind == Kind::Media);
     let sealed = honest.crossed.into_iter().find(|(_, bytes)| is_media(bytes));
-    let (_, sealed) = sealed.unwrap();
+    let (_, mut sealed) = sealed.unwrap();
     // In the same meeting somewhere else, a third node brings what only the origin and hosts can seal.
     let (mut world, _, viewer, voice) = meeting();
     let now = world.now;
@@ -411,7 +411,7 @@ fn media_is_taken_from_whom_it_was_asked_of_and_from_no_other_node_that_has_the_
     let counters = world.shards[1].counters();
     assert_eq!((counters.uninvited, counters.relay_refused), (1, 1));
     // From whom it is asked of it counts, and from the one before until that one's place is taken twice.
-    world.shards[1].handle_relay(now, NODE_A, &mut sealed.clone());
+    world.shards[1].handle_relay(now, NODE_A, &mut sealed);
     world.settle();
     assert_eq!(world.heard(viewer, &voice), 1);
 }

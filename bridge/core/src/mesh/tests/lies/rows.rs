@@ -139,7 +139,7 @@ fn an_honest_row_counts_for_its_own_version_and_place_only() {
             epoch: relay_proto::id::Epoch(1),
             participants: 1,
         }),
-        ..host.row.clone()
+        ..host.row
     };
     let gone = Row {
         value: RowValue::Gone,
