@@ -15,7 +15,7 @@ CHURN_FOR ?= 1h
 # Where cargo builds, also when the environment moves it.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo dev test check bench control lines joins churn fuzz \
+.PHONY: help demo dev test check bench control lines joins churn fuzz mesh-faults mesh-trees mesh-drain skew \
 	test-rust test-web test-browser test-sdk \
 	check-format check-lint check-docs check-house check-web check-fuzz check-deny check-unit check-config
 
@@ -95,6 +95,26 @@ churn: ## people come and go for CHURN_FOR (1h): does the node's memory grow bey
 	@$(NEED) build web
 	$(CARGO) build --release --package bridge --package loadtest
 	$(TARGET_DIR)/release/loadtest run churn --set duration=$(CHURN_FOR) --out target/loadtest/churn --causeway $(TARGET_DIR)/release/causeway
+
+# Scenarios against a mesh whose nodes and clients each have a namespace (needs root). All are run, whichever fails.
+MESH_RUN = $(TARGET_DIR)/debug/loadtest run $(1) --namespaces --shards 1 --causeway $(TARGET_DIR)/debug/causeway --out target/loadtest/$(1)
+
+mesh-build:
+	@$(NEED) build web wan
+	$(CARGO) build --package bridge --package loadtest
+
+mesh-faults: mesh-build ## a node dies, a cable is cut (needs root): what do those miss who move, and those who stay?
+	@held=0; for scenario in s6 s6-cut; do $(call MESH_RUN,$$scenario) || held=$$?; done; exit $$held
+
+mesh-trees: mesh-build ## two oceans, five continents (needs root): copies, bytes, delay and link traffic beside the least there can be
+	@held=0; for scenario in s2 continents continents-10; do $(call MESH_RUN,$$scenario) || held=$$?; done; exit $$held
+
+mesh-drain: mesh-build ## every node of three is drained of sixty people and started again (needs root): does anybody notice?
+	$(call MESH_RUN,s7-60)
+
+skew: mesh-build ## the same rolling restart from the build of infra/skew/previous to this one (needs root): nobody leaves the room
+	then=$(TARGET_DIR)/debug/causeway; before=$$(CARGO=$(CARGO) TARGET_DIR=$(TARGET_DIR) infra/skew/build.sh); \
+	$(TARGET_DIR)/debug/loadtest run s7 --namespaces --shards 1 --causeway $$before --causeway-then $$then --out target/loadtest/skew
 
 # One figure of a whole scenario: make bench-join_first_frame
 bench-%:

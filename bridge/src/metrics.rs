@@ -341,6 +341,21 @@ const LINK_FIGURES: &[LinkFigure] = &[
         |(_, stats)| stats.received.bytes as f64,
     ),
     (
+        "link_media_bytes",
+        "bytes of media sent on this link, as they were published",
+        |(_, stats)| stats.sent.media.bytes as f64,
+    ),
+    (
+        "link_media_packets",
+        "packets of media sent on this link",
+        |(_, stats)| stats.sent.media.datagrams as f64,
+    ),
+    (
+        "link_repeated_packets",
+        "of these, those that had crossed before: repairs, and copies that nobody needs",
+        |(_, stats)| stats.sent.media.repeated as f64,
+    ),
+    (
         "link_dropped_datagrams",
         "datagrams dropped before this link",
         |(_, stats)| (stats.dropped.total() + stats.oversized) as f64,

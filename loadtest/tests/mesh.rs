@@ -57,6 +57,7 @@ fn three_nodes(program: PathBuf) -> MeshSpec {
     });
     MeshSpec {
         program,
+        program_then: None,
         nodes: nodes.collect(),
         links: links.collect::<BTreeMap<_, _>>(),
         shards: Some(1),

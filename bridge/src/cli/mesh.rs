@@ -49,16 +49,20 @@ fn table(status: &MeshStatus) -> String {
     }
     let _ = writeln!(
         text,
-        "\n{:<16}{:<12}{:>9}{:>8}{:>12}{:>12}{:>9}{:>10}{:>8}{:>8}{:>6}",
-        "PEER", "STATE", "RTT", "LOSS", "SENT", "RECEIVED", "DROPPED", "CARRIES", "USED", "QUEUE", "SHED"
+        "\n{:<16}{:<12}{:>9}{:>8}{:>12}{:>12}{:>8}{:>9}{:>10}{:>8}{:>8}{:>6}",
+        "PEER", "STATE", "RTT", "LOSS", "SENT", "RECEIVED", "COPIES", "DROPPED", "CARRIES", "USED", "QUEUE", "SHED"
     );
     for peer in &status.peers {
         let rtt = peer
             .rtt_ms
             .map_or_else(|| "-".to_owned(), |rtt| format!("{rtt:.1} ms"));
+        let copies = peer
+            .media
+            .copies()
+            .map_or_else(|| "-".to_owned(), |copies| format!("{copies:.3}"));
         let _ = writeln!(
             text,
-            "{:<16}{:<12}{rtt:>9}{:>7.1}%{:>9} kB{:>9} kB{:>9}{:>8} M{:>6.1} M{:>5.0} ms{:>6}",
+            "{:<16}{:<12}{rtt:>9}{:>7.1}%{:>9} kB{:>9} kB{copies:>8}{:>9}{:>8} M{:>6.1} M{:>5.0} ms{:>6}",
             peer.node,
             peer.state,
             peer.loss * 100.0,

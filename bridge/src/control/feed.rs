@@ -2,7 +2,7 @@
 
 use super::tracks::TrackNames;
 use super::view::state;
-use crate::link::{LinkHandle, LinkStats};
+use crate::link::{LinkHandle, LinkStats, Media};
 use bridge_core::mesh::io::LinkId;
 use bridge_core::mesh::view::{LinkView, MeshView, NodeView, TreeView};
 use geo::NodeState;
@@ -82,7 +82,10 @@ pub struct PeerStatus {
     /// Datagrams of sound that were lost and made from parities here.
     #[serde(default)]
     pub recovered: u64,
-    /// Media datagrams sent, per layer of each track.
+    /// Media sent, all streams together.
+    #[serde(default)]
+    pub media: MediaStatus,
+    /// Media sent, per layer of each track.
     pub streams: Vec<StreamStatus>,
 }
 
@@ -113,8 +116,44 @@ pub struct StreamStatus {
     pub track: String,
     /// Layer; 0 is the smallest.
     pub layer: u8,
-    /// Media datagrams.
+    /// Media packets.
     pub datagrams: u64,
+    /// Their bytes as they were published, without the relay's headers and seals.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Of these packets, those that had crossed before: repairs, and copies that nobody needs.
+    #[serde(default)]
+    pub repeated: u64,
+}
+
+/// Media on a link.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct MediaStatus {
+    /// Packets.
+    pub datagrams: u64,
+    /// Their bytes as they were published, without the relay's headers and seals.
+    pub bytes: u64,
+    /// Of these packets, those that had crossed before.
+    pub repeated: u64,
+}
+
+impl From<Media> for MediaStatus {
+    fn from(media: Media) -> Self {
+        Self {
+            datagrams: media.datagrams,
+            bytes: media.bytes,
+            repeated: media.repeated,
+        }
+    }
+}
+
+impl MediaStatus {
+    /// How often each packet crosses: 1 where each does once; none where nothing has.
+    #[must_use]
+    pub fn copies(&self) -> Option<f64> {
+        let once = self.datagrams.saturating_sub(self.repeated);
+        (once > 0).then(|| self.datagrams as f64 / once as f64)
+    }
 }
 
 /// A room of the mesh.
@@ -214,10 +253,12 @@ impl MeshFeed {
             .iter()
             .find(|node| node.id == link.peer)
             .and_then(|node| node.facts.as_ref());
-        let streams = stats.sent.streams.iter().map(|(key, datagrams)| StreamStatus {
+        let streams = stats.sent.streams.iter().map(|(key, stream)| StreamStatus {
             track: self.names.name(key.origin, key.track),
             layer: key.layer.0,
-            datagrams: *datagrams,
+            datagrams: stream.media.datagrams,
+            bytes: stream.media.bytes,
+            repeated: stream.media.repeated,
         });
         PeerStatus {
             node: link.name.to_string(),
@@ -246,6 +287,7 @@ impl MeshFeed {
             padding_bytes: stats.padding_bytes,
             parities: stats.parities,
             recovered: stats.recovered,
+            media: stats.sent.media.into(),
             streams: streams.collect(),
         }
     }

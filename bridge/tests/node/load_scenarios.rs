@@ -42,6 +42,7 @@ fn scenario(head: &str, faults: &str) -> Scenario {
 fn mesh_on(ground: Ground) -> TargetChoice {
     TargetChoice::Mesh {
         program: PathBuf::from(env!("CARGO_BIN_EXE_causeway")),
+        program_then: None,
         shards: Some(1),
         settings: Vec::new(),
         ground,

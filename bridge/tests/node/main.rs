@@ -7,6 +7,7 @@ mod hostile;
 mod light_clients;
 mod load_scenarios;
 mod mesh;
+mod placement;
 mod process;
 mod startup;
 mod tcp;

@@ -161,6 +161,7 @@ fn run_once(scenario: &str, shards: u16, settings: &Settings) -> Result<Report, 
     let options = Options {
         scenario: named(scenario)?.scenario()?,
         targets: vec![TargetChoice::Mesh {
+            program_then: None,
             program: settings.program.clone(),
             shards: Some(shards),
             settings: Vec::new(),
@@ -368,17 +369,12 @@ fn two_and_two(target: &Target) -> Vec<Figure> {
         });
     }
     let crossed: f64 = target.links.iter().map(|link| link.bytes as f64).sum();
-    let least: f64 = target
-        .links
-        .iter()
-        .filter_map(|link| Some(link.bytes as f64 / link.copies?))
-        .sum();
-    if least > 0.0 {
+    if let Some(relay) = &target.relay {
         figures.push(Figure {
             name: "relay_bytes",
             unit: "bytes",
             value: crossed,
-            floor: Some(least),
+            floor: Some(relay.ideal_bytes as f64),
         });
     }
     figures

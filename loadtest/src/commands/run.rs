@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
     /// The program `causeway`; a mesh with one node per region is started from it.
     #[arg(long, default_value = "target/release/causeway", conflicts_with = "url")]
     causeway: PathBuf,
+    /// The program nodes are started again from, where it is another one: `s7` changes a whole mesh to it, node by node.
+    #[arg(long, conflicts_with = "url")]
+    causeway_then: Option<PathBuf>,
     /// Media threads of each node.
     #[arg(long, conflicts_with = "url")]
     shards: Option<u16>,
@@ -153,6 +156,7 @@ fn target_of(arguments: &Arguments) -> Result<TargetChoice, CommandError> {
     else {
         return Ok(TargetChoice::Mesh {
             program: arguments.causeway.clone(),
+            program_then: arguments.causeway_then.clone(),
             shards: arguments.shards,
             settings: arguments.settings.clone(),
             ground: if arguments.namespaces {

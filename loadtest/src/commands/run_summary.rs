@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use loadtest::report::Distribution;
-use loadtest::report::data::{Fault, Generator, Media, Report, Target, Threshold};
+use loadtest::report::data::{Fault, Generator, Media, Relay, Report, Target, Threshold};
 
 /// Writes all of it.
 pub(super) fn summarise(report: &Report, path: &Path) -> io::Result<()> {
@@ -73,6 +73,9 @@ fn summarise_target(out: &mut impl Write, target: &Target) -> io::Result<()> {
             )?;
         }
     }
+    if let Some(relay) = &target.relay {
+        summarise_relay(out, relay)?;
+    }
     target
         .faults
         .iter()
@@ -94,6 +97,25 @@ fn summarise_media(out: &mut impl Write, media: &Media) -> io::Result<()> {
         out,
         "  {} > {} {:<6} {delay}, {came:.2} % of frames, {} gaps {client}",
         media.from, media.to, media.kind, media.gaps
+    )
+}
+
+fn summarise_relay(out: &mut impl Write, relay: &Relay) -> io::Result<()> {
+    let or_not = |ratio: Option<f64>| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"));
+    writeln!(
+        out,
+        "  links: {} layers at nodes, {:.3} copies of each ({:.3} at most), {} packets repeated; {:.3} x the bytes viewers \
+         wanted ({:.3} x on the wire); mean delay {} x the shortest; {:.3} of the traffic of a star (no trees within the \
+         bounds have less than {})",
+        relay.layers,
+        relay.copies_mean,
+        relay.copies_most,
+        relay.repeated,
+        relay.over_ideal,
+        relay.wire_over_ideal,
+        or_not(relay.delay_over_shortest),
+        relay.star_share,
+        or_not(relay.least_star_share),
     )
 }
 

@@ -81,6 +81,9 @@ pub struct Target {
     pub nodes: Vec<Node>,
     /// Its emulated links.
     pub links: Vec<Link>,
+    /// What nodes sent each other, beside what viewers wanted; absent for a single node, and after faults.
+    #[serde(default)]
+    pub relay: Option<Relay>,
     /// How people came in.
     pub joins: Joins,
     /// Media by pair of regions, kind and client.
@@ -94,6 +97,9 @@ pub struct Target {
     pub matrix: Matrix,
     /// Faults, and what they did to whom.
     pub faults: Vec<Fault>,
+    /// Nodes that were asked to drain and did not end with code 0 in time.
+    #[serde(default)]
+    pub unclean_ends: u64,
     /// How much of what people began to say the others missed, in milliseconds of sound; all of it where nothing came.
     #[serde(default)]
     pub clipped: Option<Distribution>,
@@ -158,6 +164,34 @@ pub struct Link {
     /// what the link itself needs.
     #[serde(default)]
     pub unwatched_bytes: u64,
+}
+
+/// What nodes sent each other over all links together, by what they say themselves, beside what viewers wanted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Layers of tracks that came over links, counted at each node that got them.
+    pub layers: u64,
+    /// Copies of a layer that came to a node, over all links and repairs included; mean over layers and nodes.
+    pub copies_mean: f64,
+    /// The most copies of one layer that came to one node.
+    pub copies_most: f64,
+    /// Packets that had crossed the same link before: repairs and needless copies.
+    pub repeated: u64,
+    /// Bytes of media on all links, without headers and seals of the relay.
+    pub media_bytes: u64,
+    /// Bytes of one copy of everything that viewers of each node saw and heard of other nodes.
+    pub ideal_bytes: u64,
+    /// The one over the other.
+    pub over_ideal: f64,
+    /// Bytes on the wire, with what QUIC, its acknowledgements and nodes' own messages take, over the ideal ones.
+    pub wire_over_ideal: f64,
+    /// Mean one-way delay of frames from other nodes over that of the shortest ways there are.
+    pub delay_over_shortest: Option<f64>,
+    /// Bytes of media times the delay of the link they took, over what direct copies to each node would take (a star).
+    pub star_share: f64,
+    /// The least such share of any trees that make nobody later than 1.2 times and all together 1.05 times the shortest
+    /// way, by trying all; absent where there are too many.
+    pub least_star_share: Option<f64>,
 }
 
 /// What light clients asked of a server, and what they could make nothing of.

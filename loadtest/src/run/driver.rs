@@ -37,6 +37,8 @@ pub(super) struct OutcomeOfRun {
     pub(super) until: Look,
     /// Packets lost because the emulator was too slow.
     pub(super) dropped_before_reading: u64,
+    /// Nodes that were asked to drain and did not end in order in time.
+    pub(super) unclean_ends: u64,
     pub(super) sent_from: Vec<SentSoFar>,
     pub(super) sent_until: Vec<SentSoFar>,
     pub(super) results: Vec<Results>,
@@ -116,6 +118,7 @@ pub(super) fn run_target(
     let measured = driver.follow(&choice.name(), tell)?;
     Ok(OutcomeOfRun {
         dropped_before_reading: driver.running.dropped_before_reading()?,
+        unclean_ends: driver.running.unclean_ends(),
         name: choice.name(),
         url: match choice {
             TargetChoice::Attached(attached) => attached.url.clone(),

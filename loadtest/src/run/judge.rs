@@ -1,7 +1,7 @@
 //! Holds a report against the limits of its scenario. What was not measured fails.
 
 use crate::report::Trend;
-use crate::report::data::{Media, Report, Target, Threshold};
+use crate::report::data::{FaultGap, Media, Relay, Report, Target, Threshold};
 use crate::scenario::{Limit, Metric};
 
 /// Every limit with the worst value over all targets.
@@ -59,14 +59,35 @@ fn value_of(metric: Metric, report: &Report) -> Option<f64> {
         Metric::FreezeRatio => largest(of_kind(report, false).map(|media| 100.0 * media.gap_ratio)),
         Metric::SeenByAll => smallest(targets().flat_map(cells).map(|share| 100.0 * share)),
         Metric::MovedGapP50 => moved_gaps(report).map(|gaps| gaps[(gaps.len() - 1) / 2]),
+        Metric::MovedGapP95 => moved_gaps(report).map(|gaps| gaps[(gaps.len() * 95).div_ceil(100) - 1]),
         Metric::MovedGapWorst => moved_gaps(report).and_then(|gaps| gaps.last().copied()),
+        Metric::StayedAudioGap => largest(stayed(report).map(|gap| gap.audio_gap_ms)),
+        Metric::StayedVideoGap => largest(stayed(report).map(|gap| gap.video_gap_ms)),
+        Metric::UncleanEnds => Some(targets().map(|target| target.unclean_ends).sum::<u64>() as f64),
         Metric::Failures => {
             let failures = targets().flat_map(|target| &target.joins.failures);
             Some(failures.map(|(_, count)| *count).sum::<u64>() as f64)
         }
+        Metric::LayerCopies => largest(relays(report).map(|relay| relay.copies_most)),
+        Metric::RelayBytes => largest(relays(report).map(|relay| relay.over_ideal)),
+        Metric::RelayDelay => largest(relays(report).filter_map(|relay| relay.delay_over_shortest)),
+        Metric::StarShare => largest(relays(report).map(|relay| relay.star_share)),
+        Metric::StarShareOverLeast => {
+            largest(relays(report).filter_map(|relay| Some(relay.star_share / relay.least_star_share?)))
+        }
         Metric::RssSlope => of_trends(report, Trend::beyond_noise),
         Metric::RssSlopeNoise => of_trends(report, |trend| trend.noise_kib_per_min),
     }
+}
+
+fn relays(report: &Report) -> impl Iterator<Item = &Relay> {
+    report.targets.iter().filter_map(|target| target.relay.as_ref())
+}
+
+/// Gaps of all who did not have to move because of a fault.
+fn stayed(report: &Report) -> impl Iterator<Item = &FaultGap> {
+    let faults = report.targets.iter().flat_map(|target| &target.faults);
+    faults.flat_map(|fact| &fact.gaps).filter(|gap| !gap.rejoined)
 }
 
 /// Audio gaps of all who had to move because of a fault, those who had none included, in order; `None` where nobody had to.
@@ -166,7 +187,7 @@ mod tests {
 
     #[test]
     fn gaps_of_those_who_moved_count_with_the_gaps_that_were_none() {
-        use crate::report::data::{Fault, FaultGap};
+        use crate::report::data::Fault;
         let gap = |audio_gap_ms, rejoined| FaultGap {
             audio_gap_ms,
             rejoined,
@@ -190,6 +211,9 @@ mod tests {
         ];
         let of = |metric, faults| value_of(metric, &report(target(faults)));
         assert_eq!(of(Metric::MovedGapP50, faults.clone()), Some(40.0));
+        assert_eq!(of(Metric::MovedGapP95, faults.clone()), Some(200.0));
+        assert_eq!(of(Metric::StayedAudioGap, faults.clone()), Some(900.0));
+        assert_eq!(of(Metric::StayedAudioGap, Vec::new()), None, "there was no fault");
         assert_eq!(of(Metric::MovedGapWorst, faults), Some(200.0));
         assert_eq!(
             of(Metric::MovedGapWorst, vec![fault(vec![gap(9.0, false)])]),

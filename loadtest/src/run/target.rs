@@ -7,7 +7,7 @@ use super::RunError;
 use crate::scenario::{FaultKind, Scenario};
 use crate::signalling::Endpoint;
 use crate::signalling::token::ApiKey;
-use crate::target::{Attached, Counters, Entrance, Ground, Mesh, MeshSpec, NodeSpec, Sample};
+use crate::target::{Attached, Counters, Entrance, Feed, Ground, Mesh, MeshSpec, NodeSpec, Sample};
 use crate::wan::{Between, LinkStats};
 
 /// Which server to test.
@@ -17,6 +17,8 @@ pub enum TargetChoice {
     Mesh {
         /// The program `causeway`.
         program: PathBuf,
+        /// The program nodes are started again from; `None` for the same.
+        program_then: Option<PathBuf>,
         /// Media threads of each node.
         shards: Option<u16>,
         /// Further configuration of each node, `key=value`.
@@ -50,6 +52,7 @@ pub(super) struct Look {
     pub(super) samples: Vec<Option<Sample>>,
     pub(super) counters: Vec<Option<Counters>>,
     pub(super) links: Vec<LinkStats>,
+    pub(super) feeds: Vec<Option<Feed>>,
 }
 
 impl Running {
@@ -59,6 +62,7 @@ impl Running {
             TargetChoice::Attached(attached) => Ok(Self::Attached(attached.clone())),
             TargetChoice::Mesh {
                 program,
+                program_then,
                 shards,
                 settings,
                 ground,
@@ -79,6 +83,7 @@ impl Running {
                 };
                 let spec = MeshSpec {
                     program: program.clone(),
+                    program_then: program_then.clone(),
                     nodes: nodes.collect(),
                     places: without.into_iter().map(|region| region.name.clone()).collect(),
                     links: scenario.links.iter().flat_map(both).collect::<BTreeMap<_, _>>(),
@@ -127,17 +132,27 @@ impl Running {
         }
     }
 
+    /// Nodes that were asked to drain and did not end in order in time.
+    pub(super) fn unclean_ends(&mut self) -> u64 {
+        match self {
+            Self::Mesh(mesh) => mesh.unclean_ends(),
+            Self::Attached(_) => 0,
+        }
+    }
+
     pub(super) fn look(&self) -> Look {
         match self {
             Self::Mesh(mesh) => Look {
                 samples: mesh.samples(),
                 counters: mesh.counters(),
+                feeds: mesh.feeds(),
                 links: mesh.link_stats().unwrap_or_default(),
             },
             Self::Attached(_) => Look {
                 samples: Vec::new(),
                 counters: Vec::new(),
                 links: Vec::new(),
+                feeds: Vec::new(),
             },
         }
     }

@@ -35,6 +35,7 @@ const ALL: &[Builtin] = builtin![
     "s6",
     "s6-cut",
     "s7",
+    "s7-60",
     "s8",
     "s9",
     "s10",
@@ -42,6 +43,8 @@ const ALL: &[Builtin] = builtin![
     "s12",
     "s13",
     "narrow",
+    "continents",
+    "continents-10",
     "churn",
 ];
 

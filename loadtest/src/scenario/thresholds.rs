@@ -35,10 +35,28 @@ pub enum Metric {
     SeenByAll,
     /// Longest audio gap of those who had to move because of a fault, median over them and over all faults.
     MovedGapP50,
+    /// The same, 95th percentile.
+    MovedGapP95,
     /// The same, the longest of all.
     MovedGapWorst,
+    /// Longest audio gap that a fault caused anybody who did not have to move, in what others sent who did not have to either.
+    StayedAudioGap,
+    /// The same of pictures.
+    StayedVideoGap,
+    /// Nodes that were asked to drain and had not ended with code 0 when they were started again, or when the run was over.
+    UncleanEnds,
     /// Attempts to join or to stay that failed.
     Failures,
+    /// Copies of a layer that came to a node over links, the most.
+    LayerCopies,
+    /// Bytes of media on links over those of one copy of what viewers of each node wanted.
+    RelayBytes,
+    /// Mean one-way delay between regions over that of the shortest ways.
+    RelayDelay,
+    /// Traffic of links (bytes times delay) over that of direct copies from each origin.
+    StarShare,
+    /// The same over the least that any trees take.
+    StarShareOverLeast,
     /// Growth of the memory of the node that grows most, beyond the noise of the measurement.
     RssSlope,
     /// That noise (half of the 95 % interval), of the node with the largest: what is not seen may grow by so much.
@@ -47,11 +65,13 @@ pub enum Metric {
 
 /// Unit of growth.
 const SLOPE: &str = "KiB/min";
+/// Unit of what is so many times something else.
+const RATIO: &str = "x";
 /// Unit of what is counted.
 const TIMES: &str = "times";
 
 /// All of them, with their names in files, their units, and whether the value must not be below the limit.
-const ALL: [(Metric, &str, &str, bool); 18] = [
+const ALL: [(Metric, &str, &str, bool); 27] = [
     (Metric::Joined, "joined", "%", true),
     (Metric::JoinP99, "join_p99", "ms", false),
     (Metric::FirstFrameP50, "first_frame_p50", "ms", false),
@@ -66,8 +86,17 @@ const ALL: [(Metric, &str, &str, bool); 18] = [
     (Metric::FreezeRatio, "freeze_ratio", "%", false),
     (Metric::SeenByAll, "seen_by_all", "%", true),
     (Metric::MovedGapP50, "moved_gap_p50", "ms", false),
+    (Metric::MovedGapP95, "moved_gap_p95", "ms", false),
     (Metric::MovedGapWorst, "moved_gap_worst", "ms", false),
+    (Metric::StayedAudioGap, "stayed_audio_gap", "ms", false),
+    (Metric::StayedVideoGap, "stayed_video_gap", "ms", false),
+    (Metric::UncleanEnds, "unclean_ends", TIMES, false),
     (Metric::Failures, "failures", TIMES, false),
+    (Metric::LayerCopies, "layer_copies", RATIO, false),
+    (Metric::RelayBytes, "relay_bytes", RATIO, false),
+    (Metric::RelayDelay, "relay_delay", RATIO, false),
+    (Metric::StarShare, "star_share", RATIO, false),
+    (Metric::StarShareOverLeast, "star_share_over_least", RATIO, false),
     (Metric::RssSlope, "rss_slope", SLOPE, false),
     (Metric::RssSlopeNoise, "rss_slope_noise", SLOPE, false),
 ];
@@ -94,7 +123,7 @@ impl Metric {
         self.row().1
     }
 
-    /// Its unit: `ms`, `%`, `times` or `KiB/min`.
+    /// Its unit: `ms`, `%`, `x`, `times` or `KiB/min`.
     #[must_use]
     pub fn unit(self) -> &'static str {
         self.row().2
@@ -127,6 +156,11 @@ pub(super) fn read(table: &BTreeMap<String, String>) -> Result<Vec<Limit>, Scena
             };
             let number = match unit {
                 "ms" => span(&place, text)?.as_secs_f64() * 1_000.0,
+                RATIO => text
+                    .strip_suffix(RATIO)
+                    .and_then(|digits| digits.parse().ok())
+                    .filter(|ratio: &f64| ratio.is_finite() && *ratio >= 0.0)
+                    .ok_or_else(|| value(&place, format!("{text:?} is no ratio; write 1.06{RATIO}")))?,
                 TIMES => text
                     .strip_suffix(TIMES)
                     .and_then(|digits| digits.trim_end().parse::<u32>().ok())

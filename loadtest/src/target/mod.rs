@@ -4,6 +4,7 @@
 //! operating system, counters from `/metrics`. Clients and rooms are none of this folder's business.
 
 mod attached;
+mod feed;
 mod http;
 mod mesh;
 mod metrics;
@@ -19,6 +20,7 @@ use crate::wan::{NamespacesError, WanError};
 
 pub use crate::wan::namespaces::Entrance;
 pub use attached::Attached;
+pub use feed::{Feed, MediaCount, Sent};
 pub use mesh::{Ground, Mesh, MeshSpec, NodeSpec};
 pub use metrics::Counters;
 pub use sample::{Cost, Sample};

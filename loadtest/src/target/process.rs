@@ -31,6 +31,8 @@ pub(super) struct Program {
     asked: Option<Instant>,
     /// It has ended and been waited for.
     gone: bool,
+    /// How it ended, where that is known.
+    status: Option<ExitStatus>,
 }
 
 impl Program {
@@ -85,6 +87,7 @@ impl Program {
             log: log.to_owned(),
             asked: None,
             gone: false,
+            status: None,
         })
     }
 
@@ -103,8 +106,17 @@ impl Program {
     }
 
     pub(super) fn has_ended(&mut self) -> bool {
-        self.gone |= !matches!(self.child.try_wait(), Ok(None));
+        match self.child.try_wait() {
+            Ok(None) => {}
+            Ok(Some(status)) => (self.gone, self.status) = (true, Some(status)),
+            Err(_) => self.gone = true,
+        }
         self.gone
+    }
+
+    /// Whether it has ended by itself with code 0.
+    pub(super) fn has_ended_in_order(&mut self) -> bool {
+        self.has_ended() && self.status.is_some_and(|status| status.success())
     }
 
     fn ended(&mut self, status: String) -> TargetError {
@@ -156,7 +168,7 @@ impl Program {
         let until = Instant::now() + patience;
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
-                self.gone = true;
+                (self.gone, self.status) = (true, Some(status));
                 return Some(status);
             }
             if Instant::now() >= until {

@@ -52,8 +52,13 @@ async fn media_arrives_with_its_sender_and_is_counted_per_stream() {
     };
     let sent = from_a.stats().sent;
     assert_eq!(
-        (sent.datagrams, sent.streams[&key(2)], sent.streams[&key(0)]),
-        (200, 100, 100)
+        (
+            sent.datagrams,
+            sent.streams[&key(2)].media.datagrams,
+            sent.streams[&key(0)].media.datagrams,
+            sent.media.repeated
+        ),
+        (200, 100, 100, 0)
     );
     let counted = from_b.stats().received;
     assert_eq!((counted.datagrams, counted.bytes), (200, 100 * 1_150));

@@ -1,9 +1,11 @@
 //! Makes a report of what workers and servers handed over.
 
+mod cheapest;
 mod expected;
 mod faults;
 mod memory;
 mod onsets;
+mod relay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,13 +16,14 @@ use expected::Expected;
 use faults::faults;
 use memory::{rss_of, trend_of};
 use onsets::clipped;
+use relay::{links, relay};
 
 use super::control;
 use super::driver::OutcomeOfRun;
 use super::facts::People;
 use crate::client::{LegKey, Source, StreamCounters};
 use crate::report::Distribution;
-use crate::report::data::{Generator, Joins, Link, Matrix, Media, Node, Packets, Requests, Second, Target};
+use crate::report::data::{Generator, Joins, Matrix, Media, Node, Packets, Requests, Second, Target};
 use crate::scenario::{Plan, Planned, Role, Scenario};
 use crate::worker::{Figures, PairKey, PairTally, microseconds};
 
@@ -53,6 +56,7 @@ pub(in crate::run) fn collect(
         receivers.entry(figures.id).or_default().push(figures);
     }
     let expected = Expected::new(scenario, plan, &outcome);
+    let media = media(scenario, plan, &outcome, &receivers, &expected);
     let target = Target {
         name: outcome.name.clone(),
         url: outcome.url.clone(),
@@ -61,12 +65,14 @@ pub(in crate::run) fn collect(
         joins: joins(&outcome.people),
         requests: requests(&outcome),
         control: control::control(scenario, plan, &outcome, &receivers),
-        media: media(scenario, plan, &outcome, &receivers, &expected)
+        relay: relay(scenario, plan, &outcome, &receivers, &media),
+        media: media
             .into_iter()
             .chain(control::media(scenario, plan, &outcome))
             .collect(),
         matrix: matrix(scenario, plan, &receivers, &expected),
         faults: faults(scenario, plan, &outcome, &receivers),
+        unclean_ends: outcome.unclean_ends,
         clipped: clipped(plan, &outcome, &receivers),
         timeline: timeline(&outcome),
         capacity: Vec::new(),
@@ -144,62 +150,6 @@ fn nodes(scenario: &Scenario, outcome: &OutcomeOfRun, receivers: &Receivers<'_>)
         });
     }
     nodes
-}
-
-/// Bytes that must cross from one region to another: of every source the copy of whoever got most of it.
-fn least_bytes(
-    scenario: &Scenario,
-    plan: &Plan,
-    receivers: &Receivers<'_>,
-) -> BTreeMap<(String, String), u64> {
-    let mut most: BTreeMap<(usize, LegKey), u64> = BTreeMap::new();
-    for receiver in &plan.participants {
-        for (key, leg) in receivers
-            .get(&receiver.id)
-            .into_iter()
-            .flatten()
-            .flat_map(|figures| &figures.legs)
-        {
-            let bytes = most.entry((receiver.region, *key)).or_default();
-            *bytes = (*bytes).max(leg.bytes);
-        }
-    }
-    let mut least = BTreeMap::new();
-    for ((to, key), bytes) in most {
-        if let Some(sender) = plan.participants.get(key.sender as usize)
-            && sender.region != to
-        {
-            let name = |at: usize| scenario.regions[at].name.clone();
-            *least.entry((name(sender.region), name(to))).or_default() += bytes;
-        }
-    }
-    least
-}
-
-fn links(scenario: &Scenario, plan: &Plan, outcome: &OutcomeOfRun, receivers: &Receivers<'_>) -> Vec<Link> {
-    let least = least_bytes(scenario, plan, receivers);
-    let pairs = outcome.from.links.iter().zip(&outcome.until.links);
-    pairs
-        .map(|(from, until)| {
-            let offered = until.offered.datagrams.saturating_sub(from.offered.datagrams);
-            let lost =
-                until.lost + until.queue_full + until.cut_off - from.lost - from.queue_full - from.cut_off;
-            let bytes = until.delivered.bytes.saturating_sub(from.delivered.bytes);
-            let needed = least
-                .get(&(until.from.clone(), until.to.clone()))
-                .copied()
-                .filter(|needed| *needed > 0);
-            Link {
-                from: until.from.clone(),
-                to: until.to.clone(),
-                bytes,
-                packets: until.delivered.datagrams.saturating_sub(from.delivered.datagrams),
-                loss: lost as f64 / offered.max(1) as f64,
-                unwatched_bytes: bytes.saturating_sub(needed.unwrap_or(0)),
-                copies: needed.map(|needed| bytes as f64 / needed as f64),
-            }
-        })
-        .collect()
 }
 
 fn requests(outcome: &OutcomeOfRun) -> Requests {

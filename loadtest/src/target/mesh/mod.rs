@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use self::layout::Layout;
 use self::links::Links;
 use super::process::Program;
-use super::{Counters, Entrance, Sample, TargetError};
+use super::{Counters, Entrance, Feed, Sample, TargetError};
 use crate::signalling::Endpoint;
 use crate::signalling::token::ApiKey;
 use crate::wan::change::PropertyChange;
@@ -54,6 +54,8 @@ pub enum Ground {
 pub struct MeshSpec {
     /// The program `causeway`.
     pub program: PathBuf,
+    /// The program nodes are started again from; `None` for the same.
+    pub program_then: Option<PathBuf>,
     /// Its nodes.
     pub nodes: Vec<NodeSpec>,
     /// Places where people are and no node is. Only namespaces have them.
@@ -82,6 +84,8 @@ struct Node {
     spent: Duration,
     /// CPU time of its process when it was last told to end.
     at_end: Duration,
+    /// It was asked to end in order, and nobody has looked yet whether it did.
+    drains: bool,
 }
 
 impl Node {
@@ -104,7 +108,10 @@ pub struct Mesh {
     nodes: Vec<Node>,
     places: Vec<String>,
     links: Links,
+    /// What nodes are started again from.
     executable: PathBuf,
+    /// Nodes that were asked to end in order and had not when they were started again.
+    unclean_ends: u64,
     settings: Vec<String>,
     folder: PathBuf,
     api: ApiKey,
@@ -172,6 +179,16 @@ impl Mesh {
         self.nodes.iter().map(read).collect()
     }
 
+    /// What each node says of the media on its links; `None` for one that does not answer.
+    #[must_use]
+    pub fn feeds(&self) -> Vec<Option<Feed>> {
+        let read = |node: &Node| {
+            let answer = self.links.ask(node, "/api/mesh").ok()?;
+            (answer.status == 200).then(|| Feed::parse(&answer.body))?
+        };
+        self.nodes.iter().map(read).collect()
+    }
+
     /// What the links have carried; empty with a single node.
     ///
     /// # Errors
@@ -229,6 +246,7 @@ impl Mesh {
     pub fn terminate(&mut self, node: &str) -> Result<(), TargetError> {
         let node = self.node(node)?;
         node.note_cpu();
+        node.drains = true;
         node.program.ask_to_end();
         Ok(())
     }
@@ -242,6 +260,7 @@ impl Mesh {
         let (executable, settings) = (self.executable.clone(), self.settings.clone());
         let node = self.node(node)?;
         node.note_cpu();
+        let unclean = std::mem::take(&mut node.drains) && !node.program.has_ended_in_order();
         if !node.program.has_ended() {
             node.program.ask_to_end();
             if node.program.wait(RESTART_GRACE).is_none() {
@@ -256,7 +275,16 @@ impl Mesh {
             &node.log,
             node.namespace.as_deref(),
         )?;
+        self.unclean_ends += u64::from(unclean);
         Ok(())
+    }
+
+    /// How many nodes were asked to end in order ([`Self::terminate`]) and had not ended with code 0 when they were started
+    /// again, or have not by now.
+    pub fn unclean_ends(&mut self) -> u64 {
+        let late = self.nodes.iter_mut().filter(|node| node.drains);
+        let late = late.filter_map(|node| (!node.program.has_ended_in_order()).then_some(()));
+        self.unclean_ends + late.count() as u64
     }
 
     /// Cuts both directions between two nodes.

@@ -49,7 +49,8 @@ fn try_once(spec: &MeshSpec, folder: &Path, layout: Layout) -> Result<Mesh, Targ
         nodes: Vec::new(),
         places: spec.places.clone(),
         links: Links::None,
-        executable: spec.program.clone(),
+        executable: spec.program_then.as_ref().unwrap_or(&spec.program).clone(),
+        unclean_ends: 0,
         settings: spec.settings.clone(),
         folder: folder.to_owned(),
         api: configuration::api(spec.seed),
@@ -121,6 +122,7 @@ fn start_node(mesh: &Mesh, spec: &MeshSpec, at: usize, ports: NodePorts) -> Resu
         log,
         spent: Duration::ZERO,
         at_end: Duration::ZERO,
+        drains: false,
     })
 }
 

@@ -11,6 +11,7 @@ fn spec(program: impl Into<PathBuf>, names: &[&str]) -> MeshSpec {
     };
     MeshSpec {
         program: program.into(),
+        program_then: None,
         nodes: names.iter().enumerate().map(node).collect(),
         links: BTreeMap::new(),
         shards: Some(1),
