@@ -14,6 +14,7 @@ use relay_proto::id::NodeId;
 use relay_proto::version::Features;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 use tokio::sync::mpsc;
 
 /// Bytes read from the control stream at a time.
@@ -133,7 +134,11 @@ fn receive(
         link.refused.fetch_add(1, Ordering::Relaxed);
         return;
     };
-    lock(&link.received).count(Some(&header), datagram.len());
+    {
+        let mut received = lock(&link.received);
+        received.count(Some(&header), datagram.len());
+        received.last_at = Some(Instant::now());
+    }
     if ParityReceiver::concerns(&header) && link.peer_has(Features::PARITY) {
         parity.received(&header, datagram.clone());
     }

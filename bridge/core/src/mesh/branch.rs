@@ -4,7 +4,10 @@
 use crate::shard::io::ShardId;
 use relay_proto::id::{Epoch, LayerSet, NodeId, RoomName, TrackAlias};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// For how long somebody is asked who gets the same from us: two long round trips.
+const TURNED: Duration = Duration::from_secs(1);
 
 /// Which tree: its origin and conference.
 pub(super) type BranchKey = (NodeId, RoomName);
@@ -40,6 +43,8 @@ pub(super) struct Branch {
     pub(super) children: BTreeMap<NodeId, Child>,
     /// Nodes that have asked us for what we asked of them, and until when they are no parents.
     pub(super) avoided: BTreeMap<NodeId, Instant>,
+    /// Who is asked although it gets this from us, and until when.
+    turned: Option<(NodeId, Instant)>,
 }
 
 impl Branch {
@@ -50,6 +55,7 @@ impl Branch {
             tracks: BTreeMap::new(),
             children: BTreeMap::new(),
             avoided: BTreeMap::new(),
+            turned: None,
         }
     }
 
@@ -84,6 +90,20 @@ impl Branch {
             .chain(lately.map(|(node, _)| node))
             .copied()
             .collect()
+    }
+
+    /// Whether `child` may be the parent all the same: the link of the one before is silent (`lost`), and the only way left leads
+    /// over somebody who gets it from us. That one looks elsewhere once we ask, and until then nothing comes back, because
+    /// nobody is asked for what it wants of us. Should it have no other way, there is none, and that is known after a while.
+    pub(super) fn turns_round(&mut self, child: NodeId, lost: bool, now: Instant) -> bool {
+        if self.avoided.contains_key(&child) {
+            return false;
+        }
+        if lost && self.turned.is_none_or(|(_, until)| until <= now) {
+            self.turned = Some((child, now + TURNED));
+        }
+        self.turned
+            .is_some_and(|(node, until)| node == child && until > now)
     }
 
     /// How many wishes of children it holds.

@@ -98,7 +98,24 @@ impl MeshCore {
         for node in not_parents {
             graph.disconnect(us, node);
         }
-        graph.shortest(origin).before(us)
+        let other = graph.shortest(origin).before(us);
+        let is_silent = |node: &NodeId| {
+            let peer = self.peers.get(node);
+            peer.is_none_or(|peer| peer.state.kind() != LinkState::Up)
+        };
+        if other.as_ref().is_some_and(|other| !is_silent(other)) {
+            return other;
+        }
+        let lost = self
+            .branches
+            .get(&key)
+            .and_then(|branch| branch.parent)
+            .is_some_and(|parent| is_silent(&parent));
+        let now = self.looked_at;
+        match self.branches.get_mut(&key).zip(parent) {
+            Some((branch, child)) if branch.turns_round(child, lost, now) => parent,
+            _ => other,
+        }
     }
 
     fn planned_parent(&mut self, key: &BranchKey) -> Option<NodeId> {

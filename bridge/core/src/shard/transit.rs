@@ -56,9 +56,7 @@ impl ShardCore {
         awaited: bool,
     ) {
         if let Some(&slot) = self.alias_slots.get(&(origin, track)) {
-            let track = &mut self.tracks[slot as usize];
-            track.parent = parent;
-            track.parent_awaited = awaited;
+            self.tracks[slot as usize].set_parent(parent, awaited);
         } else if let Some(passing) = self.transit.get_mut(&(origin, track)) {
             passing.set_parent(parent, awaited);
         }

@@ -49,6 +49,21 @@ impl Track {
         self.offered.changed_at.filter(|_| self.offered.largest.is_none())
     }
 
+    /// From whom the track comes from now on, as its node is told; `awaited`: the node is to hear of the first packet.
+    pub const fn set_parent(&mut self, parent: NodeId, awaited: bool) {
+        self.parent = parent;
+        self.parent_awaited = awaited;
+        self.offered.brought_by = None;
+    }
+
+    /// Of whom what is missing is asked: of who brought the newest packet, and so has those before it, or will; before
+    /// anything has come, of the parent. Where a link has fallen silent, media may come from elsewhere before anybody has been
+    /// asked for it there.
+    #[must_use]
+    pub fn upstream(&self) -> NodeId {
+        self.offered.brought_by.unwrap_or(self.parent)
+    }
+
     /// A packet of `layer` has come from `peer`; true where that shows that more comes than was said: the track takes
     /// another way now. Hot path.
     pub fn came_from(&mut self, peer: NodeId, layer: Layer, now: Instant) -> bool {
