@@ -112,9 +112,11 @@ impl MeshCore {
             .and_then(|branch| branch.parent)
             .is_some_and(|parent| is_silent(&parent));
         let now = self.looked_at;
-        match self.branches.get_mut(&key).zip(parent) {
-            Some((branch, child)) if branch.turns_round(child, lost, now) => parent,
-            _ => other,
+        let branch = self.branches.get_mut(&key).zip(parent);
+        if branch.is_some_and(|(branch, child)| branch.turns_round(child, lost, now)) {
+            parent
+        } else {
+            other
         }
     }
 
