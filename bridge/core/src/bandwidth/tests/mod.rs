@@ -307,7 +307,7 @@ fn a_viewer_that_reports_nothing_gets_less_and_less() {
 fn whoever_comes_into_a_room_full_of_voices_has_room_for_a_small_picture_at_once() {
     let start = crate::rtc::testing::instant();
     let mut estimator = Estimator::default();
-    for tick in 0..45_u64 {
+    for tick in 0..65_u64 {
         let sent = SentBytes {
             numbered: 0,
             beside: 800 * tick,
