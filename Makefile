@@ -122,8 +122,8 @@ mesh-drain: mesh-build ## every node of three is drained of sixty people and sta
 	$(call MESH_RUN,s7-60)
 
 skew: mesh-build ## the same rolling restart from the build of infra/skew/previous to this one (needs root): nobody leaves the room
-	then=$(TARGET_DIR)/debug/causeway; before=$$(CARGO=$(CARGO) TARGET_DIR=$(TARGET_DIR) infra/skew/build.sh); \
-	$(TARGET_DIR)/debug/loadtest run s7 --namespaces --shards 1 --causeway $$before --causeway-then $$then --out target/loadtest/skew
+	before=$$(CARGO=$(CARGO) TARGET_DIR=$(TARGET_DIR) infra/skew/build.sh); \
+	$(TARGET_DIR)/debug/loadtest run s7 --namespaces --shards 1 --causeway $$before --causeway-then $(TARGET_DIR)/debug/causeway --out target/loadtest/skew
 
 # One figure of a whole scenario: make bench-join_first_frame
 bench-%:

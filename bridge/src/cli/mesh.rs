@@ -50,7 +50,18 @@ fn table(status: &MeshStatus) -> String {
     let _ = writeln!(
         text,
         "\n{:<16}{:<12}{:>9}{:>8}{:>12}{:>12}{:>8}{:>9}{:>10}{:>8}{:>8}{:>6}",
-        "PEER", "STATE", "RTT", "LOSS", "SENT", "RECEIVED", "COPIES", "DROPPED", "CARRIES", "USED", "QUEUE", "SHED"
+        "PEER",
+        "STATE",
+        "RTT",
+        "LOSS",
+        "SENT",
+        "RECEIVED",
+        "COPIES",
+        "DROPPED",
+        "CARRIES",
+        "USED",
+        "QUEUE",
+        "SHED"
     );
     for peer in &status.peers {
         let rtt = peer

@@ -93,7 +93,7 @@ impl ControlTask {
         loop {
             let deadline = self.core.poll_timeout().map(|(at, _)| at);
             tokio::select! {
-                () = until(deadline) => self.core.handle_timeout(Instant::now()),
+                () = until(deadline) => self.on_timeout(),
                 Some(event) = inlets.links.recv() => self.on_link(event),
                 Some(event) = inlets.shards.recv() => self.on_shard(event),
                 Some(command) = inlets.commands.recv() => {
@@ -112,6 +112,15 @@ impl ControlTask {
             self.changed = true;
             self.carry_out().await;
         }
+    }
+
+    fn on_timeout(&mut self) {
+        for (id, link) in &self.links {
+            if let Some((datagrams, last_at)) = link.heard() {
+                self.core.handle_heard(*id, datagrams, last_at);
+            }
+        }
+        self.core.handle_timeout(Instant::now());
     }
 
     fn on_link(&mut self, event: LinkEvent) {

@@ -62,7 +62,7 @@ pub(super) struct Shared {
 }
 
 /// Counters of a link at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct LinkStats {
     /// Datagrams given to QUIC.
     pub sent: Traffic,
@@ -183,6 +183,13 @@ impl LinkHandle {
     #[must_use]
     pub fn mtu(&self) -> u16 {
         self.0.connection.stats().path.current_mtu
+    }
+
+    /// How many datagrams have come so far, and when the last one did; none before the first.
+    #[must_use]
+    pub fn heard(&self) -> Option<(u64, Instant)> {
+        let received = lock(&self.0.received);
+        received.last_at.map(|at| (received.datagrams, at))
     }
 
     /// Counters now. Cost: copies the per-stream table; for operators, not for the hot path.

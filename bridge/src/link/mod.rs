@@ -36,7 +36,7 @@ pub use estimate::{LinkEstimate, RateLimits};
 pub use event::{CloseReason, DatagramSink, LinkEvent, OpenedLink};
 pub use handle::{ControlQueueFull, LinkHandle, LinkStats};
 pub use pace::Pace;
-pub use traffic::{Media, StreamKey, Traffic};
+pub use traffic::{Media, Stream, StreamKey, Traffic};
 
 #[cfg(test)]
 mod tests;

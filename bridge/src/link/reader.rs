@@ -198,7 +198,11 @@ fn receive(
         link.refused.fetch_add(1, Ordering::Relaxed);
         return;
     };
-    lock(&link.received).count(Some(&header), datagram.len());
+    {
+        let mut received = lock(&link.received);
+        received.count(Some(&header), datagram.len());
+        received.last_at = Some(Instant::now());
+    }
     if ParityReceiver::concerns(&header) && link.peer_has(Features::PARITY) {
         parity.received(&header, datagram.clone());
     }

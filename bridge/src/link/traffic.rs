@@ -5,6 +5,7 @@ use relay_proto::datagram::{HEADER_BYTES, Header, Kind, Piece};
 use relay_proto::id::{Layer, NodeId, TrackAlias};
 use relay_proto::seal::TAG_BYTES;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Most streams counted by name; a link that carries more counts the rest only in its totals.
 const MAX_COUNTED_STREAMS: usize = 8_192;
@@ -34,7 +35,11 @@ pub struct Media {
 impl Media {
     fn add(&mut self, header: &Header, bytes: usize, repeated: bool) {
         // The seal spans both pieces; its tag ends the second one.
-        let tag = if header.piece == Piece::First { 0 } else { TAG_BYTES };
+        let tag = if header.piece == Piece::First {
+            0
+        } else {
+            TAG_BYTES
+        };
         self.bytes += bytes.saturating_sub(HEADER_BYTES + tag) as u64;
         if header.piece != Piece::Second {
             self.datagrams += 1;
@@ -52,6 +57,8 @@ pub struct Traffic {
     pub bytes: u64,
     /// Media among them, of the streams that are counted by name or were.
     pub media: Media,
+    /// When the last one came; of what is sent nobody asks.
+    pub last_at: Option<Instant>,
     /// Media per stream.
     pub streams: BTreeMap<StreamKey, Stream>,
 }
@@ -94,13 +101,7 @@ mod tests {
     fn copies_and_repairs_are_told_from_what_crosses_once() {
         let mut traffic = Traffic::default();
         let header = |seq, piece| {
-            let header = Header::media(
-                NodeId(1),
-                TrackAlias(2),
-                Layer(1),
-                MediaSeq(seq),
-                RtpTime(0),
-            );
+            let header = Header::media(NodeId(1), TrackAlias(2), Layer(1), MediaSeq(seq), RtpTime(0));
             Header { piece, ..header }
         };
         traffic.count(Some(&header(1, Piece::Whole)), HEADER_BYTES + 100 + TAG_BYTES);
@@ -114,6 +115,13 @@ mod tests {
             repeated: 1,
         };
         assert_eq!((traffic.datagrams, traffic.media), (5, all));
-        assert_eq!(traffic.streams.values().map(|stream| stream.media).collect::<Vec<_>>(), [all]);
+        assert_eq!(
+            traffic
+                .streams
+                .values()
+                .map(|stream| stream.media)
+                .collect::<Vec<_>>(),
+            [all]
+        );
     }
 }

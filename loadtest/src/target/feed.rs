@@ -135,7 +135,10 @@ mod tests {
         let b = &since.sent["b"];
         assert_eq!((b.media.datagrams, b.media.bytes, b.media.repeated), (30, 0, 0));
         assert_eq!(b.streams[&("TR_x".to_owned(), 2)].datagrams, 30);
-        assert!(feed(4, 50).since(&feed(3, 20)).sent.is_empty(), "a link that is new");
+        assert!(
+            feed(4, 50).since(&feed(3, 20)).sent.is_empty(),
+            "a link that is new"
+        );
         assert_eq!(Feed::parse("{}"), None);
     }
 }

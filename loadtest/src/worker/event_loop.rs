@@ -226,7 +226,7 @@ impl EventLoop {
         for shown in self.shown.drain(..) {
             count(&mut self.tally, &self.roster, participant, &shown);
         }
-        let (id, over, has_frames) = (participant.id(), participant.over, participant.has_frames());
+        let (id, over, hears) = (participant.id(), participant.over, participant.hears());
         let is_former = self.former.get(&id) == Some(&place);
         if is_former {
             // Whoever is on the way elsewhere has left nothing that matters.
@@ -243,7 +243,7 @@ impl EventLoop {
         self.news = news;
         if over {
             self.clear(place);
-        } else if has_frames && !is_former {
+        } else if hears && !is_former {
             self.let_go(id);
         }
     }

@@ -75,6 +75,7 @@ pub(super) struct Participant {
     dialled_at: Instant,
     connected: bool,
     first_frame: bool,
+    first_sound: bool,
     first_picture: bool,
     tracks: BTreeMap<String, Known>,
     sent_away: bool,
@@ -131,6 +132,7 @@ impl Participant {
             dialled_at: now.at,
             connected: false,
             first_frame: false,
+            first_sound: false,
             first_picture: false,
             tracks: BTreeMap::new(),
             sent_away: false,
@@ -225,6 +227,7 @@ impl Participant {
             });
         }
         let is_picture = |shown: &Shown| shown.key.source != Source::Audio.number();
+        self.first_sound |= !into[before..].iter().all(is_picture);
         if !self.first_picture && into[before..].iter().any(is_picture) {
             self.first_picture = true;
             facts.push(Fact::FirstPicture {
@@ -234,9 +237,9 @@ impl Participant {
         }
     }
 
-    /// Whether it has seen or heard anybody.
-    pub(super) fn has_frames(&self) -> bool {
-        self.first_frame
+    /// Whether it has heard anybody.
+    pub(super) fn hears(&self) -> bool {
+        self.first_sound
     }
 
     pub(super) fn set_active(&mut self, source: Source, active: bool) {

@@ -77,6 +77,9 @@ pub struct MeshTiming {
     pub ping_interval: Duration,
     /// Echoes missing in a row before a link is suspect; one more where media comes by it. Default 3.
     pub suspect_after_missed: u32,
+    /// Silence of every kind after which a link that carried media is suspect. Default 150 ms: at least one ping of each side
+    /// and one echo are missing then.
+    pub busy_silence: Duration,
     /// Echoes missing in a row before a link is down. Default 7.
     pub down_after_missed: u32,
     /// Most time that measured jitter adds to either verdict. Default 50 ms.
@@ -98,6 +101,7 @@ impl Default for MeshTiming {
         Self {
             ping_interval: Duration::from_millis(100),
             suspect_after_missed: 3,
+            busy_silence: Duration::from_millis(150),
             down_after_missed: 7,
             jitter_allowance: Duration::from_millis(50),
             first_echo_grace: Duration::from_millis(500),

@@ -1,7 +1,11 @@
 //! Liveness of one link from the echoes of our pings. Pure: it is told what was sent and heard, and says a verdict.
 //!
-//! Only echoes count, because only they prove both directions. Silence is measured from the arrival of the last
+//! Only echoes prove a link, because only they prove both directions. Silence is measured from the arrival of the last
 //! echo, so that the round trip cancels out of the verdict: a long link is judged as fast as a short one.
+//!
+//! A link that carries media is suspect sooner: where packets came every few milliseconds and then nothing at all does, not
+//! even the peer's own pings, three pings need not be waited for. What that costs where it is wrong is a few packets over
+//! another way.
 
 use super::config::MeshTiming;
 use relay_proto::unit::PartsPerMillion;
@@ -24,6 +28,11 @@ const RTT_WEIGHT: f64 = 1.0 / 8.0;
 const JITTER_WEIGHT: f64 = 1.0 / 16.0;
 /// Weight of one ping in the loss: about the last ten seconds at the default interval.
 const LOSS_WEIGHT: f64 = 1.0 / 64.0;
+
+/// Datagrams a second from which on a link is busy: one sound, and the pings of both sides.
+const BUSY_PER_SECOND: u128 = 45;
+/// Shortest time over which that is measured.
+const BUSY_WINDOW: Duration = Duration::from_millis(250);
 
 /// Round trips of which the smallest counts: two seconds of them, and up to as many before.
 const ECHOES_PER_WINDOW: u32 = 20;
@@ -54,6 +63,12 @@ pub(super) struct Detector {
     loss: f64,
     /// Media comes by this link: it is asked twice as often, and suspected sooner.
     brisk: bool,
+    /// Datagrams of every kind that have come, and when the last one did.
+    heard: (u64, Instant),
+    /// The same where the window began over which the link is found busy or not. It ends with a datagram: silence makes no link
+    /// idle.
+    heard_before: (u64, Instant),
+    busy: bool,
 }
 
 impl Detector {
@@ -72,6 +87,24 @@ impl Detector {
             jitter: Duration::ZERO,
             loss: 0.0,
             brisk: false,
+            heard: (0, now),
+            heard_before: (0, now),
+            busy: false,
+        }
+    }
+
+    /// Notes how many datagrams of every kind have come so far, and when the last one did.
+    pub(super) fn on_heard(&mut self, datagrams: u64, last_at: Instant) {
+        if datagrams == self.heard.0 {
+            return;
+        }
+        self.heard = (datagrams, last_at.max(self.heard.1));
+        let (before, since) = self.heard_before;
+        let window = self.heard.1.saturating_duration_since(since);
+        if window >= BUSY_WINDOW {
+            let came = u128::from(datagrams.saturating_sub(before));
+            self.busy = came * 1_000 >= BUSY_PER_SECOND * window.as_millis();
+            self.heard_before = self.heard;
         }
     }
 
@@ -103,6 +136,7 @@ impl Detector {
     /// meanwhile wait to be read, so their absence says nothing of the link.
     pub(super) fn on_stall(&mut self, now: Instant, late: Duration) {
         self.silent_since = (self.silent_since + late).min(now);
+        self.heard.1 = (self.heard.1 + late).min(now);
         for ping in &mut self.outstanding {
             ping.lost_at += late;
         }
@@ -118,6 +152,7 @@ impl Detector {
         };
         self.note_loss(false);
         self.silent_since = now;
+        self.heard.1 = self.heard.1.max(now);
         self.on_round_trip(now.saturating_duration_since(ping.sent_at));
     }
 
@@ -174,7 +209,12 @@ impl Detector {
 
     fn suspect_at(&self) -> Instant {
         let missed = self.timing.suspect_after_missed + u32::from(self.brisk);
-        self.silent_for(missed, self.interval())
+        let by_echoes = self.silent_for(missed, self.interval());
+        if self.busy {
+            by_echoes.min(self.heard.1 + self.timing.busy_silence + self.grace())
+        } else {
+            by_echoes
+        }
     }
 
     fn dead_at(&self) -> Instant {
@@ -183,11 +223,15 @@ impl Detector {
 
     /// Half an interval more than `missed` of them, so that the last one had its chance to arrive.
     fn silent_for(&self, missed: u32, interval: Duration) -> Instant {
-        let grace = match self.last_rtt {
+        self.silent_since + interval * missed + interval / 2 + self.grace()
+    }
+
+    /// What is added to either verdict.
+    fn grace(&self) -> Duration {
+        match self.last_rtt {
             Some(_) => (self.jitter * 4).min(self.timing.jitter_allowance),
             None => self.timing.first_echo_grace,
-        };
-        self.silent_since + interval * missed + interval / 2 + grace
+        }
     }
 
     /// Smoothed round trip, once measured.

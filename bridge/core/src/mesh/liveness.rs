@@ -83,6 +83,7 @@ impl MeshCore {
             self.tend(now, id);
         }
         let timing = self.config.timing;
+        self.end_ahead(now);
         if now >= self.agenda.row_refresh_at {
             self.agenda.row_refresh_at = now + timing.row_refresh;
             self.refresh_rows();
@@ -183,6 +184,15 @@ impl MeshCore {
             // Whoever waited for the verdict would be without media meanwhile.
             self.plan.forget();
             self.replant();
+            if event == PeerEvent::EchoesMissing {
+                self.send_ahead(node);
+            }
+        }
+    }
+
+    pub(super) fn on_heard(&mut self, id: LinkId, datagrams: u64, last_at: Instant) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.detector.on_heard(datagrams, last_at);
         }
     }
 

@@ -20,6 +20,7 @@
 //!
 //! What may not live here: media (that is [`crate::shard`]), sockets, the client protocol.
 
+mod ahead;
 mod audience;
 pub mod author;
 mod belief;
@@ -62,6 +63,7 @@ pub mod view;
 mod weight;
 
 use crate::shard::io::{ShardFact, ShardId};
+use ahead::Ahead;
 use author::Author;
 use branch::{Branch, BranchKey};
 use config::MeshConfig;
@@ -127,6 +129,8 @@ pub struct MeshCore {
     branches: BTreeMap<BranchKey, Branch>,
     detours: Detours,
     next_alias: TrackAlias,
+    /// Media that goes where nobody has asked for it yet.
+    ahead: Vec<Ahead>,
     agenda: Agenda,
     out: Outbox,
     counters: MeshCounters,
@@ -168,6 +172,7 @@ impl MeshCore {
             branches: BTreeMap::new(),
             detours: Detours::new(&seed, unix_now.0),
             next_alias: TrackAlias(1),
+            ahead: Vec::new(),
             agenda: Agenda::new(&config.timing, now),
             out: Outbox::default(),
             counters: MeshCounters::default(),
@@ -202,6 +207,12 @@ impl MeshCore {
     /// A ping or pong arrived on a link (whole datagram).
     pub fn handle_probe(&mut self, now: Instant, link: LinkId, datagram: &[u8]) {
         self.on_probe(now, link, datagram);
+    }
+
+    /// How many datagrams of every kind have come over a link so far, and when the last one did. To be told before
+    /// [`Self::handle_timeout`]: media does not come through here, and its silence says something too.
+    pub fn handle_heard(&mut self, link: LinkId, datagrams: u64, last_at: Instant) {
+        self.on_heard(link, datagrams, last_at);
     }
 
     /// The peer's bytes on a link cannot be read (codec error): the link is closed with a goodbye.

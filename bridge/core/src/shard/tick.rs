@@ -182,9 +182,9 @@ impl ShardCore {
                 }
             }
             Source::Remote => {
-                let (origin, parent) = (track.identity.origin, track.parent);
+                let (origin, upstream) = (track.identity.origin, track.upstream());
                 let header = Header::plain(Kind::Nack, origin, track.identity.alias, layer);
-                self.relay_to(parent, true, Bytes::from(encode_nack(&header, missing)));
+                self.relay_to(upstream, true, Bytes::from(encode_nack(&header, missing)));
             }
         }
     }

@@ -217,8 +217,8 @@ impl ShardCore {
                     track.identity.alias,
                     layer,
                 );
-                let parent = track.parent;
-                self.relay_to(parent, true, Bytes::copy_from_slice(&header.encode()));
+                let upstream = track.upstream();
+                self.relay_to(upstream, true, Bytes::copy_from_slice(&header.encode()));
             }
         }
     }

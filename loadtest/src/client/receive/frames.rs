@@ -12,6 +12,8 @@ pub(super) struct Whole {
     /// When its last packet came.
     pub(super) arrived: Arrival,
     pub(super) bytes: u32,
+    /// Of these, what was published: without headers and tags.
+    pub(super) media_bytes: u32,
 }
 
 /// What an ordered packet led to.
@@ -41,6 +43,7 @@ struct Partial {
     keyframe: bool,
     arrived: Arrival,
     bytes: u32,
+    media_bytes: u32,
 }
 
 impl FrameAssembler {
@@ -75,6 +78,7 @@ impl FrameAssembler {
                 keyframe: start.keyframe,
                 arrived: packet.arrived,
                 bytes: 0,
+                media_bytes: 0,
             });
         }
         let Some(frame) = self.frame.as_mut().filter(|frame| frame.time == packet.time) else {
@@ -88,6 +92,7 @@ impl FrameAssembler {
         };
         frame.keyframe |= packet.start.is_some_and(|start| start.keyframe);
         frame.bytes += packet.bytes;
+        frame.media_bytes += packet.media_bytes;
         if packet.arrived.at > frame.arrived.at {
             frame.arrived = packet.arrived;
         }
@@ -115,6 +120,7 @@ impl FrameAssembler {
             keyframe: frame.keyframe,
             arrived: frame.arrived,
             bytes: frame.bytes,
+            media_bytes: frame.media_bytes,
         })
     }
 }
@@ -160,6 +166,7 @@ mod tests {
                     unix_ns: 0,
                 },
                 bytes: 10,
+                media_bytes: 7,
             };
             self.assembler.packet(&packet)
         }
@@ -174,7 +181,7 @@ mod tests {
             panic!("a whole keyframe is shown");
         };
         assert!(whole.keyframe);
-        assert_eq!(whole.bytes, 20);
+        assert_eq!((whole.bytes, whole.media_bytes), (20, 14));
         assert!(matches!(feed.put(3, Some(false), true), Progress::Shown(_)));
         assert!(feed.assembler.hole());
         assert!(matches!(feed.put(4, None, true), Progress::Broken));

@@ -47,6 +47,8 @@ pub struct Leg {
     pub keyframes: u64,
     /// Bytes of those frames.
     pub bytes: u64,
+    /// Of these, what was published: without headers and tags.
+    pub media_bytes: u64,
     /// Frames per simulcast layer.
     pub per_layer: [u64; 4],
     /// Freezes (video) or gaps (audio).
@@ -75,6 +77,7 @@ impl Leg {
             last_sequence: first.stamp.sequence,
             keyframes: 0,
             bytes: 0,
+            media_bytes: 0,
             per_layer: [0; 4],
             gaps: 0,
             gap_time: Duration::ZERO,
@@ -153,7 +156,8 @@ impl Leg {
     pub(super) fn restart(&mut self) {
         self.frames = 0;
         self.first_sequence = self.last_sequence.wrapping_add(1);
-        (self.keyframes, self.bytes, self.gaps) = (0, 0, 0);
+        (self.keyframes, self.gaps) = (0, 0);
+        (self.bytes, self.media_bytes) = (0, 0);
         self.per_layer = [0; 4];
         self.gap_time = Duration::ZERO;
         self.longest.clear();
@@ -181,6 +185,7 @@ impl Leg {
         self.frames += 1;
         self.keyframes += u64::from(whole.keyframe);
         self.bytes += u64::from(whole.bytes);
+        self.media_bytes += u64::from(whole.media_bytes);
         self.per_layer[usize::from(whole.stamp.layer).min(3)] += 1;
     }
 
@@ -246,6 +251,7 @@ mod tests {
                     unix_ns: 0,
                 },
                 bytes: 100,
+                media_bytes: 70,
             }
         }
     }

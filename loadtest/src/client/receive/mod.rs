@@ -30,8 +30,13 @@ use crate::trace::{self, Codec, Stamp};
 const VIDEO_PATIENCE: Duration = Duration::from_millis(1_000);
 /// The same for audio.
 const AUDIO_PATIENCE: Duration = Duration::from_millis(400);
+/// After so long without a packet of a sound its player has run dry (NetEQ holds 40 to 200 ms): what it missed it cannot play
+/// any more.
+const AUDIO_BUFFER: Duration = Duration::from_millis(200);
 /// Time between requests for a keyframe of one stream.
 const PLI_INTERVAL: Duration = Duration::from_millis(500);
+/// What AES-GCM adds to a packet (RFC 7714).
+const TAG_BYTES: usize = 16;
 /// Streams of one client; packets of more are counted as unknown.
 const MOST_STREAMS: usize = 1_024;
 /// Legs of one client.
@@ -339,6 +344,7 @@ fn unread(arrived: Arrival, header: &Header, datagram: &[u8]) -> Packet {
         empty: false,
         arrived,
         bytes: datagram.len() as u32,
+        media_bytes: datagram.len().saturating_sub(header.len + TAG_BYTES) as u32,
     }
 }
 
@@ -376,7 +382,11 @@ impl Incoming {
         Self {
             audio,
             codec,
-            stream: Stream::new(if audio { AUDIO_PATIENCE } else { VIDEO_PATIENCE }),
+            stream: if audio {
+                Stream::new(AUDIO_PATIENCE).played_on(AUDIO_BUFFER)
+            } else {
+                Stream::new(VIDEO_PATIENCE)
+            },
             frames: FrameAssembler::new(!audio),
             reception: Reception::default(),
             broken_since: None,
@@ -399,6 +409,7 @@ impl Incoming {
                 empty: false,
                 arrived,
                 bytes: block.payload.len() as u32,
+                media_bytes: block.payload.len() as u32,
             };
             self.read_payload(&mut packet, block.payload);
             self.stream.recover(seq, packet);

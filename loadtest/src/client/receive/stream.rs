@@ -31,6 +31,8 @@ pub(super) struct Packet {
     pub(super) empty: bool,
     pub(super) arrived: Arrival,
     pub(super) bytes: u32,
+    /// Of these, what was published: without header and tag.
+    pub(super) media_bytes: u32,
 }
 
 /// How a packet starts a frame.
@@ -99,6 +101,9 @@ pub(super) struct Stream {
     highest: Option<u64>,
     slots: VecDeque<Slot>,
     give_up_after: Duration,
+    /// After so long without any packet a player has nothing left to play, and goes on with what comes; `None` for never.
+    dry_after: Option<Duration>,
+    newest_at: Option<Instant>,
     pub(super) counters: StreamCounters,
 }
 
@@ -119,7 +124,17 @@ impl Stream {
             highest: None,
             slots: VecDeque::new(),
             give_up_after,
+            dry_after: None,
+            newest_at: None,
             counters: StreamCounters::default(),
+        }
+    }
+
+    /// The same, which after a silence of `dry_after` waits for nothing that was sent in it.
+    pub(super) fn played_on(self, dry_after: Duration) -> Self {
+        Self {
+            dry_after: Some(dry_after),
+            ..self
         }
     }
 
@@ -214,6 +229,7 @@ impl Stream {
     fn begin(&mut self, number: u64, packet: Packet) {
         self.next = number;
         self.highest = Some(number);
+        self.newest_at = Some(packet.arrived.at);
         self.counters.expected += 1;
         self.counters.received += 1;
         self.counters.bytes += u64::from(packet.bytes);
@@ -223,13 +239,22 @@ impl Stream {
     fn append(&mut self, number: u64, packet: Packet) {
         let now = packet.arrived.at;
         let known = self.next + self.slots.len() as u64;
+        let silence = self.newest_at.map(|at| now.saturating_duration_since(at));
+        let dry = self.dry_after.is_some_and(|dry| silence >= Some(dry));
+        let (since, asked) = if dry {
+            self.counters.lost_before_repair += number - known;
+            (now.checked_sub(self.give_up_after).unwrap_or(now), MOST_NACKS)
+        } else {
+            (now, 0)
+        };
         for _ in known..number {
             self.slots.push_back(Slot::Missing {
-                since: now,
-                asked: 0,
+                since,
+                asked,
                 next: now + NACK_AFTER,
             });
         }
+        self.newest_at = Some(now);
         self.counters.expected += number + 1 - known;
         self.counters.received += 1;
         self.slots.push_back(Slot::Held(packet));
@@ -319,6 +344,7 @@ mod tests {
             empty: false,
             arrived: Arrival { at, unix_ns: 0 },
             bytes: 100,
+            media_bytes: 70,
         }
     }
 
@@ -334,6 +360,24 @@ mod tests {
     }
 
     const PATIENCE: Duration = Duration::from_millis(500);
+
+    #[test]
+    fn a_player_that_has_run_dry_goes_on_with_what_comes() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let stream = || Stream::new(PATIENCE).played_on(Duration::from_millis(200));
+        let mut dry = stream();
+        dry.take(1, packet(at(0)), false);
+        dry.take(9, packet(at(200)), false);
+        assert_eq!(drain(&mut dry, at(200)), (2, 1));
+        assert!(dry.poll_nacks(at(300), None).is_empty());
+        assert_eq!((dry.counters.lost_before_repair, dry.counters.lost), (7, 7));
+        let mut short = stream();
+        short.take(1, packet(at(0)), false);
+        short.take(9, packet(at(199)), false);
+        assert_eq!(drain(&mut short, at(199)), (1, 0));
+        assert_eq!(short.poll_nacks(at(299), None).len(), 7);
+    }
 
     #[test]
     fn a_missing_packet_is_asked_for_and_its_repair_counts_before_and_after() {

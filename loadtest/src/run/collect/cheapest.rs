@@ -117,7 +117,11 @@ mod tests {
 
     fn line() -> Delays {
         // 0 - 10 - 1 - 10 - 2, and a link past the middle.
-        vec![vec![0.0, 10.0, 19.0], vec![10.0, 0.0, 10.0], vec![19.0, 10.0, 0.0]]
+        vec![
+            vec![0.0, 10.0, 19.0],
+            vec![10.0, 0.0, 10.0],
+            vec![19.0, 10.0, 0.0],
+        ]
     }
 
     #[test]

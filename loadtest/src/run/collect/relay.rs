@@ -27,7 +27,7 @@ fn least_bytes(plan: &Plan, receivers: &Receivers<'_>) -> BytesByPair {
             .flat_map(|figures| &figures.legs)
         {
             let bytes = most.entry((receiver.region, *key)).or_default();
-            *bytes = (*bytes).max(leg.bytes);
+            *bytes = (*bytes).max(leg.media_bytes);
         }
     }
     let mut least = BytesByPair::new();
@@ -161,7 +161,10 @@ impl Sent {
     }
 
     fn bytes(&self) -> BytesByPair {
-        self.media.iter().map(|(pair, media)| (*pair, media.bytes)).collect()
+        self.media
+            .iter()
+            .map(|(pair, media)| (*pair, media.bytes))
+            .collect()
     }
 
     /// How many copies of each layer came to each node that got it: its packets over all links, repairs included, over those
@@ -177,7 +180,11 @@ impl Sent {
 
 fn direct_delays(scenario: &Scenario, nodes: usize) -> Delays {
     let mut direct = vec![vec![0.0; nodes]; nodes];
-    for link in scenario.links.iter().filter(|link| link.a < nodes && link.b < nodes) {
+    for link in scenario
+        .links
+        .iter()
+        .filter(|link| link.a < nodes && link.b < nodes)
+    {
         let ms = link.properties.delay.as_secs_f64() * 1_000.0;
         (direct[link.a][link.b], direct[link.b][link.a]) = (ms, ms);
     }

@@ -304,6 +304,21 @@ fn a_viewer_that_reports_nothing_gets_less_and_less() {
 }
 
 #[test]
+fn whoever_comes_into_a_room_full_of_voices_has_room_for_a_small_picture_at_once() {
+    let start = crate::rtc::testing::instant();
+    let mut estimator = Estimator::default();
+    for tick in 0..65_u64 {
+        let sent = SentBytes {
+            numbered: 0,
+            beside: 800 * tick,
+        };
+        estimator.padding(start + Duration::from_millis(10 * tick), Bitrate(500_000), sent);
+    }
+    // Eleven voices take 640 kbit/s, and nothing has been reported yet.
+    assert!(estimator.estimate().0 > 150_000, "{:?}", estimator.estimate());
+}
+
+#[test]
 fn a_lost_last_packet_does_not_end_the_search_for_room() {
     let start = crate::rtc::testing::instant();
     let mut estimator = Estimator::default();

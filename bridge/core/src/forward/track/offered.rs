@@ -56,6 +56,7 @@ impl Track {
             self.parent = parent;
         }
         self.parent_awaited = awaited;
+        self.offered.brought_by = None;
     }
 
     /// Whether media of this track is taken from `peer`: it was asked for it. Another one that has the key, as every host of
@@ -63,6 +64,14 @@ impl Track {
     #[must_use]
     pub fn is_asked_of(&self, peer: NodeId) -> bool {
         self.parent == peer || self.parent_before == Some(peer)
+    }
+
+    /// Of whom what is missing is asked: of who brought the newest packet, and so has those before it, or will; before
+    /// anything has come, of the parent. Where a link has fallen silent, media may come from elsewhere before anybody has been
+    /// asked for it there.
+    #[must_use]
+    pub fn upstream(&self) -> NodeId {
+        self.offered.brought_by.unwrap_or(self.parent)
     }
 
     /// A packet of `layer` has come from `peer`; true where that shows that more comes than was said: the track takes

@@ -147,3 +147,50 @@ fn a_link_is_as_long_as_its_smallest_round_trip_of_late() {
     assert_eq!(echoes(&mut detector, &[90; 40]), some(90), "another way is");
     assert_eq!(echoes(&mut detector, &[30]), some(30), "a shorter one at once");
 }
+
+/// A detector that has heard something every `every_ms` for a second, echoes among it.
+fn heard_every(every_ms: u64) -> (Detector, std::time::Instant) {
+    let start = beginning();
+    let mut detector = Detector::new(MeshTiming::default(), start);
+    for at_ms in 0..=1_000 {
+        let now = start + ms(at_ms);
+        if at_ms % every_ms == 0 {
+            detector.on_heard(at_ms / every_ms + 1, now);
+        }
+        if at_ms % 100 == 0 {
+            let number = detector.on_ping_sent(now);
+            detector.on_echo(now, number);
+        }
+    }
+    (detector, start + ms(1_000))
+}
+
+#[test]
+fn a_link_that_carried_media_is_suspect_as_soon_as_it_is_wholly_silent() {
+    let (detector, last) = heard_every(20);
+    assert_eq!(detector.verdict(last + ms(149)), Verdict::Alive);
+    assert_eq!(detector.verdict(last + ms(150)), Verdict::Suspect);
+    assert_eq!(
+        detector.verdict(last + ms(749)),
+        Verdict::Suspect,
+        "and dead no sooner"
+    );
+    let (detector, last) = heard_every(50);
+    assert_eq!(
+        detector.verdict(last + ms(349)),
+        Verdict::Alive,
+        "nothing but pings of both sides: three echoes are waited for"
+    );
+}
+
+#[test]
+fn media_that_ends_makes_no_link_suspect_while_pings_come() {
+    let (mut detector, last) = heard_every(20);
+    for step in 1..=50 {
+        let now = last + ms(step * 100);
+        let number = detector.on_ping_sent(now - ms(1));
+        assert_eq!(detector.verdict(now), Verdict::Alive, "{step}");
+        detector.on_echo(now, number);
+        detector.on_heard(51 + step, now);
+    }
+}

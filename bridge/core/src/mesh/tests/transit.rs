@@ -22,6 +22,7 @@ struct Between {
 
 const SIN: LinkId = LinkId(1);
 const SYD: LinkId = LinkId(2);
+const PER: LinkId = LinkId(3);
 
 fn row(owner: &str, counter: u64, key: RowKey, value: RowValue) -> Row {
     let version = RowVersion {
@@ -81,23 +82,7 @@ impl Between {
         let core = MeshCore::new(config, [1; 32], now, UnixMillis(1_000_000));
         let mut between = Self { core, now };
         for (link, name) in [(SIN, "sin"), (SYD, "syd")] {
-            between.core.handle_link_up(now, link, LinkDirection::Accepted);
-            between.hear(
-                link,
-                ControlMessage::Hello(Hello {
-                    newest_version: 1,
-                    oldest_version: 1,
-                    features: Features::OURS,
-                    name: name.into(),
-                    incarnation: 7,
-                    software: String::new(),
-                }),
-            );
-            between.hear(link, ControlMessage::RowDigest(Vec::new()));
-            between.hear(
-                link,
-                ControlMessage::Rows(vec![transit_row(name), link_row(name, 2, "fra")]),
-            );
+            between.link(link, name);
         }
         let rows = vec![
             link_row("sin", 3, "nyc"),
@@ -108,6 +93,26 @@ impl Between {
         between.hear(SIN, ControlMessage::Rows(rows));
         between.outputs();
         between
+    }
+
+    fn link(&mut self, link: LinkId, name: &str) {
+        self.core.handle_link_up(self.now, link, LinkDirection::Accepted);
+        self.hear(
+            link,
+            ControlMessage::Hello(Hello {
+                newest_version: 1,
+                oldest_version: 1,
+                features: Features::OURS,
+                name: name.into(),
+                incarnation: 7,
+                software: String::new(),
+            }),
+        );
+        self.hear(link, ControlMessage::RowDigest(Vec::new()));
+        self.hear(
+            link,
+            ControlMessage::Rows(vec![transit_row(name), link_row(name, 2, "fra")]),
+        );
     }
 
     fn hear(&mut self, link: LinkId, message: ControlMessage) {
@@ -133,8 +138,13 @@ impl Between {
         self.hear(link, demand);
     }
 
-    /// Lets time pass; both peers answer every ping. Answers everything else that was put out.
+    /// Lets time pass; all peers answer every ping. Answers everything else that was put out.
     fn pass(&mut self, time: Duration) -> Vec<MeshOutput> {
+        self.pass_without(time, None)
+    }
+
+    /// The same, but for a link that is silent.
+    fn pass_without(&mut self, time: Duration, silent: Option<LinkId>) -> Vec<MeshOutput> {
         let end = self.now + time;
         let mut others = Vec::new();
         while let Some((at, _)) = self.core.poll_timeout().filter(|(at, _)| *at <= end) {
@@ -146,7 +156,15 @@ impl Between {
                     continue;
                 };
                 let (header, body) = Header::decode(bytes).unwrap();
-                let peer = NodeId::of(if *link == SIN { "sin" } else { "syd" });
+                if silent == Some(*link) {
+                    continue;
+                }
+                let name = match *link {
+                    SIN => "sin",
+                    SYD => "syd",
+                    _ => "per",
+                };
+                let peer = NodeId::of(name);
                 let pong = encode_probe(Kind::Pong, peer, header.seq.0, body.try_into().unwrap());
                 self.core.handle_probe(self.now, *link, &pong);
             }
@@ -173,13 +191,17 @@ fn asked(outputs: &[MeshOutput], of: LinkId) -> Vec<(u32, u8)> {
 
 /// Which tracks shards were told to send on to `syd`, or no more.
 fn sent_on(outputs: &[MeshOutput]) -> Vec<(u32, u8)> {
+    sent_on_to(outputs, "syd")
+}
+
+fn sent_on_to(outputs: &[MeshOutput], name: &str) -> Vec<(u32, u8)> {
     let told = outputs.iter().filter_map(|output| match output {
         MeshOutput::ToShard {
             command: ShardCommand::SetChild {
                 track, child, layers, ..
             },
             ..
-        } if *child == NodeId::of("syd") => Some((track.0, layers.0)),
+        } if *child == NodeId::of(name) => Some((track.0, layers.0)),
         _ => None,
     });
     told.collect()
@@ -449,4 +471,21 @@ fn whoever_loses_steps_of_a_detour_gets_the_room_told_anew() {
     net.run(ms(12_000));
     assert_eq!(seen(&net, 0, "r"), ["ann", "ben", "cleo"]);
     assert_eq!(seen(&net, 2, "r"), ["ann", "ben", "cleo"]);
+}
+
+#[test]
+fn what_a_silent_peer_wanted_goes_ahead_by_the_way_that_is_left_until_it_is_asked_for_there() {
+    let mut fra = Between::new(16);
+    fra.link(PER, "per");
+    fra.hear(SYD, ControlMessage::Rows(vec![link_row("syd", 4, "per")]));
+    fra.hear(PER, ControlMessage::Rows(vec![link_row("per", 4, "syd")]));
+    fra.want(SYD, &[1, 2], 1);
+    fra.pass(ms(100));
+    let outputs = fra.pass_without(ms(500), Some(SYD));
+    assert_eq!(sent_on_to(&outputs, "per"), [(1, 1), (2, 1)]);
+    fra.want(PER, &[2], 1);
+    fra.outputs();
+    let outputs = fra.pass_without(ms(1_500), Some(SYD));
+    let told = sent_on_to(&outputs, "per");
+    assert!(told.contains(&(1, 0)) && !told.contains(&(2, 0)), "{told:?}");
 }
