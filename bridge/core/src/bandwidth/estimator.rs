@@ -136,11 +136,10 @@ impl Estimator {
     /// every tick while [`Self::is_probing`], else several times a second.
     pub fn poll_padding(&mut self, now: Instant, wanted: Bitrate, sent: SentBytes) -> Option<usize> {
         self.sound.sent(now, sent.beside);
-        let sound = self.sound.rate();
-        if self.fed_at.is_none() && self.changed_at.is_none() && sound >= START.0 as f64 {
+        if self.fed_at.is_none() && self.changed_at.is_none() && self.sound.rate() >= self.total {
             // Sound goes whatever is thought of the path. Where it alone takes more than that, as where somebody comes into a
             // room full of voices, there was no room for any picture, and so nothing the viewer could report on.
-            self.total = self.total.max(sound * MOST_ABOVE_DELIVERY);
+            self.total = self.sound.rate() * MOST_ABOVE_DELIVERY;
         }
         self.watch_silence(now, sent.numbered);
         if let Some(finding) = self.prober.expire(now) {
