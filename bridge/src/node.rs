@@ -378,6 +378,7 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         public_url: public_url(config, http),
         software: SOFTWARE.to_owned(),
         shards: config.media.shards,
+        steering: config.mesh.as_ref().is_none_or(|mesh| mesh.steer),
         limits: config.limits.mesh,
         ..bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str())
     };
@@ -391,6 +392,12 @@ fn public_url(config: &Config, http: SocketAddr) -> String {
         Some(base) => format!("{base}{chosen}"),
         None => config.http.public_url.clone(),
     }
+}
+
+/// The predicted gain from which on media is steered to a nearer node; none where it is not.
+fn steer_gain_ms(config: &Config) -> Option<f64> {
+    let mesh = config.mesh.as_ref().filter(|mesh| mesh.steer)?;
+    Some(mesh.steer_gain.as_secs_f64() * 1_000.0)
 }
 
 fn signaling_config(config: &Config, http: SocketAddr) -> SignalingConfig {
@@ -408,6 +415,7 @@ fn signaling_config(config: &Config, http: SocketAddr) -> SignalingConfig {
             query_parameter: config.geo.query_parameter.clone(),
             header: config.geo.header.clone(),
         },
+        steer_gain_ms: steer_gain_ms(config),
         policy: geo::Policy::default(),
         node_capacity: config.node.capacity,
         turn: config.turn.clone(),

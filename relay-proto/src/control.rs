@@ -3,6 +3,7 @@
 use crate::id::{Epoch, LayerSet, NodeId, NodeName, RoomName, TrackAlias};
 use crate::room::RoomMessage;
 use crate::row::{DigestEntry, Row};
+use crate::steering::SteeringMessage;
 use crate::version::Features;
 use bincode::{Decode, Encode};
 
@@ -127,4 +128,6 @@ pub enum ControlMessage {
     },
     /// A step of a room stream between two nodes without a link. Only to peers with [`Features::TREES`].
     Detour(DetourMessage),
+    /// About media sessions that one of the two drives on the other. Only to peers with [`Features::STEERING`].
+    Steering(SteeringMessage),
 }

@@ -41,6 +41,10 @@ impl Features {
     /// tracks of third nodes, and relayed room streams.
     pub const TREES: Self = Self(1 << 8);
 
+    /// The node takes media sessions that others drive (see [`crate::steering`]). Left out where the operator has turned
+    /// that off.
+    pub const STEERING: Self = Self(1 << 10);
+
     /// All abilities of this build.
     pub const OURS: Self = Self(
         Self::SPLIT.0
@@ -51,8 +55,15 @@ impl Features {
             | Self::DESCRIPTORS.0
             | Self::ALLOWANCES.0
             | Self::PARITY.0
-            | Self::TREES.0,
+            | Self::TREES.0
+            | Self::STEERING.0,
     );
+
+    /// These without `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 
     /// What both sides can do.
     #[must_use]

@@ -143,6 +143,10 @@ pub struct MeshConfig {
     /// How many times its shortest way the media of this node may take to another one, so that fewer copies cross the
     /// oceans; 1 to 10.
     pub stretch: f64,
+    /// Whether clients of this node may have their media on others, and clients of others here.
+    pub steer: bool,
+    /// From which predicted gain of round trip on they do.
+    pub steer_gain: Duration,
 }
 
 /// What a node shows its peers. Debug output does not show the secret.

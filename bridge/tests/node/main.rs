@@ -9,5 +9,6 @@ mod load_scenarios;
 mod mesh;
 mod process;
 mod startup;
+mod steering;
 mod tcp;
 mod tcp_detour;

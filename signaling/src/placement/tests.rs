@@ -24,6 +24,7 @@ pub(crate) fn config() -> SignalingConfig {
             query_parameter: Some("pretend".to_owned()),
             header: None,
         },
+        steer_gain_ms: Some(SignalingConfig::STEER_GAIN_MS),
         policy: Policy::default(),
         node_capacity: 100,
         turn: None,
@@ -42,6 +43,7 @@ pub(crate) fn mesh() -> MeshView {
         state: NodeState::Up,
         load: 0.0,
         participants: 0,
+        steers: name != "fra",
     };
     MeshView {
         nodes: vec![

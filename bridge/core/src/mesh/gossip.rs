@@ -45,7 +45,7 @@ impl MeshCore {
     /// Writes that this node takes part in distribution trees, and tells it.
     pub(super) fn write_transit_row(&mut self) {
         let facts = TransitFacts {
-            features: Features::OURS,
+            features: Self::features_offered(&self.config),
             stretch: self.config.stretch,
             public_key: self.detours.public_key(),
         };
@@ -388,6 +388,7 @@ impl MeshCore {
         self.forget_reader(node);
         self.drop_child(node);
         self.detours.forget(node);
+        self.end_remote(node, cause);
         self.drop_origin_everywhere(node, cause);
         let of_dead = self.branches.keys().filter(|(origin, _)| *origin == node);
         for key in of_dead.cloned().collect::<Vec<_>>() {

@@ -111,6 +111,7 @@ impl MeshCore {
         };
         self.peers.remove(&dead);
         self.departed.remove(&dead);
+        self.remote.forget(dead);
         self.forget_link_row(dead);
         true
     }
@@ -133,7 +134,7 @@ impl MeshCore {
         });
         peer.name = hello.name.clone();
         peer.incarnation = hello.incarnation;
-        peer.features = Features::OURS.common(hello.features);
+        peer.features = Self::features_offered(&self.config).common(hello.features);
         if let Some(link) = self.links.get_mut(&id) {
             link.phase = LinkPhase::Established {
                 peer: node,

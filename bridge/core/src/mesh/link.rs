@@ -15,7 +15,6 @@ use relay_proto::control::{ControlMessage, GoodbyeCause, Hello};
 use relay_proto::id::NodeId;
 use relay_proto::room::{LeaveCause, RoomEvent};
 use relay_proto::row::DigestEntry;
-use relay_proto::version::Features;
 use std::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -65,7 +64,7 @@ impl MeshCore {
         let hello = Hello {
             newest_version,
             oldest_version,
-            features: Features::OURS,
+            features: Self::features_offered(&self.config),
             name: self.config.name.clone(),
             incarnation: self.incarnation,
             software: self.config.software.clone(),
@@ -128,6 +127,7 @@ impl MeshCore {
                 self.on_transit_demand(now, from, demand);
             }
             ControlMessage::Detour(message) => self.on_detour(now, from, message),
+            ControlMessage::Steering(message) => self.on_steering(now, from, message),
             ControlMessage::Command { .. } | ControlMessage::Fact(_) => self.on_unsupported(from),
             // Both are dispatched before.
             ControlMessage::Hello(_) | ControlMessage::Goodbye(_) => {}
@@ -187,6 +187,7 @@ impl MeshCore {
         self.write_link_row(node);
         self.out
             .control(id, ControlMessage::RowDigest(self.rows.digest()));
+        self.remote_linked(node);
         self.on_topology_changed(now);
         self.tell_all_rooms(node);
         self.resend_all_demands(node);
@@ -286,6 +287,7 @@ impl MeshCore {
             link: None,
         });
         self.set_route(node, None);
+        self.remote_cut(now, node);
         self.forget_reader(node);
         self.drop_child(node);
         self.write_link_row(node);
@@ -345,6 +347,7 @@ impl MeshCore {
             return;
         }
         info!("node is stopping");
+        self.end_all_driven(LeaveCause::NodeStopped);
         self.end_all_sessions(LeaveCause::NodeStopped);
         for id in std::mem::take(&mut self.links).into_keys() {
             self.out.goodbye(id, GoodbyeCause::Stopping);

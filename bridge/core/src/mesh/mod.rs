@@ -14,6 +14,7 @@
 //! | `room`, `roster`, `epoch` | one conference; everybody in it; its epoch and key |
 //! | `session`, `publish`, `fact` | commands of signalling; tracks; facts of shards |
 //! | `spread`, `moving` | one room on several shards of this node; people on their way to another node |
+//! | `remote` | sessions whose signalling is on one node and whose media is on another |
 //! | `stream`, `data`, `detour` | what nodes of one room tell each other; without a link, over others |
 //! | `view`, `config`, `io` | read-only copies; settings and limits; inputs and outputs |
 //!
@@ -42,6 +43,7 @@ mod outbox;
 mod peer;
 mod plan;
 mod publish;
+mod remote;
 mod room;
 mod roster;
 mod route;
@@ -71,6 +73,7 @@ use relay_proto::id::{NodeId, RoomName, SessionId, TrackAlias};
 use relay_proto::row::NodeState;
 use relay_proto::session::SessionCommand;
 use relay_proto::unit::{PartsPerMillion, UnixMillis};
+use remote::Remote;
 use room::Room;
 pub use route::Route;
 use route::RouteTable;
@@ -110,6 +113,7 @@ pub struct MeshCore {
     plan: Plan,
     branches: BTreeMap<BranchKey, Branch>,
     detours: Detours,
+    remote: Remote,
     next_alias: TrackAlias,
     agenda: Agenda,
     out: Outbox,
@@ -147,6 +151,7 @@ impl MeshCore {
             plan: Plan::default(),
             branches: BTreeMap::new(),
             detours: Detours::new(&seed, unix_now.0),
+            remote: Remote::default(),
             next_alias: TrackAlias(1),
             agenda: Agenda::new(&config.timing, now),
             out: Outbox::default(),
@@ -232,7 +237,16 @@ impl MeshCore {
 
     /// The next thing to do. Drain until none after every input.
     pub fn poll_output(&mut self) -> Option<MeshOutput> {
-        self.out.pop()
+        loop {
+            match self.out.pop()? {
+                MeshOutput::ToSignaling(fact) => {
+                    if let Some(output) = self.direct(fact) {
+                        return Some(output);
+                    }
+                }
+                output => return Some(output),
+            }
+        }
     }
 
     /// When to call [`Self::handle_timeout`] at the latest, and what for. None once stopped.

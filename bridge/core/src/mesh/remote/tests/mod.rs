@@ -1,0 +1,4 @@
+//! Channels alone, and whole meshes in virtual time.
+
+mod channel;
+mod mesh;
