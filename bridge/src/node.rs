@@ -16,7 +16,7 @@ use crate::places::{Places, PlacesError};
 use crate::shard::{LinkTable, ShardThread, TrackRoutes};
 use bridge_core::mesh::MeshCore;
 use relay_proto::id::{NodeId, NodeName};
-use relay_proto::unit::MilliDegrees;
+use relay_proto::unit::{MilliDegrees, PartsPerMillion};
 use signaling::token::TokenKeys;
 use signaling::{GeoOverrides, Signaling, SignalingConfig};
 use std::io;
@@ -81,6 +81,7 @@ pub struct Node {
     ready: watch::Sender<bool>,
     reload_places: watch::Sender<u64>,
     drain_orders: Option<mpsc::Receiver<Duration>>,
+    feeds: watch::Receiver<Option<Arc<MeshFeed>>>,
 }
 
 impl Node {
@@ -146,7 +147,7 @@ impl Node {
 
         let (link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, &linked_peers);
         let (ready, ready_state) = watch::channel(true);
-        let operations = operations(feeds, diallers, ready_state, sources);
+        let operations = operations(feeds.clone(), diallers, ready_state, sources);
         let (stop_servers, stopped) = watch::channel(false);
         let (desk, drain_orders) = drain_desk(&config, &signaling);
         let servers = start_servers(&signaling, (operations, desk), web, metrics, &stopped);
@@ -166,6 +167,7 @@ impl Node {
             ready,
             reload_places,
             drain_orders: Some(drain_orders),
+            feeds,
         })
     }
 
@@ -202,12 +204,15 @@ impl Node {
         if self.orders.send(Order::Drain).await.is_err() {
             return;
         }
+        let until = Instant::now() + within;
         self.signaling.drain(within).await;
         let done = progress.wait_for(|progress| progress.is_some_and(|progress| progress.done));
         // Signalling keeps the time itself; this is for one that hangs.
         if tokio::time::timeout(within + STOP_STEP, done).await.is_err() {
             tracing::warn!("draining did not end in time");
         }
+        self.steered_are_gone(until.saturating_duration_since(Instant::now()))
+            .await;
         if let Some(progress) = *progress.borrow() {
             tracing::info!(
                 people = progress.people,
@@ -215,6 +220,18 @@ impl Node {
                 left = progress.left,
                 "node has drained"
             );
+        }
+    }
+
+    /// Waits until the nodes with the clients have taken the sessions back whose media is here.
+    async fn steered_are_gone(&self, within: Duration) {
+        let mut feeds = self.feeds.clone();
+        let gone = feeds.wait_for(|feed| {
+            let links = feed.iter().flat_map(|feed| &feed.view().links);
+            links.map(|link| link.steered_from).sum::<usize>() == 0
+        });
+        if tokio::time::timeout(within, gone).await.is_err() {
+            tracing::warn!("clients of other nodes still had their media here");
         }
     }
 
@@ -382,7 +399,16 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         limits: config.limits.mesh,
         ..bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str())
     };
+    let told = config.mesh.as_ref().map(|mesh| millionths(mesh.stretch));
+    let mesh = bridge_core::mesh::config::MeshConfig {
+        stretch: told.unwrap_or(mesh.stretch),
+        ..mesh
+    };
     Ok(MeshCore::new(mesh, random_seed(), Instant::now(), start))
+}
+
+fn millionths(times: f64) -> PartsPerMillion {
+    PartsPerMillion((times * 1e6).round() as u32)
 }
 
 /// The configured URL; where the port was left to the system, with the one it gave.

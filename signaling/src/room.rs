@@ -50,12 +50,6 @@ impl Room {
         self.participants.len()
     }
 
-    /// Whether nobody is known.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.participants.is_empty()
-    }
-
     /// Forgets somebody. `false` when nobody knew them.
     pub fn remove(&mut self, sid: &ParticipantSid) -> bool {
         self.speaking.remove(sid);

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Everybody who comes to a node from this machine is taken to be in Sydney.
-const ALL_IN_SYDNEY: &str = "--geo.overrides.networks=127.0.0.0/8=-33.9,151.2";
+const ALL_IN_SYDNEY: &str = "[geo.overrides.networks]\n\"127.0.0.0/8\" = \"-33.9,151.2\"\n";
 
 fn run(flags: &[String], ports: Ports) -> Node {
     let arguments: Vec<&str> = std::iter::once("node")
@@ -29,7 +29,12 @@ fn syd(ports: Ports, peer: Ports) -> Node {
 fn pair(more: &[&str]) -> (Node, Node) {
     let (here, there) = (Ports::free(), Ports::free());
     let mut of_fra = flags("fra", here, SECRET, &[there.mesh]);
-    of_fra.extend([ALL_IN_SYDNEY].iter().chain(more).map(|flag| (*flag).to_owned()));
+    // A flag would be cut in two at the comma.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("node.toml");
+    std::fs::write(&file, ALL_IN_SYDNEY).unwrap();
+    of_fra.extend(["--config".to_owned(), file.to_str().unwrap().to_owned()]);
+    of_fra.extend(more.iter().map(|flag| (*flag).to_owned()));
     let mut fra = run(&of_fra, here);
     let mut syd = syd(there, here);
     fra.wait_until("linked and aware of the place", |node| {

@@ -86,7 +86,7 @@ impl Hub {
             name: newcomer.claims.room(),
             media: None,
         };
-        let views = self.rooms.range(&first..);
+        let views = self.rooms.range(first.clone()..);
         let mut views = views.take_while(|(key, _)| key.name == first.name);
         let (id, local) = views.find_map(|(_, local)| {
             let mut sessions = local.sessions.iter().filter_map(|id| self.sessions.get(id));

@@ -8,12 +8,12 @@ use relay_proto::room::{DataMessage, LeaveCause, MediaKind};
 use relay_proto::session::{EndCause, OpenSession, RoomChange, SessionCommand, SessionFact};
 use std::time::{Duration, Instant};
 
-type Net = MeshNet<FakeShards>;
+pub(super) type Net = MeshNet<FakeShards>;
 
-const ENTRY: NodeIndex = 0;
-const MEDIA: NodeIndex = 1;
+pub(super) const ENTRY: NodeIndex = 0;
+pub(super) const MEDIA: NodeIndex = 1;
 
-const fn ms(millis: u64) -> Duration {
+pub(super) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
@@ -26,7 +26,7 @@ fn net_of(configs: Vec<MeshConfig>) -> Net {
     net
 }
 
-fn three() -> Net {
+pub(super) fn three() -> Net {
     net_of(["fra", "syd", "iad"].map(MeshConfig::named).to_vec())
 }
 
@@ -47,7 +47,7 @@ fn steer(net: &mut Net, serial: u32, identity: &str) -> SessionId {
     session
 }
 
-fn steered(identity: &str) -> (Net, SessionId) {
+pub(super) fn steered(identity: &str) -> (Net, SessionId) {
     let mut net = three();
     let session = steer(&mut net, 1, identity);
     net.run(ms(500));
