@@ -156,3 +156,19 @@ fn the_death_of_the_media_node_sends_its_clients_back_to_their_node_which_serves
     seen_by_all(&again, 1);
     assert!(sessions(&fra) >= Some(2));
 }
+
+#[test]
+fn a_media_node_that_drains_gives_its_clients_back_and_ends_well() {
+    let (mut fra, mut syd) = pair(&[]);
+    let room = Room::open_by(&[way(&fra)], Codec::Vp8, 2, 0);
+    seen_by_all(&room, 0);
+    assert_eq!((sessions(&fra), sessions(&syd)), (Some(0), Some(2)));
+    syd.signal(Signal::SIGTERM);
+    room.watch("told to come again", |seen| ended(seen) == [0, 1].into());
+    let status = syd.wait();
+    assert!(status.success(), "{status}:\n{}", syd.log());
+    assert!(!syd.log().contains("still had their media here"), "{}", syd.log());
+    fra.wait_until("rid of them", |node| {
+        node.mesh()["steered"].as_array().is_some_and(Vec::is_empty)
+    });
+}
