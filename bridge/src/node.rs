@@ -82,6 +82,7 @@ pub struct Node {
     ready: watch::Sender<bool>,
     reload_places: watch::Sender<u64>,
     drain_orders: Option<mpsc::Receiver<Duration>>,
+    feeds: watch::Receiver<Option<Arc<MeshFeed>>>,
 }
 
 impl Node {
@@ -151,7 +152,7 @@ impl Node {
         let (mut link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, &linked_peers);
         link_tasks.push(tokio::spawn(async move { passing.run().await }));
         let (ready, ready_state) = watch::channel(true);
-        let operations = operations(feeds, diallers, ready_state, sources);
+        let operations = operations(feeds.clone(), diallers, ready_state, sources);
         let (stop_servers, stopped) = watch::channel(false);
         let (desk, drain_orders) = drain_desk(&config, &signaling);
         let servers = start_servers(&signaling, (operations, desk), web, metrics, &stopped);
@@ -171,6 +172,7 @@ impl Node {
             ready,
             reload_places,
             drain_orders: Some(drain_orders),
+            feeds,
         })
     }
 
@@ -207,12 +209,15 @@ impl Node {
         if self.orders.send(Order::Drain).await.is_err() {
             return;
         }
+        let until = Instant::now() + within;
         self.signaling.drain(within).await;
         let done = progress.wait_for(|progress| progress.is_some_and(|progress| progress.done));
         // Signalling keeps the time itself; this is for one that hangs.
         if tokio::time::timeout(within + STOP_STEP, done).await.is_err() {
             tracing::warn!("draining did not end in time");
         }
+        self.steered_are_gone(until.saturating_duration_since(Instant::now()))
+            .await;
         if let Some(progress) = *progress.borrow() {
             tracing::info!(
                 people = progress.people,
@@ -220,6 +225,18 @@ impl Node {
                 left = progress.left,
                 "node has drained"
             );
+        }
+    }
+
+    /// Waits until the nodes with the clients have taken the sessions back whose media is here.
+    async fn steered_are_gone(&self, within: Duration) {
+        let mut feeds = self.feeds.clone();
+        let gone = feeds.wait_for(|feed| {
+            let links = feed.iter().flat_map(|feed| &feed.view().links);
+            links.map(|link| link.steered_from).sum::<usize>() == 0
+        });
+        if tokio::time::timeout(within, gone).await.is_err() {
+            tracing::warn!("clients of other nodes still had their media here");
         }
     }
 
@@ -388,6 +405,7 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         software: SOFTWARE.to_owned(),
         shards: config.media.shards,
         has_passing_shard: true,
+        steering: config.mesh.as_ref().is_none_or(|mesh| mesh.steer),
         limits: config.limits.mesh,
         ..bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str())
     };
@@ -395,9 +413,13 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         let authority: Arc<dyn Authority> = Arc::new(identity(links, &config.node.name)?);
         mesh.authority = Some(authority);
         mesh.unsigned_rows = links.unsigned_rows;
-        mesh.stretch = PartsPerMillion((links.stretch * 1_000_000.0).round() as u32);
+        mesh.stretch = millionths(links.stretch);
     }
     Ok(MeshCore::new(mesh, random_seed(), Instant::now(), start))
+}
+
+fn millionths(times: f64) -> PartsPerMillion {
+    PartsPerMillion((times * 1e6).round() as u32)
 }
 
 /// The configured URL; where the port was left to the system, with the one it gave.
@@ -407,6 +429,12 @@ fn public_url(config: &Config, http: SocketAddr) -> String {
         Some(base) => format!("{base}{chosen}"),
         None => config.http.public_url.clone(),
     }
+}
+
+/// The predicted gain from which on media is steered to a nearer node; none where it is not.
+fn steer_gain_ms(config: &Config) -> Option<f64> {
+    let mesh = config.mesh.as_ref().filter(|mesh| mesh.steer)?;
+    Some(mesh.steer_gain.as_secs_f64() * 1_000.0)
 }
 
 fn signaling_config(config: &Config, http: SocketAddr) -> SignalingConfig {
@@ -424,6 +452,7 @@ fn signaling_config(config: &Config, http: SocketAddr) -> SignalingConfig {
             query_parameter: config.geo.query_parameter.clone(),
             header: config.geo.header.clone(),
         },
+        steer_gain_ms: steer_gain_ms(config),
         policy: geo::Policy::default(),
         node_capacity: config.node.capacity,
         turn: config.turn.clone(),

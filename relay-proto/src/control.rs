@@ -3,6 +3,7 @@
 use crate::id::{Epoch, LayerSet, NodeId, NodeName, RoomName, TrackAlias};
 use crate::room::RoomMessage;
 use crate::row::{DigestEntry, OwnerSummary, Row, SignedRow};
+use crate::steering::SteeringMessage;
 use crate::version::Features;
 use bincode::{Decode, Encode};
 
@@ -137,4 +138,6 @@ pub enum ControlMessage {
         /// Whether the receiver shall answer with the rows of nodes that the sender has no link to, too.
         others: bool,
     },
+    /// About media sessions that one of the two drives on the other. Only to peers with [`Features::STEERING`].
+    Steering(SteeringMessage),
 }

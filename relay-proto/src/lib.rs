@@ -22,5 +22,6 @@ pub mod room;
 pub mod row;
 pub mod seal;
 pub mod session;
+pub mod steering;
 pub mod unit;
 pub mod version;

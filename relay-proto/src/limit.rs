@@ -7,6 +7,7 @@
 mod check;
 
 use crate::control::{ControlMessage, DetourStep};
+use crate::steering::SteeringStep;
 use check::Bounded;
 
 /// Longest server-made id (`PA_…`, `TR_…`), in bytes.
@@ -90,6 +91,16 @@ impl ControlMessage {
 }
 
 impl DetourStep {
+    /// As [`ControlMessage::validate`].
+    ///
+    /// # Errors
+    /// The first [`LimitError`] found.
+    pub fn validate(&self) -> Result<(), LimitError> {
+        self.check()
+    }
+}
+
+impl SteeringStep {
     /// As [`ControlMessage::validate`].
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! Signalling and the bridge know each other only through these types. They are wire types, so the signalling
 //! of one node can drive a session on another.
 
-use crate::id::{LayerSet, ParticipantSid, RoomName, SessionId, TrackSid};
+use crate::id::{LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackSid};
 use crate::room::{
     Audience, Codec, ConnectionQuality, DataMessage, LeaveCause, ParticipantRecord, SpeakerLevel, TrackRecord,
 };
@@ -158,6 +158,16 @@ pub enum SessionCommand {
         offer_id: u32,
         /// The client's SDP.
         sdp: String,
+    },
+    /// Opens a session whose media is on another node; the further commands for it go there too. From signalling to its own
+    /// node, never on a link.
+    OpenElsewhere {
+        /// The node.
+        node: NodeId,
+        /// Why there, for people.
+        reason: String,
+        /// The session.
+        open: Box<OpenSession>,
     },
 }
 
@@ -347,6 +357,16 @@ pub enum SessionFact {
         /// Every section that carries a track to the client: (mid, track). Always complete.
         sections: Vec<(String, TrackSid)>,
     },
+    /// As `RoomChanged`, for the sessions of a room whose media is on another node, as that node tells it. From a node to its
+    /// own signalling, never on a link.
+    RoomChangedElsewhere {
+        /// The node.
+        node: NodeId,
+        /// Which room.
+        room: RoomName,
+        /// What.
+        change: RoomChange,
+    },
 }
 
 /// Whether a viewer gets a picture.
@@ -365,7 +385,7 @@ impl SessionCommand {
     #[must_use]
     pub const fn session(&self) -> SessionId {
         match self {
-            Self::OpenSession(open) => open.session,
+            Self::OpenSession(open) | Self::OpenElsewhere { open, .. } => open.session,
             Self::ApplyOffer { session, .. }
             | Self::AddCandidate { session, .. }
             | Self::AnnounceTrack { session, .. }
@@ -380,6 +400,30 @@ impl SessionCommand {
             | Self::ReplayData { session, .. }
             | Self::OfferToClient { session }
             | Self::ApplyAnswer { session, .. } => *session,
+        }
+    }
+}
+
+impl SessionFact {
+    /// The session the fact is about; none where it is about a room.
+    #[must_use]
+    pub const fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::SessionOpened { session, .. }
+            | Self::SessionEnded { session, .. }
+            | Self::OfferAnswered { session, .. }
+            | Self::OfferRejected { session, .. }
+            | Self::SectionsRequired { session, .. }
+            | Self::TransportConnected { session }
+            | Self::TrackAnnounced { session, .. }
+            | Self::TrackUnpublished { session, .. }
+            | Self::DataReceived { session, .. }
+            | Self::TrackRefused { session, .. }
+            | Self::PicturesPaused { session, .. }
+            | Self::LayersWanted { session, .. }
+            | Self::TrackSubscribed { session, .. }
+            | Self::OfferMade { session, .. } => Some(*session),
+            Self::RoomChanged { .. } | Self::RoomChangedElsewhere { .. } => None,
         }
     }
 }

@@ -44,6 +44,9 @@ impl Features {
     /// Rows are signed by their owners and passed on as they were signed; who lacks some says so by
     /// [`crate::control::ControlMessage::RowSummary`].
     pub const SIGNED: Self = Self(1 << 9);
+    /// The node takes media sessions that others drive (see [`crate::steering`]). Left out where the operator has turned
+    /// that off.
+    pub const STEERING: Self = Self(1 << 10);
 
     /// All abilities of this build.
     pub const OURS: Self = Self(
@@ -56,8 +59,15 @@ impl Features {
             | Self::ALLOWANCES.0
             | Self::PARITY.0
             | Self::TREES.0
-            | Self::SIGNED.0,
+            | Self::SIGNED.0
+            | Self::STEERING.0,
     );
+
+    /// These without `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
 
     /// What both sides can do.
     #[must_use]

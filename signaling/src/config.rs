@@ -31,6 +31,9 @@ pub struct SignalingConfig {
     pub trusted_proxies: Vec<Cidr>,
     /// Where a client may state its address itself.
     pub overrides: GeoOverrides,
+    /// Predicted gain in milliseconds from which on the media of a client is opened on a nearer node than the one it is
+    /// connected to; none where that is turned off.
+    pub steer_gain_ms: Option<f64>,
     /// How nodes are ranked.
     pub policy: Policy,
     /// Participants one node is meant for; how much of its load one assignment stands for until it reports.
@@ -57,6 +60,8 @@ pub struct GeoOverrides {
 impl SignalingConfig {
     /// Default of [`token_ttl`](Self::token_ttl).
     pub const TOKEN_TTL: Duration = Duration::from_secs(6 * 60 * 60);
+    /// Default of [`steer_gain_ms`](Self::steer_gain_ms): less than that is hardly heard.
+    pub const STEER_GAIN_MS: f64 = 40.0;
     /// Default of [`node_capacity`](Self::node_capacity).
     pub const NODE_CAPACITY: u32 = 1_000;
 }

@@ -95,6 +95,10 @@ counters! {
     data_dropped,
     /// Sessions whose client was sent to another node because this one drains.
     moved,
+    /// Sessions whose media was opened on a nearer node.
+    steered,
+    /// People of another node's room that were not taken in: it tells of more than a room may have.
+    steered_refused,
     /// Clients that came while this node drains and were sent on.
     sent_on,
     /// Join API calls answered with a node.

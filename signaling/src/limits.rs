@@ -35,6 +35,8 @@ pub struct Limits {
     pub metadata_bytes: usize,
     /// All attributes of a participant together, keys and values.
     pub attributes_bytes: usize,
+    /// Participants of one room on all nodes, as another node tells of them.
+    pub participants_per_room: usize,
     /// Number of attributes.
     pub attributes: usize,
     /// People named when a participant says who may receive its tracks.
@@ -91,6 +93,7 @@ impl Default for Limits {
             name_bytes: 256,
             metadata_bytes: 32 * 1024,
             attributes_bytes: 32 * 1024,
+            participants_per_room: 4_096,
             attributes: 64,
             audience_grants: 1_000,
             audience_bytes: 64 * 1024,

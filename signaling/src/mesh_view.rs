@@ -35,6 +35,8 @@ pub struct NodeView {
     pub load: f32,
     /// Participants on it.
     pub participants: u32,
+    /// Whether this node may open sessions there.
+    pub steers: bool,
 }
 
 /// A node that hosts a conference.

@@ -1,9 +1,10 @@
 //! Which node a client is sent to: the mesh as it is known, turned into candidates for the ranking of `geo`.
 
 use crate::config::SignalingConfig;
+use crate::hub::MediaPlace;
 use crate::mesh_view::{MeshView, NodeView};
 use geo::locate::{Anchor, Place};
-use geo::rank::{Candidate, NodeState, RankError, RankRequest, Ranking, rank};
+use geo::rank::{Candidate, NodeState, RankError, RankRequest, Ranking, Reason, rank};
 use geo::reserve::Reservations;
 use relay_proto::id::{NodeId, RoomName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,6 +71,50 @@ impl Placement {
         let ranking = rank(&request, &candidates, &config.policy)?;
         self.reservations.reserve(now, &ranking.best().name);
         Ok(ranking)
+    }
+
+    /// Where the media of a client that is connected here belongs, if not here, and reserves a place there. Only nodes this
+    /// one may open sessions on count, and less than the configured gain is not worth the longer way of commands.
+    pub fn steer(
+        &mut self,
+        question: &Question<'_>,
+        mesh: &MeshView,
+        config: &SignalingConfig,
+        now: Instant,
+    ) -> Option<MediaPlace> {
+        let least_gain_ms = config.steer_gain_ms?;
+        let may = |node: &&NodeView| node.steers && node.name != config.node;
+        if !mesh.nodes.iter().any(|node| may(&node)) {
+            return None;
+        }
+        self.take_reports(mesh);
+        let mut candidates = self.candidates(question.room, mesh, config, now);
+        let steers = |name: &str| mesh.nodes.iter().filter(may).any(|node| node.name == name);
+        candidates.retain(|candidate| candidate.name == config.node || steers(&candidate.name));
+        let request = RankRequest::at(place_or_here(question.place.clone(), config));
+        let ranking = rank(&request, &candidates, &config.policy).ok()?;
+        let best = ranking.best();
+        let here = ranking.ordered.iter().find(|ranked| ranked.name == config.node);
+        if best.name == config.node {
+            return None;
+        }
+        let gain_ms = here.map(|here| here.access_rtt_ms - best.access_rtt_ms);
+        let asked = best.reasons.contains(&Reason::Asked);
+        if !asked && gain_ms.is_some_and(|gain_ms| gain_ms < least_gain_ms) {
+            return None;
+        }
+        self.reservations.reserve(now, &best.name);
+        let gain = gain_ms.map_or_else(
+            || "this node takes nobody".to_owned(),
+            |gain_ms| format!("{gain_ms:.0} ms nearer than here"),
+        );
+        let reasons = best.sentences().join("; ");
+        Some(MediaPlace {
+            node: NodeId::of(&best.name),
+            name: best.name.clone(),
+            region: best.region.clone(),
+            reason: format!("{gain}: {reasons}"),
+        })
     }
 
     /// Learns from what the nodes report: who has arrived is no reservation any more.
@@ -171,6 +216,7 @@ fn this_node(config: &SignalingConfig) -> NodeView {
         state: NodeState::Up,
         load: 0.0,
         participants: 0,
+        steers: false,
     }
 }
 

@@ -1,13 +1,23 @@
 //! What this node's clients know of a room: a projection of facts, with no power over the room.
 
 use crate::session::Session;
-use relay_proto::id::{Identity, Layer, ParticipantSid, TrackSid};
+use relay_proto::id::{Identity, Layer, NodeId, ParticipantSid, RoomName, TrackSid};
 use relay_proto::room::{Audience, ConnectionQuality, ParticipantRecord, SpeakerLevel, TrackRecord};
 use relay_proto::unit::UnixMillis;
 use std::collections::BTreeMap;
 
 #[cfg(test)]
 mod tests;
+
+/// A room as one bridge tells of it. Two bridges tell of one room in two orders, so sessions whose media is on another
+/// node have a copy of their own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RoomKey {
+    /// The room.
+    pub name: RoomName,
+    /// The node whose bridge tells; none for this node's.
+    pub media: Option<NodeId>,
+}
 
 /// Everybody in a room, on all nodes, and who of them is speaking.
 #[derive(Debug, Default)]
@@ -32,6 +42,12 @@ impl Room {
                 true
             }
         }
+    }
+
+    /// Number of people.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.participants.len()
     }
 
     /// Forgets somebody. `false` when nobody knew them.

@@ -90,6 +90,7 @@ fn table(status: &MeshStatus) -> String {
         let _ = writeln!(text, "not reached: {} ({})", peer.address, peer.reason);
     }
     write_trees(&mut text, status);
+    write_steered(&mut text, status);
     let _ = writeln!(text, "\n{} rooms, {} people", status.rooms.len(), people(status));
     text
 }
@@ -115,6 +116,26 @@ fn write_trees(text: &mut String, status: &MeshStatus) {
             tree.parent.as_deref().unwrap_or("-"),
             tree.reason,
             tree.children.join(", ")
+        );
+    }
+}
+
+/// Sessions whose media is elsewhere, or whose client is, and why.
+fn write_steered(text: &mut String, status: &MeshStatus) {
+    for peer in &status.peers {
+        if peer.steered_to + peer.steered_from > 0 {
+            let _ = writeln!(
+                text,
+                "\n{}: {} of our clients have their media there, {} of its clients here",
+                peer.node, peer.steered_to, peer.steered_from
+            );
+        }
+    }
+    for session in &status.steered {
+        let _ = writeln!(
+            text,
+            "{:<24}{:<20}media on {:<16}{}",
+            session.room, session.participant, session.media, session.reason
         );
     }
 }

@@ -155,6 +155,16 @@ const KEYS: &[Key] = &[
         "how many times its shortest way a node's media may take, 1 to 10",
     ),
     key(
+        "mesh.steer",
+        Kind::Switch,
+        "whether clients that stay on the node they know get their media on a nearer one",
+    ),
+    key(
+        "mesh.steer_gain",
+        Kind::Text,
+        "predicted round trip it must save them",
+    ),
+    key(
         "geo.databases",
         Kind::List,
         "MMDB files, finest first; the embedded one stands behind them",

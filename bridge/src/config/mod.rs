@@ -145,6 +145,10 @@ pub struct MeshConfig {
     pub stretch: f64,
     /// Whether rows that others pass on need not be signed.
     pub unsigned_rows: bool,
+    /// Whether clients of this node may have their media on others, and clients of others here.
+    pub steer: bool,
+    /// From which predicted gain of round trip on they do.
+    pub steer_gain: Duration,
 }
 
 /// What a node shows its peers. Debug output does not show the secret.

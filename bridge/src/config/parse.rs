@@ -161,6 +161,8 @@ fn http_tls(reader: &mut Reader) -> Option<HttpTls> {
 
 /// What [`MeshConfig::stretch`] is if nothing else is said.
 const DEFAULT_STRETCH: f64 = 1.2;
+/// What [`MeshConfig::steer_gain`] is if nothing else is said.
+const DEFAULT_STEER_GAIN: Duration = Duration::from_millis(signaling::SignalingConfig::STEER_GAIN_MS as u64);
 
 fn mesh(reader: &mut Reader) -> Option<MeshConfig> {
     let files = mesh_files(reader);
@@ -188,6 +190,8 @@ fn mesh(reader: &mut Reader) -> Option<MeshConfig> {
         reader.refuse("mesh.stretch", "1 to 10 are possible");
     }
     let unsigned_rows = reader.switch_or("mesh.unsigned_rows", false);
+    let steer = reader.switch_or("mesh.steer", true);
+    let steer_gain = reader.duration_or("mesh.steer_gain", DEFAULT_STEER_GAIN);
     for peer in &peers {
         if peer
             .rsplit_once(':')
@@ -214,6 +218,8 @@ fn mesh(reader: &mut Reader) -> Option<MeshConfig> {
         initial_mtu: initial_mtu as u16,
         stretch,
         unsigned_rows,
+        steer,
+        steer_gain,
     })
 }
 

@@ -354,6 +354,22 @@ fn trees_stretch_by_a_fifth_unless_told_otherwise_and_never_shrink() {
 }
 
 #[test]
+fn clients_are_steered_from_a_gain_of_40_ms_on_unless_told_otherwise() {
+    let peers = "peers = [\"127.0.0.1:17001\"]";
+    let mesh = |text: &str| {
+        read(&with(peers, &format!("{peers}\n{text}")))
+            .unwrap()
+            .0
+            .mesh
+            .unwrap()
+    };
+    let steer = |mesh: MeshConfig| (mesh.steer, mesh.steer_gain);
+    assert_eq!(steer(mesh("")), (true, Duration::from_millis(40)));
+    let told = mesh("steer = false\nsteer_gain = \"100ms\"");
+    assert_eq!(steer(told), (false, Duration::from_millis(100)));
+}
+
+#[test]
 fn no_limit_may_be_nothing_but_that_of_sounds_which_then_is_all() {
     let (config, _) = read(&with("sessions = 77", "loudest_sounds = 0")).unwrap();
     assert_eq!(config.limits.shard.loudest_sounds, 0);

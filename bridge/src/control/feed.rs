@@ -4,7 +4,7 @@ use super::tracks::TrackNames;
 use super::view::state;
 use crate::link::{LinkHandle, LinkStats, Media};
 use bridge_core::mesh::io::LinkId;
-use bridge_core::mesh::view::{LinkView, MeshView, NodeView, TreeView};
+use bridge_core::mesh::view::{LinkView, MeshView, NodeView, SteeredView, TreeView};
 use geo::NodeState;
 use relay_proto::id::NodeId;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub struct MeshStatus {
     /// The distribution trees by which this node gets, or passes on, media of others.
     #[serde(default)]
     pub trees: Vec<TreeStatus>,
+    /// Sessions of clients of this node whose media is on another one: 256 of them at most.
+    #[serde(default)]
+    pub steered: Vec<SteeredStatus>,
     /// Entries of `mesh.peers` that are not linked, with the last failure.
     pub unreached: Vec<UnreachedPeer>,
 }
@@ -85,6 +88,15 @@ pub struct PeerStatus {
     /// Media sent, all streams together.
     #[serde(default)]
     pub media: MediaStatus,
+    /// Whether this node may open sessions of its clients there.
+    #[serde(default)]
+    pub steers: bool,
+    /// Sessions whose client is connected to this node and whose media is there.
+    #[serde(default)]
+    pub steered_to: usize,
+    /// Sessions whose client is connected there and whose media is here.
+    #[serde(default)]
+    pub steered_from: usize,
     /// Media sent, per layer of each track.
     pub streams: Vec<StreamStatus>,
 }
@@ -197,6 +209,19 @@ pub struct TreeStatus {
     pub transit: bool,
 }
 
+/// A session whose client is connected to this node and whose media is on another one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SteeredStatus {
+    /// The room.
+    pub room: String,
+    /// Id of the participant.
+    pub participant: String,
+    /// The node with the media.
+    pub media: String,
+    /// Why there.
+    pub reason: String,
+}
+
 /// A configured peer without a link.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UnreachedPeer {
@@ -224,6 +249,12 @@ impl MeshFeed {
             rooms: self.rooms(),
             nodes: self.view.nodes.iter().filter_map(node).collect(),
             trees: self.view.trees.iter().map(|tree| self.tree(tree)).collect(),
+            steered: self
+                .view
+                .steered
+                .iter()
+                .map(|session| self.steered(session))
+                .collect(),
             unreached,
         }
     }
@@ -288,6 +319,9 @@ impl MeshFeed {
             parities: stats.parities,
             recovered: stats.recovered,
             media: stats.sent.media.into(),
+            steers: link.steers,
+            steered_to: link.steered_to,
+            steered_from: link.steered_from,
             streams: streams.collect(),
         }
     }
@@ -300,6 +334,15 @@ impl MeshFeed {
             reason: tree.reason.as_str().to_owned(),
             children: tree.children.iter().map(|child| self.node_name(*child)).collect(),
             transit: !tree.hosted,
+        }
+    }
+
+    fn steered(&self, session: &SteeredView) -> SteeredStatus {
+        SteeredStatus {
+            room: session.room.to_string(),
+            participant: session.participant.to_string(),
+            media: self.node_name(session.media),
+            reason: session.reason.clone(),
         }
     }
 

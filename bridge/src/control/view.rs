@@ -17,7 +17,16 @@ pub(super) fn for_signaling(view: &MeshView) -> mesh_view::MeshView {
         participants.iter().map(host).collect()
     };
     mesh_view::MeshView {
-        nodes: view.nodes.iter().filter_map(node).collect(),
+        nodes: view
+            .nodes
+            .iter()
+            .filter_map(|known| {
+                node(
+                    known,
+                    view.links.iter().any(|link| link.peer == known.id && link.steers),
+                )
+            })
+            .collect(),
         rooms: view
             .rooms
             .iter()
@@ -32,7 +41,7 @@ pub(super) fn for_signaling(view: &MeshView) -> mesh_view::MeshView {
     }
 }
 
-fn node(node: &NodeView) -> Option<mesh_view::NodeView> {
+fn node(node: &NodeView, steers: bool) -> Option<mesh_view::NodeView> {
     let facts = node.facts.as_ref()?;
     let degrees = |thousandths: i32| f64::from(thousandths) / 1_000.0;
     // A peer that claims to stand outside the globe is left out of the ranking.
@@ -46,6 +55,7 @@ fn node(node: &NodeView) -> Option<mesh_view::NodeView> {
         state: state(node, facts.state),
         load: facts.load.0 as f32 / 1_000_000.0,
         participants: facts.participants,
+        steers,
     })
 }
 

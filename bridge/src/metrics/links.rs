@@ -48,6 +48,16 @@ pub(super) const LINK_FIGURES: &[LinkFigure] = &[
         |(_, stats)| stats.shed.datagrams as f64,
     ),
     (
+        "link_steered_to",
+        "sessions of clients of this node with their media on the peer",
+        |(link, _)| link.steered_to as f64,
+    ),
+    (
+        "link_steered_from",
+        "sessions of clients of the peer with their media here",
+        |(link, _)| link.steered_from as f64,
+    ),
+    (
         "link_parity_datagrams",
         "parities of sound sent on this link",
         |(_, stats)| stats.parities as f64,

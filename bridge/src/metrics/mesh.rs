@@ -1,4 +1,4 @@
-//! What other nodes have told or asked against the rules, or too much of.
+//! What other nodes have told or asked, above all against the rules or too much of.
 
 use super::counter;
 use bridge_core::mesh::view::MeshCounters;
@@ -27,6 +27,21 @@ const FIGURES: &[Figure] = &[
         "mesh_participants_evicted",
         "people of the node with the most who gave way in a full room",
         |c| c.participants_evicted,
+    ),
+    (
+        "mesh_steered",
+        "sessions opened with their media on another node",
+        |c| c.steered,
+    ),
+    (
+        "mesh_steered_lost",
+        "of these, ended because that node or the link to it was lost",
+        |c| c.steered_lost,
+    ),
+    (
+        "mesh_steps_refused",
+        "commands and facts of other nodes that they have no right to",
+        |c| c.steps_refused,
     ),
 ];
 

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) type Way = (IpAddr, Endpoint);
 
 /// By plain HTTP from and to an address of this machine.
-fn plain_way(local: IpAddr, port: u16) -> Way {
+pub(crate) fn plain_way(local: IpAddr, port: u16) -> Way {
     let url = format!("http://{}", SocketAddr::new(local, port));
     (local, Endpoint::resolve(&url, None).unwrap())
 }
@@ -44,6 +44,16 @@ impl Room {
 
     /// As [`Self::open`]: each by one of the ways, in turn.
     pub(crate) fn open_by(ways: &[Way], codec: Codec, people: u32, cameras: u32) -> Self {
+        Self::open_among(ways, codec, (people, cameras), |_| false)
+    }
+
+    /// As [`Self::open_by`]; those who follow go where they are sent, and are left where they have gone.
+    pub(crate) fn open_among(
+        ways: &[Way],
+        codec: Codec,
+        (people, cameras): (u32, u32),
+        follows: impl Fn(u32) -> bool,
+    ) -> Self {
         let names: Vec<String> = (0..people).map(|id| format!("p{id}")).collect();
         let roster = Roster {
             identities: names.iter().cloned().zip(0..).collect(),
@@ -56,7 +66,9 @@ impl Room {
         let worker = Worker::start(identity, Arc::new(roster), Instant::now(), sender).unwrap();
         for id in 0..people {
             let way = ways[id as usize % ways.len()].clone();
-            worker.join(order(way, id, &names[id as usize], codec, id < cameras));
+            let order = order(way, id, &names[id as usize], codec, id < cameras);
+            let follows = follows(id);
+            worker.join(Order { follows, ..order });
         }
         Self { worker, facts, names }
     }
@@ -235,7 +247,7 @@ fn a_room_on_two_media_threads_of_one_node_and_one_of_another_is_one_room() {
 }
 
 /// What a metric of one media thread says.
-fn metric(node: &Node, name: &str, shard: &str) -> Option<f64> {
+pub(crate) fn metric(node: &Node, name: &str, shard: &str) -> Option<f64> {
     let metrics = node.get("/metrics")?;
     let line = format!("causeway_{name}{{shard=\"{shard}\"}} ");
     let value = metrics.lines().find_map(|text| text.strip_prefix(&line))?;

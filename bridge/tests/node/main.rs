@@ -10,5 +10,6 @@ mod mesh;
 mod placement;
 mod process;
 mod startup;
+mod steering;
 mod tcp;
 mod tcp_detour;

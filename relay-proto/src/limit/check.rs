@@ -14,6 +14,7 @@ use crate::row::{IdentityFacts, NodeFacts, Row, RowKey, RowValue, SignedRow};
 use crate::session::{
     AnnouncedTrack, EndCause, OpenSession, PictureState, RoomChange, SessionCommand, SessionFact, TrackWish,
 };
+use crate::steering::SteeringMessage;
 
 /// Least and largest stretch of a tree, in millionths.
 const MIN_STRETCH: i64 = 1_000_000;
@@ -332,6 +333,10 @@ impl Bounded for SessionCommand {
             Self::CloseSession { .. } | Self::OfferToClient { .. } => Ok(()),
             Self::ApplyAnswer { sdp, .. } => size("answer", sdp.len(), MAX_SDP_BYTES),
             Self::SetAudience { audience, .. } => audience.check(),
+            Self::OpenElsewhere { reason, open, .. } => {
+                label("reason", reason)?;
+                open.check()
+            }
         }
     }
 }
@@ -423,10 +428,19 @@ impl Bounded for SessionFact {
                 label("reason", reason)
             }
             Self::DataReceived { payload, .. } => size("payload of a message", payload.len(), MAX_DATA_BYTES),
-            Self::RoomChanged { room, change } => {
+            Self::RoomChanged { room, change } | Self::RoomChangedElsewhere { room, change, .. } => {
                 room.check()?;
                 change.check()
             }
+        }
+    }
+}
+
+impl Bounded for SteeringStep {
+    fn check(&self) -> Result<(), LimitError> {
+        match self {
+            Self::Command(command) => command.check(),
+            Self::Fact(fact) => fact.check(),
         }
     }
 }
@@ -448,6 +462,8 @@ impl Bounded for ControlMessage {
             Self::Goodbye(_) => Ok(()),
             Self::Command { command, .. } => command.check(),
             Self::Fact(fact) => fact.check(),
+            Self::Steering(SteeringMessage::Step { step, .. }) => step.check(),
+            Self::Steering(SteeringMessage::Standing { .. }) => Ok(()),
         }
     }
 }

@@ -9,6 +9,7 @@ use relay_proto::control::{ControlMessage, GoodbyeCause};
 use relay_proto::room::{RoomEvent, TrackRecord};
 use relay_proto::row::RowValue;
 use relay_proto::session::{EndCause, RoomChange, SessionCommand, SessionFact};
+use relay_proto::steering::{SteeringMessage, SteeringStep};
 use relay_proto::version::Features;
 
 /// Every example of a control message.
@@ -16,6 +17,7 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     let mut all = mesh::messages();
     all.extend(session::commands());
     all.extend(session::facts());
+    all.extend(session::steering());
     all
 }
 
@@ -24,13 +26,14 @@ pub(crate) fn messages() -> Vec<ControlMessage> {
     dead_code,
     reason = "the fuzz runner shares this module and has no coverage test"
 )]
-pub(crate) const NAMES: [&str; 67] = [
+pub(crate) const NAMES: [&str; 72] = [
     "command-add-candidate",
     "command-announce-track",
     "command-apply-answer",
     "command-apply-offer",
     "command-close-session",
     "command-offer-to-client",
+    "command-open-elsewhere",
     "command-open-session",
     "command-replay-data",
     "command-send-data",
@@ -50,6 +53,7 @@ pub(crate) const NAMES: [&str; 67] = [
     "fact-offer-rejected",
     "fact-pictures-paused",
     "fact-room-audience-changed",
+    "fact-room-changed-elsewhere",
     "fact-room-participant-left",
     "fact-room-participant-upserted",
     "fact-room-quality-changed",
@@ -91,6 +95,9 @@ pub(crate) const NAMES: [&str; 67] = [
     "rows-none",
     "rows-signed",
     "summary",
+    "steering-command",
+    "steering-fact",
+    "steering-standing",
     "transit-demand",
 ];
 
@@ -113,6 +120,11 @@ pub(crate) fn name_of(message: &ControlMessage) -> &'static str {
         ControlMessage::Detour(_) => "detour",
         ControlMessage::SignedRows(_) => "rows-signed",
         ControlMessage::RowSummary { .. } => "summary",
+        ControlMessage::Steering(SteeringMessage::Standing { .. }) => "steering-standing",
+        ControlMessage::Steering(SteeringMessage::Step { step, .. }) => match step {
+            SteeringStep::Command(_) => "steering-command",
+            SteeringStep::Fact(_) => "steering-fact",
+        },
     }
 }
 
@@ -176,6 +188,7 @@ fn name_of_command(command: &SessionCommand) -> &'static str {
         SessionCommand::ReplayData { .. } => "command-replay-data",
         SessionCommand::OfferToClient { .. } => "command-offer-to-client",
         SessionCommand::ApplyAnswer { .. } => "command-apply-answer",
+        SessionCommand::OpenElsewhere { .. } => "command-open-elsewhere",
     }
 }
 
@@ -203,6 +216,7 @@ fn name_of_fact(fact: &SessionFact) -> &'static str {
         SessionFact::PicturesPaused { .. } => "fact-pictures-paused",
         SessionFact::LayersWanted { .. } => "fact-layers-wanted",
         SessionFact::TrackSubscribed { .. } => "fact-track-subscribed",
+        SessionFact::RoomChangedElsewhere { .. } => "fact-room-changed-elsewhere",
     }
 }
 

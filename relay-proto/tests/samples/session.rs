@@ -7,6 +7,7 @@ use relay_proto::room::{Codec, ConnectionQuality, LeaveCause, ParticipantState, 
 use relay_proto::session::{
     AnnouncedTrack, EndCause, OpenSession, PictureState, RoomChange, SessionCommand, SessionFact, TrackWish,
 };
+use relay_proto::steering::{SteeringMessage, SteeringStep};
 use relay_proto::unit::AudioLevel;
 
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
@@ -98,7 +99,7 @@ pub(crate) fn commands() -> Vec<ControlMessage> {
 }
 
 /// Those that came later than the first version.
-fn later_commands() -> [SessionCommand; 5] {
+fn later_commands() -> [SessionCommand; 6] {
     let session = session();
     [
         SessionCommand::SetAudience {
@@ -119,6 +120,16 @@ fn later_commands() -> [SessionCommand; 5] {
             session,
             offer_id: 4,
             sdp: SDP.to_owned(),
+        },
+        SessionCommand::OpenElsewhere {
+            node: NodeId::of("syd"),
+            reason: "251 ms nearer".to_owned(),
+            open: Box::new(OpenSession {
+                session,
+                room: room(),
+                participant: participant("PA_annaannaanna", "anna"),
+                auto_subscribe: true,
+            }),
         },
     ]
 }
@@ -195,10 +206,47 @@ pub(crate) fn facts() -> Vec<ControlMessage> {
     ];
     facts.extend(ends().map(|cause| SessionFact::SessionEnded { session, cause }));
     facts.extend(changes().map(|change| SessionFact::RoomChanged { room: room(), change }));
+    facts.push(SessionFact::RoomChangedElsewhere {
+        node: NodeId::of("syd"),
+        room: room(),
+        change: RoomChange::QualityChanged {
+            participant: ParticipantSid::from("PA_annaannaanna"),
+            quality: ConnectionQuality::Good,
+        },
+    });
     facts
         .into_iter()
         .map(|fact| ControlMessage::Fact(Box::new(fact)))
         .collect()
+}
+
+/// What two nodes say to each other about sessions that one drives on the other.
+pub(crate) fn steering() -> Vec<ControlMessage> {
+    let session = session();
+    let step = |number, step| SteeringMessage::Step {
+        to: 1_790_000_000_001,
+        number,
+        step,
+    };
+    [
+        SteeringMessage::Standing {
+            own: 1_790_000_000_002,
+            hears: 1_790_000_000_001,
+            received: 300,
+            asks: true,
+        },
+        step(
+            301,
+            SteeringStep::Command(Box::new(SessionCommand::OfferToClient { session })),
+        ),
+        step(
+            70_000,
+            SteeringStep::Fact(Box::new(SessionFact::TransportConnected { session })),
+        ),
+    ]
+    .into_iter()
+    .map(ControlMessage::Steering)
+    .collect()
 }
 
 fn ends() -> [EndCause; 6] {

@@ -82,7 +82,7 @@ fn assigned(
 }
 
 /// The address that the request itself states, where the operator has configured that.
-fn stated_address(
+pub(super) fn stated_address(
     shared: &Shared,
     headers: &HeaderMap,
     query: Option<&str>,

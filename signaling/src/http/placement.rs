@@ -1,7 +1,7 @@
 //! Placement in the mesh as it is now: what the join API and a draining node ask.
 
 use crate::config::SignalingConfig;
-use crate::hub::NextNodes;
+use crate::hub::{MediaPlace, NextNodes};
 use crate::mesh_view::MeshView;
 use crate::placement::{Placement, Question};
 use crate::protocol::NextNode;
@@ -69,6 +69,17 @@ impl NextNodes for CurrentPlacement {
             url: node.url,
         };
         ranked.unwrap_or_default().into_iter().map(next).collect()
+    }
+
+    fn media_for(&mut self, address: Option<IpAddr>, room: &RoomName, now: Instant) -> Option<MediaPlace> {
+        let question = Question {
+            place: self.locate(address?),
+            room,
+            exclude: &BTreeSet::new(),
+        };
+        let mesh = self.mesh.borrow().clone();
+        let mut placement = self.placement.lock().unwrap_or_else(PoisonError::into_inner);
+        placement.steer(&question, &mesh, &self.config, now)
     }
 
     fn any(&self) -> bool {

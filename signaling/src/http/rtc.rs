@@ -2,6 +2,7 @@
 //!
 //! Version 0, at `/rtc`, says in single parameters what a join request says, and has two peer connections.
 
+use super::join_api::stated_address;
 use super::upgrade::{NoUpgrade, Upgrade};
 use super::{Peer, Signaling};
 use crate::limits::Crowded;
@@ -11,7 +12,7 @@ use crate::task::{Input, clock};
 use crate::token::{self, TokenError};
 use crate::websocket::{self, Connection};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Query, RawQuery, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -102,31 +103,33 @@ impl IntoResponse for Refused {
 pub(super) async fn upgrade(
     State(signaling): State<Signaling>,
     query: Result<Query<RtcQuery>, QueryRejection>,
+    RawQuery(raw): RawQuery,
     peer: Peer,
     headers: HeaderMap,
     upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Response {
     let newcomer = checked(&signaling, query, &headers, Version::Single);
-    upgraded(signaling, newcomer, peer, &headers, upgrade)
+    upgraded(signaling, newcomer, peer, (&headers, raw.as_deref()), upgrade)
 }
 
 /// Opens a connection of version 0.
 pub(super) async fn upgrade_dual(
     State(signaling): State<Signaling>,
     query: Result<Query<RtcQuery>, QueryRejection>,
+    RawQuery(raw): RawQuery,
     peer: Peer,
     headers: HeaderMap,
     upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Response {
     let newcomer = checked(&signaling, query, &headers, Version::Dual);
-    upgraded(signaling, newcomer, peer, &headers, upgrade)
+    upgraded(signaling, newcomer, peer, (&headers, raw.as_deref()), upgrade)
 }
 
 fn upgraded(
     signaling: Signaling,
     newcomer: Result<Newcomer, Refused>,
     peer: Peer,
-    headers: &HeaderMap,
+    (headers, query): (&HeaderMap, Option<&str>),
     upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Response {
     let mut newcomer = match newcomer {
@@ -138,7 +141,9 @@ fn upgraded(
         Err(rejection) => return rejection.into_response(),
     };
     let address = signaling.shared().client_address(headers, peer);
-    newcomer.address = Some(address);
+    // One that cannot be read is none: whoever states it is let in all the same.
+    let stated = stated_address(signaling.shared(), headers, query).ok().flatten();
+    newcomer.address = Some(stated.unwrap_or(address));
     let place = match Place::taken(&signaling, address) {
         Ok(place) => place,
         Err(crowded) => return Refused::from(crowded).into_response(),

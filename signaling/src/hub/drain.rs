@@ -3,7 +3,7 @@
 //! First go the clients that follow where they are sent. All others come back to the address they know, and may find this
 //! node again until it has gone: they go last, and quickly.
 
-use super::{Hub, send};
+use super::{Hub, MediaPlace, send};
 use crate::limits::Limits;
 use crate::protocol::{Leave, NextNode, Reply};
 use crate::session::{Effect, Newcomer, Now, Session};
@@ -21,6 +21,11 @@ pub trait NextNodes {
 
     /// Whether there is any node to go to.
     fn any(&self) -> bool;
+
+    /// The node that a client's media is better placed on than here, if there is one. A place on it is reserved.
+    fn media_for(&mut self, _address: Option<IpAddr>, _room: &RoomName, _now: Instant) -> Option<MediaPlace> {
+        None
+    }
 }
 
 /// Of a hub that has nowhere to send its clients.

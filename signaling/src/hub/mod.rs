@@ -4,23 +4,26 @@
 //! [`session`](crate::session), rules of one room in [`room`](crate::room); here is only the routing.
 
 use crate::protocol::{Answer, Reply, Request};
-use crate::room::Room;
+use crate::room::{Room, RoomKey};
 use crate::session::{Around, Effect, Newcomer, Now, Session, Site};
 use crate::sid::RandomSource;
 use drain::Drain;
 pub use drain::{DrainProgress, NextNodes};
-use relay_proto::id::{RoomName, SessionId};
+use relay_proto::id::SessionId;
 use relay_proto::room::ParticipantRecord;
 use relay_proto::session::SessionFact;
 use resume::Departures;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
+pub use steering::MediaPlace;
+use steering::Unsteerable;
 
 mod changes;
 mod drain;
 #[cfg(test)]
 mod random;
 mod resume;
+mod steering;
 #[cfg(test)]
 mod tests;
 
@@ -37,7 +40,7 @@ pub struct Hub {
     site: Site,
     random: Box<dyn RandomSource + Send>,
     sessions: BTreeMap<SessionId, Session>,
-    rooms: BTreeMap<RoomName, LocalRoom>,
+    rooms: BTreeMap<RoomKey, LocalRoom>,
     /// Sessions without a connection.
     waiting: BTreeSet<SessionId>,
     /// When each session wants to be woken; at most one entry per session.
@@ -45,6 +48,7 @@ pub struct Hub {
     /// Where clients are sent while this node drains.
     next_nodes: Box<dyn NextNodes + Send>,
     drain: Option<Drain>,
+    unsteerable: Unsteerable,
 }
 
 impl Hub {
@@ -60,6 +64,7 @@ impl Hub {
             deadlines: BTreeSet::new(),
             next_nodes: Box::new(drain::Nowhere),
             drain: None,
+            unsteerable: Unsteerable::default(),
         }
     }
 
@@ -97,9 +102,10 @@ impl Hub {
         if self.is_draining() {
             return self.send_on(id, &newcomer, now, out);
         }
-        let session = Session::open(id, newcomer, &self.site, self.random.as_mut(), now, out);
+        let media = self.media_for(&newcomer, now.monotonic);
+        let session = Session::open(id, newcomer, media, &self.site, self.random.as_mut(), now, out);
         self.rooms
-            .entry(session.room().clone())
+            .entry(session.room_key().clone())
             .or_default()
             .sessions
             .insert(id);
@@ -235,6 +241,7 @@ impl Hub {
             }
             SessionFact::TransportConnected { session } => {
                 tracing::debug!(%session, "media connected");
+                self.with(session, |it, _| it.media_connected());
                 self.media_connected(session, out);
             }
             SessionFact::TrackAnnounced { session, cid, track } => {
@@ -253,7 +260,20 @@ impl Hub {
             } => {
                 self.data_received(session, reliable, &payload, out);
             }
-            SessionFact::RoomChanged { room, change } => self.room_changed(&room, change, now, out),
+            SessionFact::RoomChanged { room, change } => {
+                let key = RoomKey {
+                    name: room,
+                    media: None,
+                };
+                self.room_changed(&key, change, now, out);
+            }
+            SessionFact::RoomChangedElsewhere { node, room, change } => {
+                let key = RoomKey {
+                    name: room,
+                    media: Some(node),
+                };
+                self.room_changed(&key, change, now, out);
+            }
         }
     }
 
@@ -282,13 +302,13 @@ impl Hub {
                 now,
             };
             session.opened(participant, others, around, random, out);
-            (session.room().clone(), news)
+            (session.room_key().clone(), news)
         });
-        let Some((name, news)) = told else {
+        let Some((key, news)) = told else {
             return;
         };
         for record in news {
-            self.show(&name, record, Some(id), out);
+            self.show(&key, record, Some(id), out);
         }
     }
 
@@ -296,7 +316,7 @@ impl Hub {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        let Some(local) = self.rooms.get(session.room()) else {
+        let Some(local) = self.rooms.get(session.room_key()) else {
             return;
         };
         session.data_received(reliable, payload, &local.room, &self.site, out);
@@ -304,7 +324,7 @@ impl Hub {
 
     /// The sessions that may hear of `about`: all open ones of the room with a connection; of somebody hidden only that
     /// one itself. Whoever comes back is told everything.
-    fn audience(&self, name: &RoomName, about: Option<&ParticipantRecord>) -> Vec<SessionId> {
+    fn audience(&self, key: &RoomKey, about: Option<&ParticipantRecord>) -> Vec<SessionId> {
         let hears = |session: &&Session| {
             session.is_live()
                 && !session.is_waiting()
@@ -314,7 +334,7 @@ impl Hub {
                     own || (!record.permission.hidden && record.identity != *session.identity())
                 })
         };
-        let members = self.rooms.get(name).into_iter().flat_map(|local| &local.sessions);
+        let members = self.rooms.get(key).into_iter().flat_map(|local| &local.sessions);
         members
             .filter_map(|id| self.sessions.get(id))
             .filter(hears)
@@ -340,7 +360,7 @@ impl Hub {
     ) -> Option<R> {
         let session = self.sessions.get_mut(&id)?;
         let before = session.deadline();
-        let local = self.rooms.entry(session.room().clone()).or_default();
+        let local = self.rooms.entry(session.room_key().clone()).or_default();
         let done = act(session, local, &self.site, self.random.as_mut());
         self.settle(id, before);
         Some(done)
@@ -360,9 +380,11 @@ impl Hub {
             self.waiting.remove(&id);
         }
         if session.is_over() {
-            let name = session.room().clone();
-            self.sessions.remove(&id);
-            self.forget_in_room(&name, id);
+            let key = session.room_key().clone();
+            if let Some(over) = self.sessions.remove(&id) {
+                self.note_unsteerable(&over);
+            }
+            self.forget_in_room(&key, id);
         } else if let Some(at) = session.deadline() {
             self.deadlines.insert((at, id));
         }
@@ -370,11 +392,11 @@ impl Hub {
         self.site.counters.rooms.set(self.rooms.len());
     }
 
-    fn forget_in_room(&mut self, name: &RoomName, id: SessionId) {
-        if let Some(local) = self.rooms.get_mut(name) {
+    fn forget_in_room(&mut self, key: &RoomKey, id: SessionId) {
+        if let Some(local) = self.rooms.get_mut(key) {
             local.sessions.remove(&id);
             if local.sessions.is_empty() {
-                self.rooms.remove(name);
+                self.rooms.remove(key);
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::protocol::tests::participant;
 use crate::protocol::{MetadataChange, Offer, WishedPicture};
 use crate::session::tests::{Bench, id, newcomer};
 use proptest::prelude::*;
-use relay_proto::id::{Layer, TrackSid};
+use relay_proto::id::{Layer, RoomName, TrackSid};
 use relay_proto::room::LeaveCause;
 use relay_proto::session::{EndCause, RoomChange};
 use std::time::Duration;

@@ -3,7 +3,8 @@
 use super::{Hub, send};
 use crate::limits::IDLE_TIMEOUT;
 use crate::protocol::{Leave, LeaveAction, LeaveReason, Reply};
-use crate::session::{Around, Effect, Newcomer, Now, Session};
+use crate::room::RoomKey;
+use crate::session::{Around, Effect, Newcomer, Now};
 use relay_proto::id::SessionId;
 use relay_proto::room::{LeaveCause, ParticipantRecord};
 use std::collections::VecDeque;
@@ -81,13 +82,17 @@ impl Hub {
 
     /// The session a client means and who has left meanwhile; none where it cannot go on.
     fn missed_by(&self, newcomer: &Newcomer, now: Instant) -> Option<(SessionId, Vec<Departure>)> {
-        let local = self.rooms.get(&newcomer.claims.room())?;
-        let id = local
-            .sessions
-            .iter()
-            .filter_map(|id| self.sessions.get(id))
-            .find(|session| session.is_of(newcomer))
-            .map(Session::id)?;
+        let first = RoomKey {
+            name: newcomer.claims.room(),
+            media: None,
+        };
+        let views = self.rooms.range(first.clone()..);
+        let mut views = views.take_while(|(key, _)| key.name == first.name);
+        let (id, local) = views.find_map(|(_, local)| {
+            let mut sessions = local.sessions.iter().filter_map(|id| self.sessions.get(id));
+            let session = sessions.find(|session| session.is_of(newcomer))?;
+            Some((session.id(), local))
+        })?;
         Some((id, local.departures.since(now, self.departure_window())?))
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::protocol::tests::participant;
 use crate::session::tests::{Bench, commands, id, newcomer, replies};
-use relay_proto::id::{Identity, ParticipantSid};
+use relay_proto::id::{Identity, ParticipantSid, RoomName};
 use relay_proto::room::{LeaveCause, ParticipantState, SpeakerLevel};
 use relay_proto::session::{RoomChange, SessionCommand};
 use relay_proto::unit::AudioLevel;

@@ -24,6 +24,7 @@ pub(crate) fn config() -> SignalingConfig {
             query_parameter: Some("pretend".to_owned()),
             header: None,
         },
+        steer_gain_ms: Some(SignalingConfig::STEER_GAIN_MS),
         policy: Policy::default(),
         node_capacity: 100,
         turn: None,
@@ -42,6 +43,7 @@ pub(crate) fn mesh() -> MeshView {
         state: NodeState::Up,
         load: 0.0,
         participants: 0,
+        steers: name != "fra",
     };
     MeshView {
         nodes: vec![
@@ -231,4 +233,64 @@ fn urls_for_sdks_are_made_of_urls_for_browsers() {
     assert_eq!(websocket_url("http://127.0.0.1:7880"), "ws://127.0.0.1:7880");
     assert_eq!(websocket_url("https://meet.example/"), "wss://meet.example");
     assert_eq!(websocket_url("wss://meet.example"), "wss://meet.example");
+}
+
+fn steered(place: Place, mesh: &MeshView, config: &SignalingConfig) -> Option<MediaPlace> {
+    let room = RoomName::from("standup");
+    let question = Question {
+        place,
+        room: &room,
+        exclude: &BTreeSet::new(),
+    };
+    Placement::default().steer(&question, mesh, config, Instant::now())
+}
+
+#[test]
+fn media_goes_to_the_nearest_node_that_takes_it_with_the_gain_as_reason() {
+    let melbourne = || at(Anchor::Point(GeoPoint::new(-37.8, 144.9).unwrap()));
+    let mut mesh = mesh();
+    let place = steered(melbourne(), &mesh, &config()).unwrap();
+    assert_eq!((place.node, place.name.as_str()), (NodeId::of("syd"), "syd"));
+    assert!(place.reason.contains("ms nearer than here"), "{}", place.reason);
+    mesh.nodes[2].steers = false;
+    assert_eq!(steered(melbourne(), &mesh, &config()).unwrap().name, "sin");
+    mesh.nodes[1].state = NodeState::Draining;
+    assert_eq!(steered(melbourne(), &mesh, &config()), None);
+}
+
+#[test]
+fn media_stays_where_the_gain_is_small_the_place_unknown_or_steering_off() {
+    let melbourne = || at(Anchor::Point(GeoPoint::new(-37.8, 144.9).unwrap()));
+    let paris = at(Anchor::Point(GeoPoint::new(48.9, 2.4).unwrap()));
+    let with = |steer_gain_ms| SignalingConfig {
+        steer_gain_ms,
+        ..config()
+    };
+    assert_eq!(steered(paris, &mesh(), &config()), None);
+    assert_eq!(steered(at(Anchor::Nowhere), &mesh(), &config()), None);
+    assert_eq!(steered(melbourne(), &mesh(), &with(None)), None);
+    assert_eq!(steered(melbourne(), &mesh(), &with(Some(10_000.0))), None);
+}
+
+#[test]
+fn places_are_reserved_so_that_a_crowd_is_not_steered_to_one_node() {
+    let melbourne = at(Anchor::Point(GeoPoint::new(-37.8, 144.9).unwrap()));
+    let mut placement = Placement::default();
+    let room = RoomName::from("standup");
+    let now = Instant::now();
+    let names: BTreeSet<Option<String>> = (0..200)
+        .map(|_| {
+            let question = Question {
+                place: melbourne.clone(),
+                room: &room,
+                exclude: &BTreeSet::new(),
+            };
+            let place = placement.steer(&question, &mesh(), &config(), now);
+            place.map(|place| place.name)
+        })
+        .collect();
+    assert!(
+        names.contains(&Some("syd".to_owned())) && names.len() > 1,
+        "{names:?}"
+    );
 }

@@ -17,7 +17,7 @@ pub(crate) mod tests;
 use crate::counters::Counters;
 use crate::limits::{IDLE_TIMEOUT, Limits, OPEN_TIMEOUT, TokenBucket};
 use crate::protocol::{Join, Leave, LeaveAction, LeaveReason, Reply};
-use crate::room::Room;
+use crate::room::{Room, RoomKey};
 use crate::token::TokenKeys;
 use crate::turn::TurnServers;
 use relay_proto::id::{Identity, ParticipantSid, RoomName, SessionId};
@@ -127,6 +127,9 @@ struct PendingSections {
 pub struct Session {
     id: SessionId,
     room: RoomName,
+    room_key: RoomKey,
+    /// Whether its media has ever come up.
+    had_media: bool,
     sid: ParticipantSid,
     identity: Identity,
     permission: Permission,
@@ -168,6 +171,23 @@ impl Session {
     #[must_use]
     pub const fn room(&self) -> &RoomName {
         &self.room
+    }
+
+    /// Its room, as the bridge with its media tells of it.
+    #[must_use]
+    pub const fn room_key(&self) -> &RoomKey {
+        &self.room_key
+    }
+
+    /// Its media has come up.
+    pub const fn media_connected(&mut self) {
+        self.had_media = true;
+    }
+
+    /// Whether its media was to be on another node and has never come up there.
+    #[must_use]
+    pub const fn was_steered_in_vain(&self) -> bool {
+        self.room_key.media.is_some() && !self.had_media
     }
 
     /// Its participant.

@@ -3,10 +3,11 @@
 use super::renewal::Renewal;
 use super::simulation::Simulation;
 use super::{Around, Effect, Now, Phase, Session, Site};
+use crate::hub::MediaPlace;
 use crate::limits::TokenBucket;
 use crate::protocol::{ClientFacts, Join, JoinReply, Leave, LeaveAction, LeaveReason, Reply};
 use crate::protocol::{NODE_ATTRIBUTE, REGION_ATTRIBUTE, SERVER_ATTRIBUTES};
-use crate::room::Room;
+use crate::room::{Room, RoomKey};
 use crate::sid::{self, RandomSource};
 use crate::token::Claims;
 use relay_proto::id::{NodeId, SessionId};
@@ -27,10 +28,11 @@ pub struct Newcomer {
 }
 
 impl Session {
-    /// Starts a session: asks the bridge to open it.
+    /// Starts a session: asks the bridge to open it, here or where its `media` belongs.
     pub fn open(
         id: SessionId,
         newcomer: Newcomer,
+        media: Option<MediaPlace>,
         site: &Site,
         random: &mut dyn RandomSource,
         now: Now,
@@ -41,10 +43,15 @@ impl Session {
             join,
             address,
         } = newcomer;
-        let participant = participant_of(id, &claims, &join, site, random, now);
+        let participant = participant_of(id, &claims, &join, (site, media.as_ref()), random, now);
         let session = Self {
             id,
             room: claims.room(),
+            room_key: RoomKey {
+                name: claims.room(),
+                media: media.as_ref().map(|place| place.node),
+            },
+            had_media: false,
             sid: participant.sid.clone(),
             identity: participant.identity.clone(),
             permission: participant.permission.clone(),
@@ -77,7 +84,12 @@ impl Session {
             auto_subscribe: join.auto_subscribe && participant.permission.can_subscribe,
             participant,
         };
-        session.command(SessionCommand::OpenSession(Box::new(open)), out);
+        let open = Box::new(open);
+        let command = match media {
+            None => SessionCommand::OpenSession(open),
+            Some(MediaPlace { node, reason, .. }) => SessionCommand::OpenElsewhere { node, reason, open },
+        };
+        session.command(command, out);
         Self {
             phase: Phase::Opening(Box::new(join)),
             ..session
@@ -197,7 +209,7 @@ fn participant_of(
     id: SessionId,
     claims: &Claims,
     join: &Join,
-    site: &Site,
+    (site, media): (&Site, Option<&MediaPlace>),
     random: &mut dyn RandomSource,
     now: Now,
 ) -> ParticipantRecord {
@@ -217,8 +229,10 @@ fn participant_of(
         }
     }
     attributes.retain(|key, _| !key.starts_with(SERVER_ATTRIBUTES));
-    attributes.insert(NODE_ATTRIBUTE.to_owned(), site.node.clone());
-    attributes.insert(REGION_ATTRIBUTE.to_owned(), site.region.clone());
+    let here = (&site.node, &site.region);
+    let (node, region) = media.map_or(here, |place| (&place.name, &place.region));
+    attributes.insert(NODE_ATTRIBUTE.to_owned(), node.clone());
+    attributes.insert(REGION_ATTRIBUTE.to_owned(), region.clone());
     ParticipantRecord {
         sid: sid::participant(random),
         identity: claims.identity(),

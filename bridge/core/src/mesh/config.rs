@@ -37,6 +37,8 @@ pub struct MeshConfig {
     pub authority: Option<Arc<dyn Authority>>,
     /// Whether rows that others pass on need not be signed: for a mesh with nodes that cannot sign yet. Default false.
     pub unsigned_rows: bool,
+    /// Whether other nodes may drive sessions here, and this node sessions there. Default true.
+    pub steering: bool,
     /// How fast links are judged.
     pub timing: MeshTiming,
     /// How much is held at most.
@@ -60,6 +62,7 @@ impl MeshConfig {
             stretch: super::tree::DEFAULT_STRETCH,
             authority: None,
             unsigned_rows: false,
+            steering: true,
             timing: MeshTiming::default(),
             limits: MeshLimits::default(),
         }
@@ -159,6 +162,12 @@ pub struct MeshLimits {
     pub max_transit_demands: usize,
     /// Bytes a second that one peer may send through this node to others on detours; also most at once. Default 32 MiB: all people of a large node.
     pub max_detour_bytes_per_second: usize,
+    /// Sessions here that other nodes drive. Default 2,048.
+    pub max_steered_sessions: usize,
+    /// Bytes of commands and facts that wait for one other node to confirm them. Default 4 MiB.
+    pub max_steering_bytes: usize,
+    /// How long the link to a node may be gone before the sessions shared with it end. Default 5 s.
+    pub steering_lease: Duration,
     /// Bytes of rows, by their estimated size, in one message. Default 256 KiB.
     pub max_rows_message_bytes: usize,
 }
@@ -186,6 +195,9 @@ impl Default for MeshLimits {
             max_snapshot_bytes: 512 << 10,
             max_transit_demands: 16_384,
             max_detour_bytes_per_second: 32 << 20,
+            max_steered_sessions: 2_048,
+            max_steering_bytes: 4 << 20,
+            steering_lease: Duration::from_secs(5),
             max_rows_message_bytes: 256 << 10,
         }
     }

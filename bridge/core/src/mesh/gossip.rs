@@ -387,6 +387,7 @@ impl MeshCore {
         self.forget_reader(node);
         self.drop_child(node);
         self.detours.forget(node);
+        self.end_remote(node, cause);
         self.drop_origin_everywhere(node, cause);
         let of_dead = self.branches.keys().filter(|(origin, _)| *origin == node);
         for key in of_dead.cloned().collect::<Vec<_>>() {

@@ -120,6 +120,7 @@ impl MeshCore {
         };
         self.peers.remove(&dead);
         self.departed.remove(&dead);
+        self.remote.forget(dead);
         self.forget_link_row(dead);
         true
     }

@@ -50,6 +50,8 @@ pub enum MeshTimer {
     RowRefresh,
     /// Digests go out.
     Digest,
+    /// Sessions shared with a node end, because there has been no link to it for too long.
+    Lease,
 }
 
 /// Something `MeshCore` wants done. The shell does exactly this and decides nothing.

@@ -164,6 +164,7 @@ impl MeshCore {
                 self.on_transit_demand(now, from, demand);
             }
             ControlMessage::Detour(message) => self.on_detour(now, from, message),
+            ControlMessage::Steering(message) => self.on_steering(now, from, message),
             ControlMessage::Command { .. } | ControlMessage::Fact(_) => self.on_unsupported(from),
             // Both are dispatched before.
             ControlMessage::Hello(_) | ControlMessage::Goodbye(_) => {}
@@ -226,6 +227,7 @@ impl MeshCore {
         self.set_route(node, self.links.get(&id).map(|link| link.max_datagram_bytes));
         self.write_link_row(node);
         self.ask_for_rows(node, false);
+        self.remote_linked(node);
         self.on_topology_changed(now);
         self.tell_all_rooms(node);
         self.resend_all_demands(node);
@@ -329,6 +331,7 @@ impl MeshCore {
             link: None,
         });
         self.set_route(node, None);
+        self.remote_cut(now, node);
         self.forget_reader(node);
         self.drop_child(node);
         self.write_link_row(node);
@@ -389,6 +392,7 @@ impl MeshCore {
             return;
         }
         info!("node is stopping");
+        self.end_all_driven(LeaveCause::NodeStopped);
         self.end_all_sessions(LeaveCause::NodeStopped);
         for id in std::mem::take(&mut self.links).into_keys() {
             self.out.goodbye(id, GoodbyeCause::Stopping);

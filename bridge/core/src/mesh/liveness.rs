@@ -69,7 +69,8 @@ impl MeshCore {
             (self.agenda.digest_at, MeshTimer::Digest),
         ];
         let links = self.links.values().map(|link| link.next_deadline(self.looked_at));
-        links.chain(fixed).min()
+        let lease = self.remote.next_deadline().map(|at| (at, MeshTimer::Lease));
+        links.chain(fixed).chain(lease).min()
     }
 
     pub(super) fn on_timeout(&mut self, now: Instant) {
@@ -82,12 +83,14 @@ impl MeshCore {
         for id in ids {
             self.tend(now, id);
         }
+        self.end_leases(now);
         let timing = self.config.timing;
         self.end_ahead(now);
         if now >= self.agenda.row_refresh_at {
             self.agenda.row_refresh_at = now + timing.row_refresh;
             self.refresh_rows();
             self.refresh_detectors();
+            self.refresh_remote();
             if self.plan.measured {
                 self.replant();
             }
@@ -121,6 +124,7 @@ impl MeshCore {
         for link in self.links.values_mut() {
             link.on_stall(now, late);
         }
+        self.remote.on_stall(late);
     }
 
     /// Links by which media comes are watched more closely than others.

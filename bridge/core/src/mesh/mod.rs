@@ -15,6 +15,7 @@
 //! | `room`, `roster`, `epoch`, `weight` | one conference; everybody in it; its epoch and key; what each node has in it |
 //! | `session`, `publish`, `fact` | commands of signalling; tracks; facts of shards |
 //! | `spread`, `moving` | one room on several shards of this node; people on their way to another node |
+//! | `remote` | sessions whose signalling is on one node and whose media is on another |
 //! | `stream`, `data`, `detour` | what nodes of one room tell each other; without a link, over others |
 //! | `view`, `config`, `io` | read-only copies; settings and limits; inputs and outputs |
 //!
@@ -48,6 +49,7 @@ mod outbox;
 mod peer;
 mod plan;
 mod publish;
+mod remote;
 mod room;
 mod roster;
 mod route;
@@ -82,6 +84,7 @@ use relay_proto::row::NodeState;
 use relay_proto::session::SessionCommand;
 use relay_proto::unit::{PartsPerMillion, UnixMillis};
 use relay_proto::version::Features;
+use remote::Remote;
 use room::Room;
 pub use route::Route;
 use route::RouteTable;
@@ -128,6 +131,7 @@ pub struct MeshCore {
     plan: Plan,
     branches: BTreeMap<BranchKey, Branch>,
     detours: Detours,
+    remote: Remote,
     next_alias: TrackAlias,
     /// Media that goes where nobody has asked for it yet.
     ahead: Vec<Ahead>,
@@ -159,7 +163,7 @@ impl MeshCore {
             draining: BTreeSet::new(),
             departed: BTreeMap::new(),
             rows: RowStore::new(us, unix_now.0, config.limits),
-            features: Features::OURS,
+            features: Self::features_offered(&config),
             author: config.authority.as_ref().map(|_| Author::new(&seed, now)),
             asking: Asking::default(),
             routes: RouteTable::default(),
@@ -171,6 +175,7 @@ impl MeshCore {
             plan: Plan::default(),
             branches: BTreeMap::new(),
             detours: Detours::new(&seed, unix_now.0),
+            remote: Remote::default(),
             next_alias: TrackAlias(1),
             ahead: Vec::new(),
             agenda: Agenda::new(&config.timing, now),
@@ -179,7 +184,7 @@ impl MeshCore {
             config,
         };
         if core.author.is_none() {
-            core.features = Features(Features::OURS.0 & !Features::SIGNED.0);
+            core.features = core.features.without(Features::SIGNED);
         }
         core.introduce_siblings();
         core.write_identity_row(now);
@@ -267,7 +272,16 @@ impl MeshCore {
 
     /// The next thing to do. Drain until none after every input.
     pub fn poll_output(&mut self) -> Option<MeshOutput> {
-        self.out.pop()
+        loop {
+            match self.out.pop()? {
+                MeshOutput::ToSignaling(fact) => {
+                    if let Some(output) = self.direct(fact) {
+                        return Some(output);
+                    }
+                }
+                output => return Some(output),
+            }
+        }
     }
 
     /// When to call [`Self::handle_timeout`] at the latest, and what for. None once stopped.

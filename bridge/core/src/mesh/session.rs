@@ -21,7 +21,11 @@ impl MeshCore {
             Ok(command) => command,
             Err((command, reason)) => return self.refuse_command(command, reason),
         };
+        if self.remote.drives(command.session()) {
+            return self.drive_session(command);
+        }
         match command {
+            SessionCommand::OpenElsewhere { node, reason, open } => self.open_elsewhere(node, reason, open),
             SessionCommand::OpenSession(open) => self.on_open_session(now, unix_now, *open),
             SessionCommand::CloseSession { session, cause } => self.on_close_session(session, cause),
             SessionCommand::AnnounceTrack { session, track } => self.on_announce_track(session, track),
@@ -115,7 +119,9 @@ impl MeshCore {
         let session = command.session();
         warn!(%session, reason, "command refused");
         match command {
-            SessionCommand::OpenSession(_) => self.refuse_session(session, EndCause::LimitReached(reason)),
+            SessionCommand::OpenSession(_) | SessionCommand::OpenElsewhere { .. } => {
+                self.refuse_session(session, EndCause::LimitReached(reason))
+            }
             SessionCommand::AnnounceTrack { track, .. } => {
                 self.out.fact(SessionFact::TrackRefused {
                     session,
@@ -145,7 +151,7 @@ impl MeshCore {
         }
     }
 
-    fn refuse_session(&mut self, session: SessionId, cause: EndCause) {
+    pub(super) fn refuse_session(&mut self, session: SessionId, cause: EndCause) {
         info!(%session, ?cause, "session refused");
         self.out.fact(SessionFact::SessionEnded { session, cause });
     }

@@ -402,7 +402,7 @@ impl MeshCore {
 }
 
 /// How many records fit into a snapshot.
-fn snapshot_len(records: &[ParticipantRecord], max_bytes: usize) -> usize {
+pub(super) fn snapshot_len(records: &[ParticipantRecord], max_bytes: usize) -> usize {
     const RECORD_BYTES: usize = 512;
     const TRACK_BYTES: usize = 512;
     let mut bytes = 0;

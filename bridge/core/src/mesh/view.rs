@@ -4,7 +4,7 @@ use super::detector::Detector;
 use super::io::LinkId;
 use super::peer::Peer;
 use super::{MeshCore, Route};
-use relay_proto::id::{NodeId, NodeName, RoomName};
+use relay_proto::id::{NodeId, NodeName, ParticipantSid, RoomName};
 use relay_proto::row::NodeFacts;
 use relay_proto::unit::{Micros, PartsPerMillion};
 use relay_proto::version::Features;
@@ -56,6 +56,12 @@ pub struct LinkView {
     pub jitter: Duration,
     /// Smoothed share of pings without echo.
     pub loss: PartsPerMillion,
+    /// Whether sessions may be opened there now by this node.
+    pub steers: bool,
+    /// Sessions of this node's signalling whose media is there.
+    pub steered_to: usize,
+    /// Sessions here that are driven from there.
+    pub steered_from: usize,
 }
 
 /// One node of the mesh.
@@ -110,6 +116,19 @@ pub struct TreeView {
     pub hosted: bool,
 }
 
+/// A session of this node's signalling whose media is on another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SteeredView {
+    /// The conference.
+    pub room: RoomName,
+    /// Who.
+    pub participant: ParticipantSid,
+    /// The node with the media.
+    pub media: NodeId,
+    /// Why there.
+    pub reason: String,
+}
+
 /// Why a node is the parent of another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParentReason {
@@ -151,6 +170,8 @@ pub struct MeshView {
     pub rtts: Vec<RttView>,
     /// The distribution trees that this node gets media by.
     pub trees: Vec<TreeView>,
+    /// Some of the sessions whose media is elsewhere.
+    pub steered: Vec<SteeredView>,
     /// What was dropped or refused.
     pub counters: MeshCounters,
 }
@@ -204,6 +225,14 @@ pub struct MeshCounters {
     pub detours_broken: u64,
     /// Session commands and facts from other nodes; this build does not serve them.
     pub remote_sessions_unsupported: u64,
+    /// Sessions of this node's signalling opened on other nodes.
+    pub steered: u64,
+    /// Of these, ended because their node or the link to it was lost.
+    pub steered_lost: u64,
+    /// Steps between nodes that came again, too late, or were not worth the wait.
+    pub steps_dropped: u64,
+    /// Steps between nodes refused: about sessions of others, or out of order.
+    pub steps_refused: u64,
     /// Commands for sessions that do not exist (any more).
     pub commands_without_session: u64,
     /// Commands over a limit or without permission.
@@ -216,17 +245,19 @@ impl MeshCore {
     /// Everything known of the mesh, as it stands now. Cost: a copy of all rows' facts; for a feed, not per packet.
     #[must_use]
     pub fn view(&self) -> MeshView {
+        let (steered_counts, steered) = self.steered_views();
         MeshView {
             us: self.us,
             nodes: self.node_views(),
             links: self
                 .peers
                 .iter()
-                .map(|(node, peer)| self.link_view(*node, peer))
+                .map(|(node, peer)| self.link_view(*node, peer, &steered_counts))
                 .collect(),
             rooms: self.room_views(),
             rtts: self.rtt_views(),
             trees: self.tree_views(),
+            steered,
             counters: self.counters,
         }
     }
@@ -276,7 +307,8 @@ impl MeshCore {
         known.into_iter().map(view).collect()
     }
 
-    fn link_view(&self, node: NodeId, peer: &Peer) -> LinkView {
+    fn link_view(&self, node: NodeId, peer: &Peer, steered: &BTreeMap<NodeId, (usize, usize)>) -> LinkView {
+        let (steered_to, steered_from) = steered.get(&node).copied().unwrap_or_default();
         let link = peer.state.link();
         let detector = link.and_then(|id| self.links.get(&id)).map(|link| &link.detector);
         LinkView {
@@ -288,6 +320,9 @@ impl MeshCore {
             min_rtt: detector.and_then(Detector::min_rtt),
             jitter: detector.map(Detector::jitter).unwrap_or_default(),
             loss: detector.map(Detector::loss).unwrap_or_default(),
+            steers: self.may_steer_to(node),
+            steered_to,
+            steered_from,
         }
     }
 

@@ -102,6 +102,7 @@ impl FakeBridge {
                 sections: Vec::new(),
             }],
             SessionCommand::AddCandidate { .. }
+            | SessionCommand::OpenElsewhere { .. }
             | SessionCommand::ApplyAnswer { .. }
             | SessionCommand::SetSubscription { .. }
             | SessionCommand::SetTrackWish { .. }

@@ -1,0 +1,6 @@
+//! Channels alone, and whole meshes in virtual time.
+
+mod channel;
+mod hostile;
+mod mesh;
+mod random;
