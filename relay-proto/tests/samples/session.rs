@@ -206,18 +206,22 @@ pub(crate) fn facts() -> Vec<ControlMessage> {
     ];
     facts.extend(ends().map(|cause| SessionFact::SessionEnded { session, cause }));
     facts.extend(changes().map(|change| SessionFact::RoomChanged { room: room(), change }));
-    facts.push(SessionFact::RoomChangedElsewhere {
+    facts.push(elsewhere());
+    facts
+        .into_iter()
+        .map(|fact| ControlMessage::Fact(Box::new(fact)))
+        .collect()
+}
+
+fn elsewhere() -> SessionFact {
+    SessionFact::RoomChangedElsewhere {
         node: NodeId::of("syd"),
         room: room(),
         change: RoomChange::QualityChanged {
             participant: ParticipantSid::from("PA_annaannaanna"),
             quality: ConnectionQuality::Good,
         },
-    });
-    facts
-        .into_iter()
-        .map(|fact| ControlMessage::Fact(Box::new(fact)))
-        .collect()
+    }
 }
 
 /// What two nodes say to each other about sessions that one drives on the other.
