@@ -13,7 +13,7 @@ use crate::listening::{Listening, Web};
 use crate::media::{MediaError, passing_shard, random_seed};
 use crate::metrics::{Metrics, Sources};
 use crate::places::{Places, PlacesError};
-use crate::shard::{LinkTable, ShardThread, TrackRoutes};
+use crate::shard::{LinkTable, PassingShard, ShardThread, TrackRoutes};
 use bridge_core::mesh::MeshCore;
 use bridge_core::mesh::author::Authority;
 use relay_proto::id::{NodeId, NodeName};
@@ -149,8 +149,7 @@ impl Node {
         tokio::spawn(ControlTask::new(core, config.node.capacity, outlets).run(inlets));
         let facts_task = tokio::spawn(facts_task.run_facts(fact_queue));
 
-        let (mut link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, &linked_peers);
-        link_tasks.push(tokio::spawn(async move { passing.run().await }));
+        let (link_tasks, diallers) = start_links(endpoint.as_ref(), mesh, (&linked_peers, passing));
         let (ready, ready_state) = watch::channel(true);
         let operations = operations(feeds.clone(), diallers, ready_state, sources);
         let (stop_servers, stopped) = watch::channel(false);
@@ -372,12 +371,15 @@ type Diallers = Vec<(String, watch::Receiver<DialState>)>;
 fn start_links(
     endpoint: Option<&Arc<LinkEndpoint>>,
     mesh: Option<&MeshConfig>,
-    linked: &watch::Receiver<LinkedPeers>,
+    (linked, passing): (&watch::Receiver<LinkedPeers>, Arc<PassingShard>),
 ) -> (Vec<JoinHandle<()>>, Diallers) {
     let (Some(endpoint), Some(mesh)) = (endpoint, mesh) else {
         return (Vec::new(), Vec::new());
     };
-    let mut tasks = vec![tokio::spawn(endpoint.clone().accept_links())];
+    let mut tasks = vec![
+        tokio::spawn(endpoint.clone().accept_links()),
+        tokio::spawn(async move { passing.run().await }),
+    ];
     let mut diallers = Vec::new();
     for peer in &mesh.peers {
         let (dialer, state) = Dialer::new(endpoint.clone(), peer.clone(), linked.clone());

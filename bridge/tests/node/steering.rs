@@ -39,8 +39,7 @@ fn pair(more: &[&str]) -> (Node, Node) {
     let mut syd = syd(there, here);
     fra.wait_until("linked and aware of the place", |node| {
         let mesh = node.mesh();
-        let steers =
-            mesh["peers"][0]["steers"] == serde_json::Value::from(!more.contains(&"--mesh.steer=false"));
+        let steers = mesh["peers"][0]["steers"] == !more.contains(&"--mesh.steer=false");
         steers && mesh["nodes"].as_array().is_some_and(|nodes| nodes.len() == 2)
     });
     syd.wait_until("linked", |node| node.peer_state("fra").as_deref() == Some("up"));
