@@ -43,14 +43,14 @@ impl Reader {
         }
     }
 
-    /// Shows what waits to `take`, with the time at which it came; how many there were.
+    /// Shows what waits to `take`, with the time at which it came where the socket has stamps; how many there were.
     pub(crate) fn receive(
         &mut self,
         socket: &UdpSocket,
-        mut take: impl FnMut(&[u8], u64),
+        mut take: impl FnMut(&[u8], Option<u64>),
     ) -> Result<usize, Errno> {
         let mut taken = 0;
-        let mut arrived = [(0, 0); BATCH];
+        let mut arrived = [(0, None); BATCH];
         let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
         match recvmmsg(
             socket.as_raw_fd(),
@@ -62,10 +62,12 @@ impl Reader {
             Ok(messages) => {
                 for message in messages {
                     let stamp = message.cmsgs()?.find_map(|item| match item {
-                        ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
+                        ControlMessageOwned::ScmTimestampns(time) => {
+                            Some(Duration::from(time).as_nanos() as u64)
+                        }
                         _ => None,
                     });
-                    arrived[taken] = (message.bytes, stamp.unwrap_or_default().as_nanos() as u64);
+                    arrived[taken] = (message.bytes, stamp);
                     taken += 1;
                 }
             }

@@ -25,7 +25,7 @@ pub struct MeshConfig {
     pub software: String,
     /// How many shards the node runs; their ids are 0 to `shards` - 1.
     pub shards: NonZeroU8,
-    /// Tracks that only pass through are [`ShardId::PASSING`]'s; else any shard's. Default: no.
+    /// Tracks that only pass through are `ShardId::PASSING`'s; else any shard's. Default: no.
     pub has_passing_shard: bool,
     /// Newest and oldest protocol version spoken. Default: this build's. Change it only to test upgrades.
     pub versions: (u16, u16),
