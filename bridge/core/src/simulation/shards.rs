@@ -28,6 +28,7 @@ pub(super) struct Attached {
 
 pub(super) struct RealShards {
     node: NodeId,
+    /// Those with clients, and behind them the one of tracks that pass through.
     cores: Vec<ShardCore>,
     pub(super) clients: BTreeMap<SessionId, Attached>,
     addresses: BTreeMap<SocketAddr, SessionId>,
@@ -66,7 +67,7 @@ impl RealShards {
         };
         Self {
             node,
-            cores: (0..shards).map(core).collect(),
+            cores: (0..shards).chain([ShardId::PASSING.0]).map(core).collect(),
             clients: BTreeMap::new(),
             addresses: BTreeMap::new(),
             published: BTreeMap::new(),
@@ -149,8 +150,9 @@ impl RealShards {
     /// Passes on what the shards have for each other and for links; false where there was nothing.
     fn relay(&mut self, now: Instant) -> bool {
         let mut any = false;
-        for from in (0..self.cores.len() as u8).map(ShardId) {
-            while let Some(transmit) = self.cores[usize::from(from.0)].poll_relay() {
+        for at in 0..self.cores.len() {
+            let from = self.id(at);
+            while let Some(transmit) = self.cores[at].poll_relay() {
                 any = true;
                 let mut bytes = transmit.bytes.to_vec();
                 match self.sibling(transmit.via, &bytes) {
@@ -166,12 +168,26 @@ impl RealShards {
         any
     }
 
+    /// Which shard a core is.
+    fn id(&self, at: usize) -> ShardId {
+        if at + 1 == self.cores.len() {
+            ShardId::PASSING
+        } else {
+            ShardId(at as u8)
+        }
+    }
+
+    fn core(&mut self, shard: ShardId) -> &mut ShardCore {
+        let last = self.cores.len() - 1;
+        &mut self.cores[usize::from(shard.0).min(last)]
+    }
+
     fn sibling(&self, via: NodeId, datagram: &[u8]) -> Option<ShardId> {
         if via == self.node {
             let (header, _) = Header::decode(datagram).ok()?;
             return self.published.get(&header.track).copied();
         }
-        let mut shards = (0..self.cores.len() as u8).map(ShardId);
+        let mut shards = (1..self.cores.len() as u8).map(|at| ShardId(at - 1));
         shards.find(|shard| shard.as_peer_of(self.node) == via)
     }
 }
@@ -189,17 +205,25 @@ impl ShardPort for RealShards {
             }
             _ => {}
         }
-        self.cores[usize::from(shard.0)].handle_command(now, command);
+        self.core(shard).handle_command(now, command);
         self.deliver(now);
     }
 
     fn poll_fact(&mut self) -> Option<(ShardId, ShardFact)> {
-        let mut cores = (0..).map(ShardId).zip(&mut self.cores);
-        cores.find_map(|(shard, core)| Some((shard, core.poll_fact()?)))
+        let (at, fact) = self
+            .cores
+            .iter_mut()
+            .enumerate()
+            .find_map(|(at, core)| Some((at, core.poll_fact()?)))?;
+        Some((self.id(at), fact))
     }
 
     fn handle_datagram(&mut self, now: Instant, shard: ShardId, from: NodeId, mut bytes: Vec<u8>) {
-        self.cores[usize::from(shard.0)].handle_relay(now, from, &mut bytes);
+        if shard == ShardId::PASSING {
+            self.core(shard).handle_passing(now, from, &bytes);
+        } else {
+            self.core(shard).handle_relay(now, from, &mut bytes);
+        }
         self.deliver(now);
     }
 

@@ -25,6 +25,7 @@ fn config(name: &str) -> MeshConfig {
         "sin" => 2,
         _ => 3,
     };
+    config.has_passing_shard = true;
     config.shards = NonZeroU8::new(shards).expect("invariant: one, two or three");
     config.limits.max_room_sessions_per_shard = 2;
     config
