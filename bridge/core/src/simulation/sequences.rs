@@ -73,7 +73,7 @@ meetings! {
     whatever_happens_everybody_has_what_they_should_seeds_751_to_1000: 751;
 }
 
-/// Issue 5, point 4: a hundred sequences of cuts, heals and kills. Ghosts and stuck viewers are counted; what a cut costs
+/// A hundred sequences of cuts, heals and kills. Ghosts and stuck viewers are counted; what a cut costs
 /// those who are still joined by some way is measured.
 #[test]
 fn a_hundred_sequences_of_cuts_and_kills_leave_no_ghost_and_nobody_stuck() {
@@ -109,7 +109,6 @@ fn a_hundred_sequences_of_cuts_and_kills_leave_no_ghost_and_nobody_stuck() {
     assert_eq!((ghosts, stuck, others), (0, 0, 0), "{first:?}");
     assert!(sounds.len() > 500, "there were cuts");
     // Half a per cent of everything is lost: a lost demand comes 180 ms later.
-    assert!(sounds.quantile(0.995) <= Duration::from_millis(500), "{sounds}");
-    assert!(sounds.quantile(1.0) <= Duration::from_millis(750), "{sounds}");
+    assert!(sounds.quantile(1.0) <= Duration::from_millis(500), "{sounds}");
     assert!(pictures.quantile(1.0) <= Duration::from_secs(1), "{pictures}");
 }

@@ -62,6 +62,8 @@ pub(super) struct End {
     pub(super) link: LinkId,
     /// Whether this end's process still knows the connection.
     pub(super) open: bool,
+    /// Datagrams that have come.
+    pub(super) heard: u64,
     /// Frames on their way to this end, in order, with their arrival.
     pub(super) inbound: VecDeque<(Instant, Frame)>,
     /// Frames to this end that wait for a cut path.
@@ -74,6 +76,7 @@ impl End {
             node,
             link,
             open: true,
+            heard: 0,
             inbound: VecDeque::new(),
             stalled: Vec::new(),
         }

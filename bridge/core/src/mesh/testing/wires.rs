@@ -166,11 +166,13 @@ impl<S: ShardPort> MeshNet<S> {
     fn on_datagram(&mut self, connection: usize, end: usize, bytes: Vec<u8>, probe: bool) {
         let now = self.now;
         let from = self.connections[connection][1 - end].node;
-        let ours = &self.connections[connection][end];
+        let ours = &mut self.connections[connection][end];
         if !ours.open {
             return;
         }
-        let (node, link) = (ours.node, ours.link);
+        ours.heard += 1;
+        let (node, link, heard) = (ours.node, ours.link, ours.heard);
+        self.with_core(node, |core| core.handle_heard(link, heard, now));
         if probe {
             self.with_core(node, |core| core.handle_probe(now, link, &bytes));
             return;
