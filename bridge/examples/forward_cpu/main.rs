@@ -23,6 +23,10 @@ use load::{Cost, Shape};
 use loadtest::bench::report::{self, Metric};
 use std::time::Duration;
 
+/// As in a node.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), AnyError> {

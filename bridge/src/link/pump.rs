@@ -43,8 +43,7 @@ struct Parities {
 }
 
 impl Parities {
-    fn adapt(&mut self, link: &Shared) {
-        let now = Instant::now();
+    fn adapt(&mut self, now: Instant, link: &Shared) {
         let due = |at: Instant| now.saturating_duration_since(at) >= ADAPT_INTERVAL;
         if self.adapted_at.is_none_or(due) && link.peer_has(Features::PARITY) {
             self.adapted_at = Some(now);
@@ -54,10 +53,10 @@ impl Parities {
     }
 
     /// What is done next, where a group of sound may end before.
-    fn before(&self, step: Step) -> Step {
+    fn before(&self, now: Instant, step: Step) -> Step {
         let left = || {
             let at = self.sender.poll_timeout()?;
-            Some(at.saturating_duration_since(Instant::now()))
+            Some(at.saturating_duration_since(now))
         };
         match step {
             Step::Wait(time) => Step::Wait(left().map_or(time, |left| left.min(time))),
@@ -67,7 +66,7 @@ impl Parities {
     }
 
     /// A datagram is sent; the parity of a group that is complete with it.
-    fn sent(&mut self, datagram: &[u8]) -> Option<Bytes> {
+    fn sent(&mut self, now: Instant, datagram: &[u8]) -> Option<Bytes> {
         if !self.sender.is_on() {
             return None;
         }
@@ -75,14 +74,12 @@ impl Parities {
         if !ParityReceiver::concerns(&header) {
             return None;
         }
-        self.sender
-            .sent(Instant::now(), &header, datagram)
-            .map(Bytes::from)
+        self.sender.sent(now, &header, datagram).map(Bytes::from)
     }
 
     /// The parity of a group that has lasted long enough.
-    fn due(&mut self) -> Option<Bytes> {
-        self.sender.poll_due(Instant::now()).map(Bytes::from)
+    fn due(&mut self, now: Instant) -> Option<Bytes> {
+        self.sender.poll_due(now).map(Bytes::from)
     }
 }
 
@@ -112,16 +109,18 @@ pub(super) async fn pump(
     let padding = Bytes::from(encode_padding(NodeId(0), PADDING_BYTES));
     let mut parity = Parities::default();
     loop {
-        parity.adapt(&link);
-        if let Some(sum) = parity.due() {
+        // One look at the clock for each datagram.
+        let now = Instant::now();
+        parity.adapt(now, &link);
+        if let Some(sum) = parity.due(now) {
             link.parities.fetch_add(1, Ordering::Relaxed);
-            link.lanes().push(Instant::now(), Lane::Audio, 0, sum);
+            link.lanes().push(now, Lane::Audio, 0, sum);
         }
-        match parity.before(next_step(&link, &mut pace)) {
+        match parity.before(now, next_step(now, &link, &mut pace)) {
             Step::Send(datagram) => {
-                if let Some(sum) = parity.sent(&datagram) {
+                if let Some(sum) = parity.sent(now, &datagram) {
                     link.parities.fetch_add(1, Ordering::Relaxed);
-                    link.lanes().push(Instant::now(), Lane::Audio, 0, sum);
+                    link.lanes().push(now, Lane::Audio, 0, sum);
                 }
                 if let Err(reason) = send(&link, datagram).await {
                     return reason;
@@ -152,10 +151,10 @@ pub(super) async fn pump(
     }
 }
 
-fn next_step(link: &Shared, pace: &mut Pace) -> Step {
+fn next_step(now: Instant, link: &Shared, pace: &mut Pace) -> Step {
     let listens = link.peer_has(Features::ALLOWANCES);
     let mut lanes = link.lanes();
-    Step::of(Instant::now(), &mut lanes, pace, &link.estimate, listens)
+    Step::of(now, &mut lanes, pace, &link.estimate, listens)
 }
 
 impl Step {
