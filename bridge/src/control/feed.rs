@@ -126,6 +126,9 @@ pub struct Amount {
 pub struct StreamStatus {
     /// Id clients know it by.
     pub track: String,
+    /// The node it is published on.
+    #[serde(default)]
+    pub origin: String,
     /// Layer; 0 is the smallest.
     pub layer: u8,
     /// Media packets.
@@ -286,6 +289,7 @@ impl MeshFeed {
             .and_then(|node| node.facts.as_ref());
         let streams = stats.sent.streams.iter().map(|(key, stream)| StreamStatus {
             track: self.names.name(key.origin, key.track),
+            origin: self.node_name(key.origin),
             layer: key.layer.0,
             datagrams: stream.media.datagrams,
             bytes: stream.media.bytes,

@@ -37,6 +37,17 @@ function isSameLink(before, later, to) {
   return first !== null && first === second;
 }
 
+/**
+ * Over which links what is published on one node comes to another, as the trees lead it, with its streams there. Somebody who
+ * left and came back has tracks of before on the list, which carry nothing any more.
+ */
+export function waysOf(links, origin, to) {
+  return links
+    .filter((link) => link.to === to)
+    .map((link) => ({ link, streams: link.streams.filter((each) => each.origin === origin && each.rate > 0) }))
+    .filter(({ streams }) => streams.length > 0);
+}
+
 /** Sid of the picture that a page shows of each sender (number of the sender to sid). */
 export async function pictureSids(page) {
   const { senders } = await seen(page);
@@ -78,9 +89,6 @@ function onLink(from, to, before, later) {
     published: sum(publishers, (each) => each.all),
     publishedBytes: sum(publishers, (each) => each.bytes),
     wireBytes: onWire(before.wires, later.wires, from, to),
-    carried: sum(streams, (each) => each.rate),
-    // Somebody who left and came back has tracks of before on the list, which carry nothing any more.
-    tracks: new Set(streams.filter((each) => each.rate > 0).map((each) => each.track)).size,
   };
 }
 
@@ -98,8 +106,9 @@ function published(before, later) {
 
 function carried(before, later, to) {
   const keyed = new Map(streamsOf(before, to).map((each) => [`${each.track}/${each.layer}`, each.datagrams]));
-  return streamsOf(later, to).map(({ track, layer, datagrams }) => ({
+  return streamsOf(later, to).map(({ track, origin, layer, datagrams }) => ({
     track,
+    origin,
     layer,
     rate: perSecond(datagrams - (keyed.get(`${track}/${layer}`) ?? 0), later.atMs - before.atMs),
   }));
