@@ -36,9 +36,10 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new() -> Self {
+    /// For sockets with stamps, or for those without: the kernel shortens the room for stamps to what it has used.
+    pub(crate) fn new(stamped: bool) -> Self {
         Self {
-            headers: MultiHeaders::preallocate(BATCH, Some(cmsg_space!(TimeSpec))),
+            headers: MultiHeaders::preallocate(BATCH, stamped.then(|| cmsg_space!(TimeSpec))),
             buffers: Box::new([[0; DATAGRAM_BYTES]; BATCH]),
         }
     }

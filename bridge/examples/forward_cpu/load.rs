@@ -93,7 +93,7 @@ impl Viewers {
             .enumerate()
             .map(|(at, socket)| {
                 // Stamps cost the reader time, so of hundreds of viewers every so manieth has them.
-                if at % (viewers / MOST_STAMPED).max(1) == 0 {
+                if is_stamped(at, viewers) {
                     arrivals::stamp(socket)?;
                 }
                 socket.local_addr()
@@ -109,11 +109,16 @@ impl Viewers {
             .name("viewers".into())
             .spawn(move || {
                 let (count, delays, end, clients) = ends;
-                let mut reader = Reader::new();
+                let [mut stamped, mut plain] = [true, false].map(Reader::new);
                 while !end.load(Ordering::Relaxed) {
                     let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
                     for (at, socket) in sockets.iter().enumerate() {
-                        let empty = empty(socket, &mut reader, clients.get_mut(at), (node, &count, &delays));
+                        let reader = if is_stamped(at, viewers) {
+                            &mut stamped
+                        } else {
+                            &mut plain
+                        };
+                        let empty = empty(socket, reader, clients.get_mut(at), (node, &count, &delays));
                         if let Err(error) = empty {
                             eprintln!("a viewer's socket fails: {error}");
                             return;
@@ -156,6 +161,10 @@ impl Viewers {
             eprintln!("the viewers' thread has panicked");
         }
     }
+}
+
+fn is_stamped(viewer: usize, viewers: usize) -> bool {
+    viewer.is_multiple_of((viewers / MOST_STAMPED).max(1))
 }
 
 /// Takes what waits for one viewer, and sends what that one reports.
