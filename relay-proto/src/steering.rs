@@ -3,7 +3,7 @@
 //!
 //! Commands go to the node with the media, facts come back. Who drives a session stands in its id
 //! ([`crate::id::SessionId::entry`]): a node obeys a peer only for sessions that carry that peer's id, and believes a peer
-//! only of sessions it has opened there. See `WIRE.md`, section 4c.
+//! only of sessions it has opened there. See `WIRE.md`, section 4d.
 
 use crate::session::{SessionCommand, SessionFact};
 use bincode::{Decode, Encode};

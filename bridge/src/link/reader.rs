@@ -150,27 +150,12 @@ pub(super) async fn read_datagrams(
             Ok(datagram) => datagram,
             Err(error) => return close_reason(&error),
         };
-        receive(
-            &link,
-            &peer,
-            &events,
-            &*sink,
-            (&mut parity, &mut probes),
-            datagram,
-        );
-        let mut taken = 1;
-        while taken < MAX_BATCH
-            && let Some(Ok(datagram)) = at_once(link.connection.read_datagram())
-        {
-            receive(
-                &link,
-                &peer,
-                &events,
-                &*sink,
-                (&mut parity, &mut probes),
-                datagram,
-            );
-            taken += 1;
+        // Of an error that comes behind the first datagram the next read tells again.
+        let more = std::iter::from_fn(|| at_once(link.connection.read_datagram())?.ok());
+        let now = Instant::now();
+        for datagram in std::iter::once(datagram).chain(more).take(MAX_BATCH) {
+            let state = (&mut parity, &mut probes);
+            receive(now, (&link, &peer), &events, &*sink, state, datagram);
         }
         sink.flush();
         // Reading what has already arrived does not wait; without this a flood would starve other tasks.
@@ -187,8 +172,8 @@ fn at_once<F: Future>(future: F) -> Option<F::Output> {
 }
 
 fn receive(
-    link: &Shared,
-    peer: &OnceLock<NodeId>,
+    now: Instant,
+    (link, peer): (&Shared, &OnceLock<NodeId>),
     events: &mpsc::Sender<LinkEvent>,
     sink: &dyn DatagramSink,
     (parity, probes): (&mut ParityReceiver, &mut ProbeGate),
@@ -201,13 +186,13 @@ fn receive(
     {
         let mut received = lock(&link.received);
         received.count(Some(&header), datagram.len());
-        received.last_at = Some(Instant::now());
+        received.last_at = Some(now);
     }
     if ParityReceiver::concerns(&header) && link.peer_has(Features::PARITY) {
         parity.received(&header, datagram.clone());
     }
     match header.kind {
-        Kind::Ping | Kind::Pong if !probes.admits(Instant::now()) => {
+        Kind::Ping | Kind::Pong if !probes.admits(now) => {
             link.refused.fetch_add(1, Ordering::Relaxed);
         }
         Kind::Ping | Kind::Pong => {

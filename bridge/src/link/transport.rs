@@ -24,8 +24,8 @@ const CONTROL_WINDOW: u32 = 2 << 20;
 /// Reclaims what a dead peer leaves behind. Death is noticed by the mesh's pings long before.
 const IDLE_TIMEOUT_MS: u32 = 10_000;
 
-/// Acknowledge a burst of a video frame as one, but not later than this. It saves four of five acknowledgement
-/// packets; the estimator takes the smallest round trip of a round, which this does not blur.
+/// Acknowledge several bursts of video as one, but not later than this: a node in between is woken for each acknowledgement. The
+/// estimator takes the smallest round trip of a round, which this does not blur.
 const ACK_EVERY: u32 = 40;
 const ACK_DELAY: Duration = Duration::from_millis(10);
 

@@ -73,6 +73,10 @@ impl PassingShard {
         let mut running = self.running();
         if let Some(now) = running.batch.take() {
             self.drain(&mut running, now);
+            if running.unsent.is_some() {
+                // Only others say so: told by itself, the loop of `run` would not wait before it tries again.
+                self.stirred.notify_one();
+            }
         }
     }
 
@@ -137,7 +141,6 @@ impl PassingShard {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Full(ShardEvent::Fact(_, fact))) => {
                     running.unsent = Some(fact);
-                    self.stirred.notify_one();
                     return;
                 }
                 // The node is stopping.

@@ -195,7 +195,12 @@ impl MeshCore {
 
     /// Whether there is such a shard here.
     fn is_running(&self, shard: ShardId) -> bool {
-        self.shards.contains_key(&shard) || (self.config.has_passing_shard && shard == ShardId::PASSING)
+        self.shards.contains_key(&shard) || self.passing_shard() == Some(shard)
+    }
+
+    /// The shard of tracks that only pass through, where there is one.
+    pub(super) fn passing_shard(&self) -> Option<ShardId> {
+        self.config.has_passing_shard.then_some(ShardId::PASSING)
     }
 
     /// Where a track is known, a shard that knows it; else the one of tracks that pass through, or where there is none any, the
@@ -217,8 +222,7 @@ impl MeshCore {
         if let Some(at) = at.filter(knows) {
             return Some(at);
         }
-        let passing = self.config.has_passing_shard.then_some(ShardId::PASSING);
-        knowing.next().or(passing).or_else(|| {
+        knowing.next().or_else(|| self.passing_shard()).or_else(|| {
             let place = origin.0 as usize % self.shards.len().max(1);
             self.shards.keys().nth(place).copied()
         })

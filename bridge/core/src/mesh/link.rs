@@ -12,7 +12,7 @@ use super::peer::PeerEvent;
 use super::route::Route;
 use super::rows::Told;
 use super::{MeshCore, view::LinkState};
-use crate::shard::io::{ShardCommand, ShardId};
+use crate::shard::io::ShardCommand;
 use relay_proto::control::{ControlMessage, GoodbyeCause, Hello};
 use relay_proto::id::NodeId;
 use relay_proto::room::{LeaveCause, RoomEvent};
@@ -376,7 +376,7 @@ impl MeshCore {
         if !self.routes.set(node, route) {
             return;
         }
-        let passing = self.config.has_passing_shard.then_some(ShardId::PASSING);
+        let passing = self.passing_shard();
         for shard in self.shards.keys().chain(&passing) {
             let command = ShardCommand::SetRoute {
                 node,

@@ -1,4 +1,4 @@
-//! Steps between two nodes that come in order and once, whatever happens to their link: `relay-proto/WIRE.md`, section 4c.
+//! Steps between two nodes that come in order and once, whatever happens to their link: `relay-proto/WIRE.md`, section 4d.
 //!
 //! ```text
 //! flow    linked   matching Standing   cut
