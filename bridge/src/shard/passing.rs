@@ -2,7 +2,7 @@
 //! link's reader, runs it. A thread between two links would be woken, and wake another, for every burst (measured:
 //! `relay_cpu`).
 
-use super::routes::{LinkTable, hand_over};
+use super::routes::{Departures, LinkTable};
 use super::thread::{ShardEvent, ShardReport};
 use bridge_core::shard::ShardCore;
 use bridge_core::shard::io::{ShardCommand, ShardFact, ShardId};
@@ -29,9 +29,7 @@ struct Running {
     batch: Option<Instant>,
     /// A fact that found the queue full.
     unsent: Option<Box<ShardFact>>,
-    unlinked: u64,
-    /// Peers whose links hold something that they have not been woken for; empty between two batches.
-    fed_links: Vec<NodeId>,
+    departures: Departures,
 }
 
 impl PassingShard {
@@ -43,8 +41,7 @@ impl PassingShard {
                 core,
                 batch: None,
                 unsent: None,
-                unlinked: 0,
-                fed_links: Vec::new(),
+                departures: Departures::default(),
             }),
             links,
             events,
@@ -109,7 +106,7 @@ impl PassingShard {
         let running = self.running();
         ShardReport {
             counters: running.core.counters(),
-            unlinked: running.unlinked,
+            unlinked: running.departures.unlinked,
             ..ShardReport::default()
         }
     }
@@ -118,19 +115,10 @@ impl PassingShard {
         let mut links = None;
         while let Some(transmit) = running.core.poll_relay() {
             let links = links.get_or_insert_with(|| self.links.current());
-            let via = transmit.via;
-            if !hand_over(links, now, transmit) {
-                running.unlinked += 1;
-            } else if !running.fed_links.contains(&via) {
-                running.fed_links.push(via);
-            }
+            running.departures.hand_over(links, now, transmit);
         }
-        for link in running
-            .fed_links
-            .drain(..)
-            .filter_map(|peer| links.as_ref()?.get(&peer))
-        {
-            link.wake();
+        if let Some(links) = &links {
+            running.departures.wake(links);
         }
         while let Some(fact) = running
             .unsent

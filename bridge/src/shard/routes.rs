@@ -123,18 +123,43 @@ impl LinkTable {
     }
 }
 
-/// Queues a datagram of a shard on the link of its next hop, which is to be woken afterwards; without one it is gone, as on a
-/// cut cable.
-pub(super) fn hand_over(links: &BTreeMap<NodeId, LinkHandle>, now: Instant, transmit: RelayTransmit) -> bool {
-    let Some(link) = links.get(&transmit.via) else {
-        return false;
-    };
-    if transmit.audio || is_feedback(&transmit.bytes) {
-        link.queue_datagram(now, Lane::Audio, transmit.bytes);
-    } else {
-        link.queue_picture(now, transmit.class, transmit.bytes);
+/// What a batch of a shard leaves on links.
+#[derive(Debug, Default)]
+pub(super) struct Departures {
+    /// Datagrams for nodes without a link.
+    pub(super) unlinked: u64,
+    /// Peers whose links hold something that they have not been woken for; empty between two batches.
+    fed: Vec<NodeId>,
+}
+
+impl Departures {
+    /// Queues a datagram on the link of its next hop; without one it is gone, as on a cut cable. [`Self::wake`] follows.
+    pub(super) fn hand_over(
+        &mut self,
+        links: &BTreeMap<NodeId, LinkHandle>,
+        now: Instant,
+        transmit: RelayTransmit,
+    ) {
+        let Some(link) = links.get(&transmit.via) else {
+            self.unlinked += 1;
+            return;
+        };
+        if transmit.audio || is_feedback(&transmit.bytes) {
+            link.queue_datagram(now, Lane::Audio, transmit.bytes);
+        } else {
+            link.queue_picture(now, transmit.class, transmit.bytes);
+        }
+        if !self.fed.contains(&transmit.via) {
+            self.fed.push(transmit.via);
+        }
     }
-    true
+
+    /// Wakes each link that was fed, once.
+    pub(super) fn wake(&mut self, links: &BTreeMap<NodeId, LinkHandle>) {
+        for link in self.fed.drain(..).filter_map(|peer| links.get(&peer)) {
+            link.wake();
+        }
+    }
 }
 
 fn is_feedback(datagram: &[u8]) -> bool {

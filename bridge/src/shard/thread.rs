@@ -3,7 +3,7 @@
 use super::connections::{Connections, TcpInput};
 use super::inbox::{Bell, Receiving};
 use super::priority;
-use super::routes::{LinkTable, hand_over};
+use super::routes::{Departures, LinkTable};
 use super::siblings::Siblings;
 use super::socket::{BATCH, MediaSocket, SendFailures};
 use bridge_core::rtc::TcpId;
@@ -11,7 +11,6 @@ use bridge_core::shard::ShardCore;
 use bridge_core::shard::counters::ShardCounters;
 use bridge_core::shard::io::{ShardFact, ShardId};
 use nix::time::{ClockId, clock_gettime};
-use relay_proto::id::NodeId;
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
@@ -95,8 +94,7 @@ impl ShardThread {
                     unsent: None,
                     send_buffer: Vec::with_capacity(SEND_BUFFER_BYTES),
                     report: published,
-                    unlinked: 0,
-                    fed_links: Vec::new(),
+                    departures: Departures::default(),
                     published_at: Instant::now(),
                 };
                 if let Err(error) = priority::raise() {
@@ -150,9 +148,7 @@ struct Running {
     unsent: Option<Box<ShardFact>>,
     send_buffer: Vec<u8>,
     report: Arc<Mutex<ShardReport>>,
-    unlinked: u64,
-    /// Peers whose links hold something that they have not been woken for; empty between two batches.
-    fed_links: Vec<NodeId>,
+    departures: Departures,
     published_at: Instant,
 }
 
@@ -239,19 +235,10 @@ impl Running {
                 continue;
             };
             let links = links.get_or_insert_with(|| self.links.current());
-            let via = transmit.via;
-            if !hand_over(links, now, transmit) {
-                self.unlinked += 1;
-            } else if !self.fed_links.contains(&via) {
-                self.fed_links.push(via);
-            }
+            self.departures.hand_over(links, now, transmit);
         }
-        for link in self
-            .fed_links
-            .drain(..)
-            .filter_map(|peer| links.as_ref()?.get(&peer))
-        {
-            link.wake();
+        if let Some(links) = &links {
+            self.departures.wake(links);
         }
         self.siblings.ring();
         self.tell_facts();
@@ -300,7 +287,7 @@ impl Running {
         let report = ShardReport {
             counters: self.core.counters(),
             failures: self.socket.failures(),
-            unlinked: self.unlinked,
+            unlinked: self.departures.unlinked,
             unconnected: self.connections.unconnected,
             cpu: thread_cpu().unwrap_or_default(),
         };
