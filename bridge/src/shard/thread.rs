@@ -23,6 +23,9 @@ use tokio::sync::mpsc;
 const INBOX_BATCH: usize = 256;
 /// How soon a fact that found the queue full is offered again. Facts are never dropped: the core keeps them.
 const FACT_RETRY: Duration = Duration::from_millis(2);
+/// How much later than asked for a thread wakes for its core's timer alone. Most timers are then met by a packet that wakes
+/// it anyway; waking costs as much as sending five packets (measured: at fifty viewers half of all wakes were for timers).
+const TIMER_SLACK: Duration = Duration::from_millis(4);
 /// How often counters are published.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 /// Largest send: one GSO batch.
@@ -270,7 +273,7 @@ impl Running {
             let due = self
                 .core
                 .poll_timeout()
-                .map(|at| at.saturating_duration_since(Instant::now()));
+                .map(|at| (at + TIMER_SLACK).saturating_duration_since(Instant::now()));
             let retry = self.unsent.as_ref().map(|_| FACT_RETRY);
             let timeout = due.into_iter().chain(retry).chain([PUBLISH_INTERVAL]).min();
             self.socket.wait(bell.event.as_fd(), timeout)?;
