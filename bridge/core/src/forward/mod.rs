@@ -5,6 +5,7 @@
 //! written by [`leg::Leg::write_batch`]. Everything here is free of clients' transports, rooms and links: sealing is
 //! behind [`packet::SealRtp`], so that the forward path can be read and tested by itself.
 
+pub mod asked;
 pub mod av1;
 pub mod cache;
 mod clock;

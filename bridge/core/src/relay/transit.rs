@@ -4,6 +4,7 @@
 //! asks again from what has passed, and to ask the parent, once for all, for keyframes and for what has not come.
 
 use super::seen::Seen;
+use crate::forward::asked::Asked;
 use crate::forward::keyframe::KeyframeRequester;
 use crate::forward::layer::LayerActivity;
 use crate::forward::peers::Peers;
@@ -11,20 +12,14 @@ use crate::forward::svc::SvcPosition;
 use relay_proto::datagram::{Header, Piece};
 use relay_proto::id::{Layer, LayerSet, MAX_LAYERS, NodeId};
 use relay_proto::unit::MediaSeq;
-use std::time::{Duration, Instant};
-
-/// Packets that are remembered as asked for, per layer.
-const MAX_ASKED: usize = 256;
-/// A packet is asked for once in this time, however many want it.
-const ASK_INTERVAL: Duration = Duration::from_millis(100);
+use std::time::Instant;
 
 #[derive(Debug, Default)]
 struct TransitLayer {
     /// Whole packets and first pieces, second pieces.
     seen: [Seen; 2],
     keyframe: KeyframeRequester,
-    /// What has been asked for, when, and for whom.
-    asked: Vec<(MediaSeq, Instant, NodeId)>,
+    asked: Asked,
 }
 
 /// A track that passes through.
@@ -159,25 +154,12 @@ impl TransitTrack {
         layers.find_map(|(layer, state)| state.keyframe.poll(now).then_some(layer))
     }
 
-    /// Keeps of `seqs`, which `by` wants, those to ask the parent for: not what has just been asked for, and for one node no
-    /// more than half of what can be.
+    /// Keeps of `seqs`, which `by` wants, those to ask the parent for now; see [`Asked::retain_fresh`].
     pub fn ask(&mut self, layer: Layer, seqs: &mut Vec<MediaSeq>, by: NodeId, now: Instant) {
-        let Some(state) = self.layers.get_mut(usize::from(layer.0)) else {
-            return seqs.clear();
-        };
-        let asked = &mut state.asked;
-        asked.retain(|(_, at, _)| now.saturating_duration_since(*at) < ASK_INTERVAL);
-        let mut of_node = asked.iter().filter(|(_, _, node)| *node == by).count();
-        seqs.retain(|seq| {
-            let fresh = asked.iter().all(|(known, _, _)| known != seq)
-                && asked.len() < MAX_ASKED
-                && of_node < MAX_ASKED / 2;
-            if fresh {
-                asked.push((*seq, now, by));
-                of_node += 1;
-            }
-            fresh
-        });
+        match self.layers.get_mut(usize::from(layer.0)) {
+            Some(state) => state.asked.retain_fresh(seqs, by, now),
+            None => seqs.clear(),
+        }
     }
 
     /// Looks again at who should have which layer.

@@ -4,11 +4,12 @@ use super::ShardCore;
 use crate::allocation::Class;
 use crate::forward::track::{Clock, Source};
 use crate::relay::{egress, ingress};
-use bytes::Bytes;
-use relay_proto::datagram::{HEADER_BYTES, Header, INITIAL_HOPS, Kind, Piece, decode_allowance, decode_nack};
-use relay_proto::id::NodeId;
+use relay_proto::datagram::{
+    HEADER_BYTES, Header, INITIAL_HOPS, Kind, MAX_NACK_SEQS, Piece, decode_allowance, decode_nack,
+};
+use relay_proto::id::{Layer, NodeId};
 use relay_proto::room::MediaKind;
-use relay_proto::unit::RtpTime;
+use relay_proto::unit::{MediaSeq, RtpTime};
 use std::time::Instant;
 use tracing::warn;
 
@@ -37,7 +38,7 @@ impl ShardCore {
             }
             Kind::Nack => {
                 let body = body.to_vec();
-                self.repair_for_peer(peer, slot, &header, &body)
+                self.repair_for_peer(now, (peer, slot), &header, &body)
             }
             Kind::Allowance => self.relayed_allowance(now, (peer, slot), &header, body),
             Kind::Ping | Kind::Pong | Kind::Padding | Kind::Parity => None,
@@ -216,8 +217,16 @@ impl ShardCore {
         Some(())
     }
 
-    /// Sends packets again to one node, byte for byte as before, whoever has sealed them first.
-    fn repair_for_peer(&mut self, peer: NodeId, slot: u32, header: &Header, body: &[u8]) -> Option<()> {
+    /// Sends packets again to one node, byte for byte as before, whoever has sealed them first. What never came here, because
+    /// nobody had wanted it by then, the node before is asked for: where a branch has just moved under this node, that is all
+    /// its nodes lost on the way they had.
+    fn repair_for_peer(
+        &mut self,
+        now: Instant,
+        (peer, slot): (NodeId, u32),
+        header: &Header,
+        body: &[u8],
+    ) -> Option<()> {
         let seqs = decode_nack(body).ok()?;
         let track = &self.tracks[slot as usize];
         if !track.peers.contains(peer) {
@@ -240,19 +249,48 @@ impl ShardCore {
                 layer.as_it_came(seq)
             }
         };
-        let repairs: Vec<Bytes> = seqs
-            .filter_map(|seq| Some((packet(seq)?, layer.descriptor(seq))))
-            .take(MAX_PEER_REPAIRS_PER_TICK.saturating_sub(*given))
-            .map(|((meta, payload), descriptor)| {
-                let parts = (descriptor, payload);
-                egress::media_datagram(&track.identity, epoch, header.layer, &meta, parts, seal)
-            })
-            .collect();
+        let (mut repairs, mut missing) = (Vec::new(), Vec::new());
+        for seq in seqs.take(MAX_NACK_SEQS.min(MAX_PEER_REPAIRS_PER_TICK.saturating_sub(*given))) {
+            let Some((meta, payload)) = packet(seq) else {
+                missing.push(seq);
+                continue;
+            };
+            let parts = (layer.descriptor(seq), payload);
+            repairs.push(egress::media_datagram(
+                &track.identity,
+                epoch,
+                header.layer,
+                &meta,
+                parts,
+                seal,
+            ));
+        }
         *given += repairs.len();
         let (audio, class) = (track.kind() == MediaKind::Audio, track.class);
         for repair in repairs {
             self.relay_media(peer, audio, class, repair);
         }
+        if !is_local {
+            self.ask_before(now, (peer, slot), header.layer, missing);
+        }
         Some(())
+    }
+
+    /// Asks the node before for what a node behind lacks and this one never had; it goes on when it comes.
+    fn ask_before(
+        &mut self,
+        now: Instant,
+        (peer, slot): (NodeId, u32),
+        layer: Layer,
+        mut missing: Vec<MediaSeq>,
+    ) {
+        let track = &mut self.tracks[slot as usize];
+        let Some(state) = track.layers.get_mut(usize::from(layer.0)) else {
+            return;
+        };
+        state.asked.retain_fresh(&mut missing, peer, now);
+        if !missing.is_empty() {
+            self.ask_again(slot, layer, &missing);
+        }
     }
 }

@@ -170,7 +170,8 @@ impl ShardCore {
         }
     }
 
-    fn ask_again(&mut self, slot: u32, layer: Layer, missing: &[MediaSeq]) {
+    /// Asks whoever brings a track for packets of it again.
+    pub(super) fn ask_again(&mut self, slot: u32, layer: Layer, missing: &[MediaSeq]) {
         let track = &self.tracks[slot as usize];
         match track.source {
             Source::Local { session, uplink } => {

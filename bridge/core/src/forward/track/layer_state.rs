@@ -1,6 +1,7 @@
 //! One layer of a track: its recent packets, what is missing of it, what it costs.
 
 use super::Clock;
+use crate::forward::asked::Asked;
 use crate::forward::cache::{PacketCache, PacketMeta};
 use crate::forward::dependency::DependencyReader;
 use crate::forward::keyframe::KeyframeRequester;
@@ -20,6 +21,8 @@ pub struct LayerState {
     pub(super) extender: SequenceExtender,
     /// Missing packets.
     pub nack: NackGenerator,
+    /// What is asked for again because nodes behind lack it, and it never came here.
+    pub asked: Asked,
     /// Wishes for keyframes.
     pub keyframe: KeyframeRequester,
     /// How much it sends.
@@ -39,6 +42,7 @@ impl LayerState {
             cache: None,
             extender: SequenceExtender::default(),
             nack: NackGenerator::new(policy),
+            asked: Asked::default(),
             keyframe: KeyframeRequester::default(),
             meter: RateMeter::default(),
             shares: TemporalShares::default(),

@@ -385,6 +385,69 @@ fn a_node_with_viewers_of_its_own_sends_on_and_repairs_byte_for_byte() {
     assert_eq!((repair[0].0, &repair[0].2), (child, &first[2]));
 }
 
+/// A branch has moved under a node whose own people did not want the track: what was lost on the old way it never had.
+#[test]
+fn what_a_host_never_had_it_gets_for_the_node_behind() {
+    let mut world = World::new();
+    let speaker = world.join(0);
+    let voice = world.publish(speaker, MediaKind::Audio, &[]);
+    let track = world::record(&voice, speaker, MediaKind::Audio).alias;
+    for _ in 0..3 {
+        world.send(speaker, &voice, 0, true);
+    }
+    assert_eq!(world.media_crossed(NODE_A), 0, "nobody wants it");
+    let (child, layers, origin) = (CHILDREN[0], LayerSet(1), NODE_A);
+    world.command(
+        1,
+        ShardCommand::SetRoute {
+            node: child,
+            via: Some(child),
+            max_datagram_bytes: 1_200,
+        },
+    );
+    world.command(
+        1,
+        ShardCommand::SetChild {
+            origin,
+            track,
+            child,
+            layers,
+            goes_on: true,
+        },
+    );
+    world.command(
+        0,
+        ShardCommand::SetPeerDemand {
+            peer: NODE_B,
+            track,
+            layers,
+        },
+    );
+    world.send(speaker, &voice, 0, true);
+    let newest = |world: &World| {
+        let media = world.crossed.iter().rev().filter(|(from, _)| *from == NODE_B);
+        let mut headers = media.filter_map(|(_, bytes)| Header::decode(bytes).ok());
+        headers.find_map(|(header, _)| (header.kind == Kind::Media).then_some(header.seq))
+    };
+    let MediaSeq(first_on_new_way) = newest(&world).unwrap();
+    world.crossed.clear();
+    let lost = [2, 1].map(|before| MediaSeq(first_on_new_way - before));
+    let ask = encode_nack(&Header::plain(Kind::Nack, origin, track, Layer(0)), &lost);
+    world.shards[1].handle_relay(world.now, child, &mut ask.clone());
+    world.shards[1].handle_relay(world.now, child, &mut ask.clone());
+    world.settle();
+    let kinds = |from: NodeId| -> Vec<(Kind, MediaSeq)> {
+        let crossed = world.crossed.iter().filter(|(node, _)| *node == from);
+        let headers = crossed.filter_map(|(_, bytes)| Header::decode(bytes).ok());
+        headers.map(|(header, _)| (header.kind, header.seq)).collect()
+    };
+    let repairs = lost.map(|seq| (Kind::Media, seq)).to_vec();
+    assert_eq!(kinds(NODE_A), repairs, "they are asked for once");
+    let of_host = kinds(NODE_B);
+    assert_eq!(of_host[0].0, Kind::Nack);
+    assert_eq!(of_host[1..], repairs[..], "and go on");
+}
+
 /// Every host of a conference has the keys of its media, so the seal proves no origin among them.
 #[test]
 fn media_is_taken_from_whom_it_was_asked_of_and_from_no_other_node_that_has_the_key() {
