@@ -14,7 +14,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
-/// Least change of a round trip that is told, besides a tenth of it.
+/// How long a round trip stands as told before smaller changes of it are: what is remembered of it has passed by then.
+const SETTLED: Duration = Duration::from_secs(8);
+/// Least change of a round trip that is told, besides a part of it.
 const RTT_STEP: Micros = Micros(1_000);
 /// Least change of loss that is told: half a percent.
 const LOSS_STEP: PartsPerMillion = PartsPerMillion(5_000);
@@ -57,9 +59,11 @@ impl MeshCore {
         if let Some(told) = self.rows.link_facts(self.us, node)
             && facts.up
             && told.up
-            && (facts.rtt == Micros(0) || !has_moved(told.rtt, facts.rtt))
+            && (facts.rtt == Micros(0) || !self.round_trip_has_moved(node, told.rtt, facts.rtt))
         {
             facts.rtt = told.rtt;
+        } else if let Some(peer) = self.peers.get_mut(&node) {
+            peer.round_trip_told_at = Some(self.looked_at);
         }
         self.write_row(RowKey::Link(node), RowValue::Link(facts));
     }
@@ -181,9 +185,15 @@ impl MeshCore {
         let Some(told) = self.rows.link_facts_of(self.us).find(|facts| facts.peer == node) else {
             return true;
         };
-        let rtt_moved = has_moved(told.rtt, now.rtt);
+        let rtt_moved = self.round_trip_has_moved(node, told.rtt, now.rtt);
         let loss_moved = told.loss.0.abs_diff(now.loss.0) > LOSS_STEP.0;
         now.up && (rtt_moved || loss_moved)
+    }
+
+    fn round_trip_has_moved(&self, node: NodeId, told: Micros, now: Micros) -> bool {
+        let told_at = self.peers.get(&node).and_then(|peer| peer.round_trip_told_at);
+        let stands = told_at.map_or(Duration::ZERO, |at| self.looked_at.saturating_duration_since(at));
+        has_moved(told, now, stands)
     }
 
     /// Rows from a peer: its own, or passed on.
@@ -396,10 +406,12 @@ impl MeshCore {
     }
 }
 
-/// Whether a round trip has changed so much that it is told.
-fn has_moved(told: Micros, now: Micros) -> bool {
+/// Whether a round trip has changed so much that it is told, where what was told before stands for so long: a tenth at once,
+/// and later a 40th. The first ones are measured while everybody starts, and trees whose bound is a 20th go by them.
+fn has_moved(told: Micros, now: Micros, stands: Duration) -> bool {
     let first = told == Micros(0) && now > Micros(0);
-    first || told.0.abs_diff(now.0) > RTT_STEP.0.max(told.0 / 10)
+    let part = if stands < SETTLED { 10 } else { 40 };
+    first || told.0.abs_diff(now.0) > RTT_STEP.0.max(told.0 / part)
 }
 
 /// Whether a row is about the ways through the mesh.
@@ -417,7 +429,8 @@ mod tests {
 
     #[test]
     fn the_first_round_trip_is_told_however_short_and_later_ones_when_they_have_moved() {
-        let moved = |told, now| has_moved(Micros(told), Micros(now));
+        let moved = |told, now| has_moved(Micros(told), Micros(now), Duration::ZERO);
+        let moved_since = |told, now| has_moved(Micros(told), Micros(now), SETTLED);
         assert!(
             moved(0, 400),
             "else a link within a city would count as unmeasured"
@@ -425,5 +438,6 @@ mod tests {
         assert!(!moved(0, 0));
         assert!(!moved(400, 1_300) && moved(400, 1_500));
         assert!(!moved(100_000, 109_000) && moved(100_000, 89_000));
+        assert!(moved_since(100_000, 103_000) && !moved_since(100_000, 102_000) && !moved_since(400, 1_300));
     }
 }

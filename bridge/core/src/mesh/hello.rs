@@ -140,6 +140,7 @@ impl MeshCore {
             state: PeerState::Connecting,
             speaks_on: None,
             last_facts: None,
+            round_trip_told_at: None,
             has_our_rows: false,
             told: Budget::full(limits.max_rows_per_second as f64, now),
             questions: Budget::full(limits.max_row_questions_per_second as f64, now),

@@ -16,6 +16,7 @@ use super::view::LinkState;
 use relay_proto::id::NodeName;
 use relay_proto::row::NodeFacts;
 use relay_proto::version::Features;
+use std::time::Instant;
 
 /// Where a peer is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub(super) struct Peer {
     pub(super) speaks_on: Option<LinkId>,
     /// What it said of itself before it died, for people.
     pub(super) last_facts: Option<NodeFacts>,
+    /// When the round trip to it was told last.
+    pub(super) round_trip_told_at: Option<Instant>,
     /// Whether it has our rows and may be sent deltas.
     pub(super) has_our_rows: bool,
     /// How many rows it may tell.
