@@ -23,7 +23,7 @@ struct Place {
 }
 
 /// A tree that spans some nodes of a graph.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Draft {
     /// Ascending.
     nodes: Vec<NodeId>,
@@ -113,9 +113,37 @@ impl Draft {
         self.shortest[at].0 * u64::from(stretch.0) / MILLION
     }
 
+    /// The cheaper of two drafts within the bounds: what this one becomes, and what the shortest ways do; of two that cost the
+    /// same, that which is earlier.
+    pub(super) fn best(mut self, stretch: PartsPerMillion) -> Self {
+        let mut direct = self.clone();
+        direct.parents = self.shortest.iter().map(|(_, before)| *before).collect();
+        self.bound(stretch);
+        for draft in [&mut self, &mut direct] {
+            draft.cheapen(stretch);
+        }
+        let judge = |draft: &Self| {
+            let places = draft.places(stretch);
+            (draft.cost(&places), draft.together(&places))
+        };
+        if judge(&direct) < judge(&self) {
+            direct
+        } else {
+            self
+        }
+    }
+
+    /// Length of all its links together; those to who has no host below count as none.
+    fn cost(&self, places: &[Place]) -> Length {
+        (0..self.nodes.len())
+            .filter(|at| *at != self.root && places[*at].hosts > 0)
+            .filter_map(|at| self.links[self.parents[at]][at])
+            .sum()
+    }
+
     /// Lets no node be later than `stretch` times its shortest way, nor all hosts together by more than a quarter of that,
     /// nor any deeper than datagrams get.
-    pub(super) fn bound(&mut self, stretch: PartsPerMillion) {
+    fn bound(&mut self, stretch: PartsPerMillion) {
         self.walk(stretch);
         let most: Length = self.most_together(stretch);
         loop {
@@ -194,7 +222,7 @@ impl Draft {
     }
 
     /// Takes up, again and again, the change of one parent that makes the tree cheapest and keeps its bounds.
-    pub(super) fn cheapen(&mut self, stretch: PartsPerMillion) {
+    fn cheapen(&mut self, stretch: PartsPerMillion) {
         let most = self.most_together(stretch);
         // Each step makes the tree cheaper, so it ends; the bound is for lengths from hostile rows.
         for _ in 0..self.nodes.len() * 4 {

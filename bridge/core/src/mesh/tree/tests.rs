@@ -199,6 +199,28 @@ fn two_nodes_on_each_continent_share_each_ocean() {
     assert!(late * 100 <= shortest * 105, "{late} of {shortest}");
 }
 
+/// San Jose, Washington, Sydney, Melbourne. The cheapest change of Washington's tree for what is the spanning one first, Sydney
+/// over Melbourne, would bar the cheaper one, Melbourne over Sydney, and be ten milliseconds later.
+#[test]
+fn two_pairs_over_one_ocean_have_the_cheapest_trees_within_the_bounds() {
+    let graph = graph([
+        (0, 1, 62),
+        (0, 2, 148),
+        (0, 3, 158),
+        (1, 2, 198),
+        (1, 3, 208),
+        (2, 3, 12),
+    ]);
+    for origin in 0..4 {
+        let tree = tree_of(&graph, origin, 0..4);
+        assert_eq!(cost(&graph, &tree), cheapest(&graph, origin, 4), "{origin}");
+        for node in (0..4).filter(|node| *node != origin).map(NodeId) {
+            let direct = graph.length(NodeId(origin), node).unwrap();
+            assert!(late(&graph, &tree, node) <= direct + 20_000, "{origin} {node}");
+        }
+    }
+}
+
 #[test]
 fn a_node_that_hosts_nothing_stands_in_the_tree_where_there_is_no_other_way() {
     let graph = graph([(1, 2, 50), (2, 3, 50), (2, 4, 10)]);
