@@ -24,6 +24,10 @@ use loadtest::floor::Load;
 use loadtest::floor::hop::hop;
 use std::time::Duration;
 
+/// As in a node.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), AnyError> {

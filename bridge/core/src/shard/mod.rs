@@ -31,7 +31,6 @@ use crate::relay::transit::TransitTrack;
 use crate::room::Room;
 use crate::room::member::Member;
 use crate::rtc::{Mux, RtcConfig};
-use bytes::BytesMut;
 use counters::ShardCounters;
 use io::{ShardCommand, ShardFact};
 use limits::ShardLimits;
@@ -103,12 +102,9 @@ pub struct ShardCore {
     transit: BTreeMap<(NodeId, TrackAlias), TransitTrack>,
     /// What has passed through, for those who ask again.
     sealed: SealedCache,
-    /// The datagram that goes on, on memory shared by many.
-    onward: BytesMut,
+    /// The datagram that goes on.
+    onward: Vec<u8>,
 }
-
-/// How much memory datagrams that go on take at a time.
-const ONWARD_BYTES: usize = 64 << 10;
 
 impl std::fmt::Debug for ShardCore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -153,7 +149,7 @@ impl ShardCore {
             hops: Vec::new(),
             joined: Vec::new(),
             transit: BTreeMap::new(),
-            onward: BytesMut::with_capacity(ONWARD_BYTES),
+            onward: Vec::new(),
         }
     }
 

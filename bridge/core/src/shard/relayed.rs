@@ -134,7 +134,8 @@ impl ShardCore {
         track.next_hops(header.layer, &meta, &mut hops);
         hops.retain(|node| *node != from);
         if !hops.is_empty() {
-            let (datagram, class) = (self.onward.split().freeze(), track.class);
+            let class = track.class;
+            let datagram = self.take_onward();
             self.send_onward(&hops, header.audio, class, &datagram);
         }
         self.hops = hops;
@@ -165,7 +166,7 @@ impl ShardCore {
     /// Tells the nodes behind what a link before this node has room for.
     pub(super) fn pass_on_allowance(&mut self, header: &Header, body: &[u8], nodes: &[NodeId]) {
         if !nodes.is_empty() && self.copy_onward(header, Piece::Whole, body) {
-            let datagram = self.onward.split().freeze();
+            let datagram = self.take_onward();
             self.send_onward(nodes, true, Class::Other, &datagram);
         }
     }
@@ -200,7 +201,7 @@ impl ShardCore {
             self.tracks[slot as usize].newest_clock = Some(header.seq);
         }
         if goes_on {
-            let datagram = self.onward.split().freeze();
+            let datagram = self.take_onward();
             let nodes = self.tracks[slot as usize].demanding_nodes();
             let nodes: Vec<NodeId> = nodes.filter(|node| *node != peer).collect();
             self.send_onward(&nodes, true, Class::Other, &datagram);
