@@ -8,7 +8,7 @@ use super::route::reachable;
 use super::rows::{Accepted, RowStore, Teller, Told};
 use relay_proto::id::{Epoch, NodeId, RoomName};
 use relay_proto::room::LeaveCause;
-use relay_proto::row::{HostFacts, LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion, TransitFacts};
+use relay_proto::row::{LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion, TransitFacts};
 use relay_proto::unit::{Micros, PartsPerMillion};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -20,6 +20,9 @@ const RTT_STEP: Micros = Micros(1_000);
 const LOSS_STEP: PartsPerMillion = PartsPerMillion(5_000);
 /// Least change of load that is told: one percent.
 const LOAD_STEP: PartsPerMillion = PartsPerMillion(10_000);
+/// How soon all others hear how many people are on this node: well before those forget whom they have sent here
+/// (`RESERVATION_LIFETIME` of signalling).
+const RECOUNT: Duration = Duration::from_secs(2);
 
 impl MeshCore {
     /// Writes the row about this node and tells it where it has changed.
@@ -68,22 +71,6 @@ impl MeshCore {
         self.write_row(RowKey::Link(node), RowValue::Gone);
     }
 
-    /// Writes that this node hosts `room`, or does no more, and tells it.
-    pub(super) fn write_host_row(&mut self, room: &RoomName) {
-        let value = self.rooms.get(room).map_or(RowValue::Gone, |open| {
-            RowValue::Host(HostFacts {
-                room: room.clone(),
-                epoch: open.epoch,
-                participants: open.members.len() as u32,
-            })
-        });
-        let hosted = self.rows.host_epoch(self.us, room);
-        self.write_row(RowKey::Host(room.clone()), value);
-        if self.rows.host_epoch(self.us, room) != hosted {
-            self.replant_room(room);
-        }
-    }
-
     fn link_facts(&self, node: NodeId) -> Option<LinkFacts> {
         let peer = self.peers.get(&node)?;
         let detector = peer
@@ -123,8 +110,20 @@ impl MeshCore {
             if is_of_ways(&told.row) {
                 self.plan.forget();
             }
-            self.push_rows(&[told], |_, _, _| true);
+            self.push_our_rows(&[told]);
         }
+    }
+
+    /// Writes one of our rows that is about a room; it is not told yet.
+    pub(super) fn write_room_row(&mut self, room: &RoomName, value: RowValue) -> Option<Told> {
+        let author = self.author.as_ref();
+        let key = RowKey::Host(room.clone());
+        self.rows.write(key, value, |row| Some(author?.sign(row)))
+    }
+
+    /// Tells rows of ours to every peer that holds the rest already.
+    pub(super) fn push_our_rows(&mut self, rows: &[Told]) {
+        self.push_rows(rows, |_, _, _| true);
     }
 
     /// Tells rows to every peer that holds the rest already and that `wants` lets have them.
@@ -152,9 +151,11 @@ impl MeshCore {
     pub(super) fn refresh_rows(&mut self) {
         let told = self.rows.node(self.us);
         let participants = self.sessions.len() as u32;
+        let recount = self.looked_at.saturating_duration_since(self.counted_at) >= RECOUNT;
         if told.is_none_or(|told| {
-            told.participants != participants || told.load.0.abs_diff(self.load.0) >= LOAD_STEP.0
+            (recount && told.participants != participants) || told.load.0.abs_diff(self.load.0) >= LOAD_STEP.0
         }) {
+            self.counted_at = self.looked_at;
             self.write_node_row();
         }
         let moved: Vec<NodeId> = self
@@ -168,10 +169,7 @@ impl MeshCore {
             self.plan.measured |= told.is_none_or(|told| told.rtt == Micros(0));
             self.write_link_row(node);
         }
-        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
-        for room in rooms {
-            self.write_host_row(&room);
-        }
+        self.refresh_rooms();
     }
 
     fn link_has_moved(&self, node: NodeId) -> bool {
@@ -247,15 +245,15 @@ impl MeshCore {
     /// In which epoch the held version of a row says that its owner hosts its room, where it is about one.
     fn hosts_by(&self, row: &Row) -> Option<Epoch> {
         match &row.key {
-            RowKey::Host(room) => self.rows.host_epoch(row.owner, room),
+            RowKey::Host(room) => self.host_epoch(row.owner, room),
             RowKey::Node | RowKey::Link(_) | RowKey::Transit | RowKey::Identity => None,
         }
     }
 
     /// A node hosts a room, or does no more, or anew: its own tree there is over, and it has another place in others.
-    fn on_rehosted(&mut self, owner: NodeId, room: &RoomName) {
+    pub(super) fn on_rehosted(&mut self, owner: NodeId, room: &RoomName) {
         let key = (owner, room.clone());
-        let hosted = self.rows.host_epoch(owner, room);
+        let hosted = self.host_epoch(owner, room);
         let known = self.branches.get(&key).map(|branch| branch.epoch);
         let heard = self
             .rooms

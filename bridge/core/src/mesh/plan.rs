@@ -145,10 +145,7 @@ impl MeshCore {
             return *parent;
         }
         let (origin, room) = key;
-        let everybody = self.alive.iter().copied().chain([self.us]);
-        let hosts: BTreeSet<NodeId> = everybody
-            .filter(|node| self.rows.host_epoch(*node, room).is_some())
-            .collect();
+        let hosts = self.living_hosts(room);
         let same = (*origin, hosts);
         let known = self.plan.by_hosts.get(&same).copied();
         let parent = known.unwrap_or_else(|| self.plant(*origin, &same.1));

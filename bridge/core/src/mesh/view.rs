@@ -336,6 +336,13 @@ impl MeshCore {
                     .insert(node, host.participants);
             }
         }
+        let listed = self.outside.hosts();
+        for (room, entry) in
+            listed.filter(|(_, entry)| self.alive.contains(&entry.node) && self.is_current(entry))
+        {
+            let participants = entry.participants.unwrap_or_default();
+            rooms.entry(room).or_default().insert(entry.node, participants);
+        }
         for room in self.rooms.values() {
             rooms
                 .entry(&room.name)
