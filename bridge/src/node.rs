@@ -3,6 +3,7 @@
 use crate::config::{Config, MeshConfig, MeshIdentity};
 use crate::control::task::unix_now;
 use crate::control::{ControlTask, Inlets, MeshFeed, Order, Outlets};
+use crate::directory;
 use crate::http::drain::DrainDesk;
 use crate::http::server::{self, ServerError};
 use crate::http::status::{self, Operations};
@@ -73,6 +74,7 @@ pub struct Node {
     mesh: Option<Arc<LinkEndpoint>>,
     links: Vec<JoinHandle<()>>,
     tcp: Option<JoinHandle<()>>,
+    directory: Option<directory::Task>,
     threads: Vec<ShardThread>,
     orders: mpsc::Sender<Order>,
     signaling: Signaling,
@@ -115,11 +117,18 @@ impl Node {
 
         let ways = (&links, &tracks);
         let threads = shards.start(us, &config.media, &config.limits, ways, &shard_events)?;
+        let directory = directory::start(&config);
         let (commands, command_queue) = mpsc::channel(QUEUE);
         let (mesh_view, mesh_views) = watch::channel(Arc::default());
         let (feed, feeds) = watch::channel(None);
         let settings = signaling_config(&config, http);
-        let (signaling, facts_task) = Signaling::new(settings, places.slot(), commands, mesh_views);
+        let (signaling, facts_task) = Signaling::new(
+            settings,
+            places.slot(),
+            commands,
+            mesh_views,
+            directory.for_joins(),
+        );
         let (facts, fact_queue) = mpsc::channel(QUEUE);
         let (orders, order_queue) = mpsc::channel(ORDERS);
         let sources = Sources {
@@ -128,6 +137,7 @@ impl Node {
             passing: passing.clone(),
             tracks: tracks.clone(),
             tcp: tcp.media.counters(),
+            directory: directory.desk.clone(),
             feed: feeds.clone(),
         };
         let outlets = Outlets {
@@ -139,12 +149,14 @@ impl Node {
             linked,
             mesh: mesh_view,
             feed,
+            directory: directory.desk,
         };
         let inlets = Inlets {
             links: link_queue,
             shards: shard_queue,
             commands: command_queue,
             orders: order_queue,
+            directory: directory.answers,
         };
         tokio::spawn(ControlTask::new(core, config.node.capacity, outlets).run(inlets));
         let facts_task = tokio::spawn(facts_task.run_facts(fact_queue));
@@ -162,6 +174,7 @@ impl Node {
             mesh: endpoint,
             links: link_tasks,
             tcp: tcp.start(),
+            directory: directory.task,
             threads,
             orders,
             signaling,
@@ -245,6 +258,9 @@ impl Node {
         self.ready.send_replace(false);
         for task in self.links.iter().chain(&self.tcp) {
             task.abort();
+        }
+        if let Some(task) = self.directory {
+            limited("the room directory", task.stop()).await;
         }
         let (told, everybody_told) = oneshot::channel();
         if self.orders.send(Order::Stop(told)).await.is_ok() {
@@ -409,6 +425,7 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         has_passing_shard: true,
         steering: config.mesh.as_ref().is_none_or(|mesh| mesh.steer),
         limits: config.limits.mesh,
+        directory: config.directory.uses(),
         ..bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str())
     };
     if let Some(links) = &config.mesh {

@@ -45,7 +45,7 @@ fn parts(
 ) {
     let (commands, orders) = mpsc::channel(64);
     let (mesh_sender, mesh_receiver) = watch::channel(Arc::new(mesh()));
-    let (signaling, task) = Signaling::new(config, locator(), commands, mesh_receiver);
+    let (signaling, task) = Signaling::new(config, locator(), commands, mesh_receiver, None);
     (signaling, task, orders, mesh_sender)
 }
 
