@@ -103,3 +103,67 @@ fn tls(reader: &mut Reader) -> Option<EtcdTls> {
     let authority = authority?;
     Some(EtcdTls { authority, own })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ConfigErrors, Layers, parse, show};
+    use super::*;
+    use std::path::Path;
+
+    const BASE: &str = "[node]\nname = \"fra\"\n[auth.keys]\ndemo = \"a secret of an API key\"\n\
+        [mesh]\nlisten = \"127.0.0.1:7890\"\nsecret = \"a secret of sufficient length\"\n";
+
+    fn read(directory: &str) -> Result<(DirectoryConfig, String), ConfigErrors> {
+        let mut layers = Layers::default();
+        layers.add_file(Path::new("node.toml"), &format!("{BASE}[directory]\n{directory}"));
+        parse(layers, 1).map(|(config, effective)| (config.directory, show(&effective)))
+    }
+
+    #[test]
+    fn the_mesh_itself_is_the_directory_where_nothing_else_is_said() {
+        assert_eq!(read("").unwrap().0, DirectoryConfig::Rows);
+    }
+
+    #[test]
+    fn an_etcd_is_read_whole_and_its_password_is_not_shown() {
+        let (directory, shown) = read(
+            "kind = \"etcd\"\nendpoints = [\"http://a:1\", \"https://b:2\"]\nlease = \"20s\"\nprefix = \"/x/\"\n\
+             rows = true\nusername = \"u\"\npassword = \"pass word\"\ntls.ca = \"/ca.pem\"\n",
+        )
+        .unwrap();
+        let DirectoryConfig::Etcd(etcd) = directory else {
+            panic!("{directory:?}");
+        };
+        assert_eq!((etcd.endpoints.len(), etcd.endpoints[1].port), (2, 2));
+        assert_eq!(
+            (etcd.lease.as_secs(), etcd.prefix.as_str(), etcd.rows),
+            (20, "/x/", true)
+        );
+        assert_eq!(etcd.user, Some(("u".to_owned(), "pass word".to_owned())));
+        assert!(
+            !shown.contains("pass word") && !format!("{etcd:?}").contains("pass word"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn what_could_not_work_is_refused_with_the_key_to_change() {
+        let good = "kind = \"etcd\"\nendpoints = [\"http://a:1\"]\n";
+        assert!(read(good).is_ok());
+        for (text, key) in [
+            ("kind = \"redis\"\n".to_owned(), KIND),
+            ("kind = \"etcd\"\n".to_owned(), ENDPOINTS),
+            (format!("{good}lease = \"3s\"\n"), LEASE),
+            (format!("{good}lease = \"5500ms\"\n"), LEASE),
+            (format!("{good}prefix = \"x\"\n"), PREFIX),
+            (format!("{good}username = \"u\"\n"), PASSWORD),
+            (format!("{good}password = \"p\"\n"), USERNAME),
+            (format!("{good}tls.cert = \"/c.pem\"\n"), KEY),
+            (good.replace("http:", "https:"), CA),
+            (good.replace("http:", "ftp:"), ENDPOINTS),
+        ] {
+            let errors = read(&text).unwrap_err().to_string();
+            assert!(errors.contains(key), "{text}: {errors}");
+        }
+    }
+}

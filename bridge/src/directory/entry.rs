@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Longest value that is looked at, in bytes: ours have some seventy.
 const MAX_VALUE_BYTES: usize = 512;
+/// More people than any room has: whoever adds the numbers of many nodes up must not overflow.
+const MAX_PARTICIPANTS: u32 = 1_000_000;
 /// Longest node name.
 const MAX_NAME_BYTES: usize = 63;
 
@@ -104,7 +106,7 @@ pub(super) fn read(node: NodeId, value: &[u8]) -> Option<HostEntry> {
         node,
         incarnation: written.incarnation,
         epoch: Epoch(written.epoch),
-        participants: written.participants,
+        participants: written.participants.map(|people| people.min(MAX_PARTICIPANTS)),
     })
 }
 
@@ -128,6 +130,13 @@ mod tests {
         }
         let later = br#"{"incarnation":1790000000000,"epoch":7,"participants":3,"mood":"fine"}"#;
         assert_eq!(read(NodeId::of("fra"), later), Some(entry(Some(3))));
+    }
+
+    #[test]
+    fn nobody_claims_more_people_than_can_be_added_up() {
+        let value = br#"{"incarnation":1,"epoch":1,"participants":4294967295}"#;
+        let read = read(NodeId::of("fra"), value).unwrap();
+        assert_eq!(read.participants, Some(MAX_PARTICIPANTS));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod upgrade;
 use crate::address::client_address;
 use crate::config::SignalingConfig;
 use crate::counters::Counters;
-use crate::directory::{MeshDirectory, RoomDirectory};
+use crate::directory::RoomDirectory;
 use crate::hub::{DrainProgress, Hub};
 use crate::limits::Admission;
 use crate::mesh_view::MeshView;
@@ -58,8 +58,8 @@ pub(crate) struct Shared {
 
 impl Signaling {
     /// Makes the signalling and the task that must be run beside it. `locator` says where addresses are and may be
-    /// reloaded at any time; `commands` go to the bridge; `mesh` is what is known of the mesh now. Without a `directory` of
-    /// the operator's choice it also says who hosts which conference.
+    /// reloaded at any time; `commands` go to the bridge; `mesh` is what is known of the mesh now; `directory` knows
+    /// who hosts which conference where the mesh does not tell every node.
     #[must_use]
     pub fn new(
         config: SignalingConfig,
@@ -80,7 +80,6 @@ impl Signaling {
             counters: Arc::clone(&counters),
         };
         let (inputs, input_queue) = mpsc::channel(INPUT_QUEUE);
-        let directory = directory.unwrap_or_else(|| Arc::new(MeshDirectory(mesh.clone())));
         let placement = CurrentPlacement::new(config.clone(), locator, mesh, directory);
         let (drain, drained) = watch::channel(None);
         let task = FactsTask {

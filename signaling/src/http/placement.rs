@@ -22,7 +22,7 @@ pub(crate) struct CurrentPlacement {
     config: Arc<SignalingConfig>,
     locator: Arc<LocatorSlot>,
     mesh: watch::Receiver<Arc<MeshView>>,
-    directory: Arc<dyn RoomDirectory>,
+    directory: Option<Arc<dyn RoomDirectory>>,
     placement: Arc<Mutex<Placement>>,
 }
 
@@ -31,7 +31,7 @@ impl CurrentPlacement {
         config: SignalingConfig,
         locator: Arc<LocatorSlot>,
         mesh: watch::Receiver<Arc<MeshView>>,
-        directory: Arc<dyn RoomDirectory>,
+        directory: Option<Arc<dyn RoomDirectory>>,
     ) -> Self {
         Self {
             config: Arc::new(config),
@@ -49,8 +49,22 @@ impl CurrentPlacement {
 
     /// Who hosts a conference somebody wants to join, asked anew where that is not known.
     pub(crate) async fn asked(&self, room: &RoomName) -> Vec<RoomHost> {
-        self.directory.ask(room).await;
-        self.directory.hosts(room)
+        if let Some(directory) = &self.directory {
+            directory.ask(room).await;
+        }
+        self.hosts(room)
+    }
+
+    /// Who hosts a conference, as far as it is known: to the directory, and to the mesh.
+    fn hosts(&self, room: &RoomName) -> Vec<RoomHost> {
+        let directory = self.directory.as_ref();
+        let mut hosts = directory.map_or_else(Vec::new, |directory| directory.hosts(room));
+        for host in self.mesh.borrow().hosts(room) {
+            if hosts.iter().all(|known| known.node != host.node) {
+                hosts.push(*host);
+            }
+        }
+        hosts
     }
 
     /// Ranks the nodes for a client and reserves a place on the best one.
@@ -70,7 +84,7 @@ impl NextNodes for CurrentPlacement {
         let exclude = BTreeSet::from([self.config.node.clone()]);
         let question = Question {
             place,
-            hosts: &self.directory.hosts(room),
+            hosts: &self.hosts(room),
             exclude: &exclude,
         };
         let ranked = self.assign(&question, now).map(|ranking| ranking.ordered);
@@ -84,7 +98,7 @@ impl NextNodes for CurrentPlacement {
     fn media_for(&mut self, address: Option<IpAddr>, room: &RoomName, now: Instant) -> Option<MediaPlace> {
         let question = Question {
             place: self.locate(address?),
-            hosts: &self.directory.hosts(room),
+            hosts: &self.hosts(room),
             exclude: &BTreeSet::new(),
         };
         let mesh = self.mesh.borrow().clone();

@@ -5,12 +5,12 @@ use super::author::RENEWAL;
 use super::exchange::may_read;
 use super::peer::PeerState;
 use super::route::reachable;
-use super::rows::{Accepted, RowStore, Teller, Told};
+use super::rows::{Accepted, Teller, Told};
 use relay_proto::id::{Epoch, NodeId, RoomName};
 use relay_proto::room::LeaveCause;
 use relay_proto::row::{LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion, TransitFacts};
 use relay_proto::unit::{Micros, PartsPerMillion};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
@@ -121,29 +121,39 @@ impl MeshCore {
         self.rows.write(key, value, |row| Some(author?.sign(row)))
     }
 
-    /// Tells rows of ours to every peer that holds the rest already.
+    /// Tells rows of ours to every peer.
     pub(super) fn push_our_rows(&mut self, rows: &[Told]) {
-        self.push_rows(rows, |_, _, _| true);
+        if !rows.is_empty() {
+            let peers = self.peers.keys();
+            self.push_rows(peers.map(|peer| (*peer, rows.to_vec())).collect());
+        }
     }
 
-    /// Tells rows to every peer that holds the rest already and that `wants` lets have them.
-    fn push_rows(&mut self, rows: &[Told], wants: impl Fn(&RowStore, NodeId, &Row) -> bool) {
-        let mut sends = Vec::new();
-        for (node, peer) in &self.peers {
-            let (Some(link), true) = (peer.state.link(), peer.has_our_rows) else {
-                continue;
-            };
-            let wanted: Vec<Told> = rows
-                .iter()
-                .filter(|told| may_read(peer.features, &told.row.key) && wants(&self.rows, *node, &told.row))
-                .cloned()
-                .collect();
-            if !wanted.is_empty() {
-                sends.push((link, peer.features, wanted));
+    /// Passes rows on to those who have no link to their owners.
+    fn pass_on(&mut self, from: NodeId, rows: &[Told]) {
+        let mut for_each: BTreeMap<NodeId, Vec<Told>> = BTreeMap::new();
+        for told in rows {
+            let strangers = self.strangers_to(told.row.owner).iter();
+            for reader in strangers.filter(|reader| **reader != from) {
+                for_each.entry(*reader).or_default().push(told.clone());
             }
         }
-        for (link, features, wanted) in sends {
-            self.send_rows(link, features, wanted);
+        self.push_rows(for_each);
+    }
+
+    /// Tells rows to those peers among the readers that hold the rest already.
+    fn push_rows(&mut self, for_each: BTreeMap<NodeId, Vec<Told>>) {
+        for (reader, mut rows) in for_each {
+            let Some(peer) = self.peers.get(&reader).filter(|peer| peer.has_our_rows) else {
+                continue;
+            };
+            let (Some(link), features) = (peer.state.link(), peer.features) else {
+                continue;
+            };
+            rows.retain(|told| may_read(features, &told.row.key));
+            if !rows.is_empty() {
+                self.send_rows(link, features, rows);
+            }
         }
     }
 
@@ -237,9 +247,7 @@ impl MeshCore {
         for (owner, room) in rehosted {
             self.on_rehosted(owner, &room);
         }
-        self.push_rows(&news, |held, reader, row| {
-            reader != from && reader != row.owner && !held.are_linked(reader, row.owner)
-        });
+        self.pass_on(from, &news);
     }
 
     /// In which epoch the held version of a row says that its owner hosts its room, where it is about one.

@@ -9,8 +9,8 @@ use super::config::MeshLimits;
 use super::hosted::Hosted;
 use relay_proto::id::{Epoch, NodeId, RoomName};
 use relay_proto::row::{
-    DigestEntry, HostFacts, IdentityFacts, LinkFacts, NodeFacts, OwnerSummary, Row, RowKey, RowValue,
-    RowVersion, Signature, TransitFacts, mark,
+    DigestEntry, IdentityFacts, LinkFacts, NodeFacts, OwnerSummary, Row, RowKey, RowValue, RowVersion,
+    Signature, TransitFacts, mark,
 };
 use std::collections::BTreeMap;
 
@@ -453,12 +453,9 @@ impl RowStore {
         self.hosted.nodes(room)
     }
 
-    /// Every room `node` hosts.
-    pub(super) fn hosts_of(&self, node: NodeId) -> impl Iterator<Item = &HostFacts> + '_ {
-        self.values(node).filter_map(|value| match value {
-            RowValue::Host(facts) => Some(facts),
-            _ => None,
-        })
+    /// All rooms in order, each with how many people who hosts it says are there.
+    pub(super) fn rooms(&self) -> impl Iterator<Item = (&RoomName, BTreeMap<NodeId, u32>)> + '_ {
+        self.hosted.rooms()
     }
 
     /// The version held of a row.

@@ -205,5 +205,6 @@ fn people_who_come_and_go_are_heard_of_by_the_hosts_of_their_rooms_alone() {
     });
     let [(rows, all), (outside, watched)] = told;
     assert!(outside * 5 < rows, "{outside} {rows}");
-    assert!(watched * 3 < all, "{watched} {all}");
+    // Those it hosts, and those whose media passes through it.
+    assert!(watched * 2 < all, "{watched} {all}");
 }

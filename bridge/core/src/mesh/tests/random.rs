@@ -22,11 +22,8 @@ const EVENTS: u64 = 40;
 /// Every other node has three shards, and spreads every room over them as soon as it can.
 fn config(name: &str) -> MeshConfig {
     let mut config = MeshConfig::named(name);
-    if NAMES
-        .iter()
-        .position(|other| *other == name)
-        .is_some_and(|at| at % 2 == 1)
-    {
+    let place = NAMES.iter().position(|other| *other == name);
+    if place.is_some_and(|at| at % 2 == 1) {
         config.shards = NonZeroU8::new(3).unwrap();
         config.limits.max_room_sessions_per_shard = 1;
     }
