@@ -111,7 +111,7 @@ mod tests {
     use std::path::Path;
 
     const BASE: &str = "[node]\nname = \"fra\"\n[auth.keys]\ndemo = \"a secret of an API key\"\n\
-        [mesh]\nlisten = \"127.0.0.1:7890\"\nsecret = \"a secret of sufficient length\"\n";
+        [media]\nudp_listen = \"127.0.0.1:7882\"\n[mesh]\nlisten = \"127.0.0.1:7890\"\nsecret = \"a secret of sufficient length\"\n";
 
     fn read(directory: &str) -> Result<(DirectoryConfig, String), ConfigErrors> {
         let mut layers = Layers::default();

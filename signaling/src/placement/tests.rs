@@ -5,6 +5,7 @@ use crate::mesh_view::RoomHost;
 use geo::locate::{DefaultReason, Precision, Source};
 use geo::point::GeoPoint;
 use geo::policy::Policy;
+use relay_proto::id::RoomName;
 
 pub(crate) fn config() -> SignalingConfig {
     SignalingConfig {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::directory::Asking;
 use crate::mesh_view::RoomHost;
+use relay_proto::id::RoomName;
 use std::sync::atomic::AtomicBool;
 use tower::ServiceExt as _;
 
