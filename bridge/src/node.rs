@@ -94,13 +94,8 @@ impl Node {
     /// [`StartError`]; nothing is left running.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let places = Places::open(config.geo.clone())?;
-        let Listening {
-            http,
-            web,
-            metrics,
-            tcp,
-            shards,
-        } = Listening::open(&config)?;
+        let listening = Listening::open(&config)?;
+        let (http, tcp, shards) = (listening.http, listening.tcp, listening.shards);
         let inboxes = shards.inboxes();
         let links = LinkTable::default();
         let (shard_events, shard_queue) = mpsc::channel(QUEUE);
@@ -110,9 +105,8 @@ impl Node {
         let (link_events, link_queue) = mpsc::channel(QUEUE);
         let (linked, linked_peers) = watch::channel(LinkedPeers::new());
         let mesh = config.mesh.as_ref();
-        let endpoint = mesh
-            .map(|mesh| bind(mesh, &config.node.name, link_events, tracks.clone()))
-            .transpose()?;
+        let bound = mesh.map(|mesh| bind(mesh, &config.node.name, link_events, tracks.clone()));
+        let endpoint = bound.transpose()?;
         let core = mesh_core(&config, http)?;
 
         let ways = (&links, &tracks);
@@ -122,13 +116,8 @@ impl Node {
         let (mesh_view, mesh_views) = watch::channel(Arc::default());
         let (feed, feeds) = watch::channel(None);
         let settings = signaling_config(&config, http);
-        let (signaling, facts_task) = Signaling::new(
-            settings,
-            places.slot(),
-            commands,
-            mesh_views,
-            directory.for_joins(),
-        );
+        let joins = directory.for_joins();
+        let (signaling, facts_task) = Signaling::new(settings, places.slot(), commands, mesh_views, joins);
         let (facts, fact_queue) = mpsc::channel(QUEUE);
         let (orders, order_queue) = mpsc::channel(ORDERS);
         let sources = Sources {
@@ -166,7 +155,13 @@ impl Node {
         let operations = operations(feeds.clone(), diallers, ready_state, sources);
         let (stop_servers, stopped) = watch::channel(false);
         let (desk, drain_orders) = drain_desk(&config, &signaling);
-        let servers = start_servers(&signaling, (operations, desk), web, metrics, &stopped);
+        let servers = start_servers(
+            &signaling,
+            (operations, desk),
+            listening.web,
+            listening.metrics,
+            &stopped,
+        );
         let reload_places = watched(places);
         log_ready(&config, http);
         Ok(Self {

@@ -4,6 +4,7 @@ use crate::light_clients::{Room, seen_by_all};
 use crate::process::{Node, Ports, SECRET, flags, get, post};
 use loadtest::trace::Codec;
 use nix::sys::signal::Signal;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::Path;
@@ -20,6 +21,8 @@ struct Etcd {
     folder: tempfile::TempDir,
     clients: u16,
     peers: u16,
+    /// Flags for TLS towards clients, if that is wanted.
+    tls: Vec<String>,
 }
 
 impl Etcd {
@@ -32,6 +35,7 @@ impl Etcd {
             folder: tempfile::tempdir().unwrap(),
             clients,
             peers,
+            tls: Vec::new(),
         }
     }
 
@@ -42,7 +46,9 @@ impl Etcd {
     }
 
     fn start(&mut self) {
-        let [clients, peers] = [self.clients, self.peers].map(|port| format!("http://127.0.0.1:{port}"));
+        let scheme = if self.tls.is_empty() { "http" } else { "https" };
+        let clients = format!("{scheme}://127.0.0.1:{}", self.clients);
+        let peers = format!("http://127.0.0.1:{}", self.peers);
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let child = Command::new("etcd")
             .args(["--name", "one", "--data-dir"])
@@ -60,6 +66,7 @@ impl Etcd {
                 &peers,
             ])
             .args(["--initial-cluster", &format!("one={peers}")])
+            .args(&self.tls)
             .env_clear()
             .env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH)
             .stdin(Stdio::null())
@@ -67,6 +74,10 @@ impl Etcd {
             .stderr(log)
             .spawn();
         self.child = Some(child.expect("etcd is needed for this test: infra/bootstrap.sh etcd"));
+        if !self.tls.is_empty() {
+            // It does not talk to us; nodes try until it serves.
+            return;
+        }
         let start = Instant::now();
         while !get(self.clients, "/health").is_some_and(|answer| answer.contains("true")) {
             let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap();
@@ -89,13 +100,13 @@ impl Etcd {
     }
 
     fn call(&self, what: &str, question: &str) -> Value {
-        let answer = post(self.clients, &format!("/v3/kv/{what}"), "", question);
+        let answer = post(self.clients, &format!("/v3/{what}"), "", question);
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         serde_json::from_str(body.trim()).unwrap_or_else(|error| panic!("{error}: {answer}"))
     }
 
     fn keys(&self) -> u64 {
-        let count = &self.call("range", OUR_KEYS)["count"];
+        let count = &self.call("kv/range", OUR_KEYS)["count"];
         count.as_str().map_or(0, |count| count.parse().unwrap())
     }
 
@@ -262,4 +273,90 @@ fn rooms_go_on_without_etcd_and_hosts_find_each_other_once_it_is_back() {
     fra.wait_until("still heard", |_| heard() > before + 200);
     let warnings = ams.log().matches("the room directory cannot be used").count();
     assert_eq!(warnings, 2, "once for each time it was lost:\n{}", ams.log());
+}
+
+/// A node alone, whose etcd wants to know who asks.
+fn alone(etcd: &Etcd, endpoint: &str, further: &[String]) -> Node {
+    let ports = Ports::free();
+    let mut all = vec!["node".to_owned()];
+    all.extend(flags("fra", ports, SECRET, &[]));
+    all.push("--directory.kind=etcd".to_owned());
+    all.push(format!(
+        "--directory.endpoints={endpoint}://127.0.0.1:{}",
+        etcd.clients
+    ));
+    all.extend_from_slice(further);
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    Node::run(&all, ports)
+}
+
+/// Joins are answered by what etcd says.
+fn wait_for_answers(node: &mut Node) {
+    node.wait_until("in touch with etcd", reached);
+    node.wait_until("answered by etcd", |node| {
+        place(node, "load");
+        figure(node, "directory_heard") >= 1.0
+    });
+}
+
+#[test]
+fn an_etcd_with_passwords_lets_in_who_has_one() {
+    let etcd = Etcd::started();
+    for (what, question) in [
+        ("auth/user/add", r#"{"name":"root","password":"of etcd"}"#),
+        ("auth/role/add", r#"{"name":"root"}"#),
+        ("auth/user/grant", r#"{"user":"root","role":"root"}"#),
+        ("auth/enable", "{}"),
+    ] {
+        assert!(etcd.call(what, question)["error"].is_null(), "{what}");
+    }
+    let as_root = |password: &str| {
+        let flags = ["username=root".to_owned(), format!("password={password}")];
+        flags.map(|flag| format!("--directory.{flag}"))
+    };
+    wait_for_answers(&mut alone(&etcd, "http", &as_root("of etcd")));
+    let mut stranger = alone(&etcd, "http", &as_root("of another"));
+    stranger.wait_for_log(&["WARN", "the room directory cannot be used", "etcd refuses"]);
+    assert!(!stranger.log().contains("of another"), "{}", stranger.log());
+}
+
+#[test]
+fn an_etcd_with_certificates_lets_in_who_has_one_and_another_one_is_not_believed() {
+    let mut etcd = Etcd::new();
+    let path = |name: &str| etcd.folder.path().join(name).display().to_string();
+    let authority = |name: &str| {
+        let mut parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
+        std::fs::write(path(name), authority.pem()).unwrap();
+        authority
+    };
+    let (ours, _) = (authority("ours"), authority("another"));
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &ours).unwrap();
+    std::fs::write(path("cert"), leaf.pem()).unwrap();
+    std::fs::write(path("key"), key.serialize_pem()).unwrap();
+    let (cert, key) = (path("cert"), path("key"));
+    let (believed, other) = (path("ours"), path("another"));
+    let flags = [
+        "--cert-file",
+        &cert,
+        "--key-file",
+        &key,
+        "--trusted-ca-file",
+        &believed,
+    ];
+    etcd.tls = flags.map(str::to_owned).to_vec();
+    etcd.tls.push("--client-cert-auth".to_owned());
+    etcd.start();
+    let believing = |authority: &str| {
+        let flags = [("ca", authority), ("cert", &cert), ("key", &key)];
+        flags.map(|(name, path)| format!("--directory.tls.{name}={path}"))
+    };
+    wait_for_answers(&mut alone(&etcd, "https", &believing(&believed)));
+    let mut stranger = alone(&etcd, "https", &believing(&other));
+    stranger.wait_for_log(&["WARN", "the room directory cannot be used", "certificate"]);
+    let mut nameless = alone(&etcd, "https", &believing(&believed)[..1]);
+    nameless.wait_for_log(&["WARN", "the room directory cannot be used"]);
 }
