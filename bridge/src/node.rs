@@ -95,7 +95,8 @@ impl Node {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let places = Places::open(config.geo.clone())?;
         let listening = Listening::open(&config)?;
-        let (http, tcp, shards) = (listening.http, listening.tcp, listening.shards);
+        let (http, web, metrics) = (listening.http, listening.web, listening.metrics);
+        let (tcp, shards) = (listening.tcp, listening.shards);
         let inboxes = shards.inboxes();
         let links = LinkTable::default();
         let (shard_events, shard_queue) = mpsc::channel(QUEUE);
@@ -155,14 +156,7 @@ impl Node {
         let operations = operations(feeds.clone(), diallers, ready_state, sources);
         let (stop_servers, stopped) = watch::channel(false);
         let (desk, drain_orders) = drain_desk(&config, &signaling);
-        let servers = start_servers(
-            &signaling,
-            (operations, desk),
-            listening.web,
-            listening.metrics,
-            &stopped,
-        );
-        let reload_places = watched(places);
+        let servers = start_servers(&signaling, (operations, desk), web, metrics, &stopped);
         log_ready(&config, http);
         Ok(Self {
             http,
@@ -177,7 +171,7 @@ impl Node {
             servers,
             stop_servers,
             ready,
-            reload_places,
+            reload_places: watched(places),
             drain_orders: Some(drain_orders),
             feeds,
         })

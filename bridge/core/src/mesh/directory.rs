@@ -128,9 +128,14 @@ impl MeshCore {
 
     /// Whether an entry is of the process of its node that the mesh knows, or of a later one.
     pub(super) fn is_current(&self, entry: &HostEntry) -> bool {
-        let linked = self.peers.get(&entry.node).map(|peer| peer.incarnation);
-        let known = self.rows.incarnation(entry.node).max(linked);
-        known.is_none_or(|known| entry.incarnation >= known)
+        self.process_of(entry.node)
+            .is_none_or(|known| entry.incarnation >= known)
+    }
+
+    /// The newest process of a node that the mesh knows: by its hello, which comes before its rows, or by them.
+    fn process_of(&self, node: NodeId) -> Option<u64> {
+        let linked = self.peers.get(&node).map(|peer| peer.incarnation);
+        self.rows.incarnation(node).max(linked)
     }
 
     /// Says that this node hosts `room`, or does no more.
@@ -296,7 +301,7 @@ impl MeshCore {
         }
         let entry = HostEntry {
             node,
-            incarnation: self.rows.incarnation(node).unwrap_or_default(),
+            incarnation: self.process_of(node).unwrap_or_default(),
             epoch,
             participants: Some(0),
         };
