@@ -259,11 +259,11 @@ fn rooms_go_on_without_etcd_and_hosts_find_each_other_once_it_is_back() {
 
     // "/causeway/rooms/load/fra" and "/causeway/rooms/load/NOBODY", in base64.
     etcd.call(
-        "put",
+        "kv/put",
         r#"{"key":"L2NhdXNld2F5L3Jvb21zL2xvYWQvZnJh","value":"bm9uc2Vuc2U="}"#,
     );
     etcd.call(
-        "put",
+        "kv/put",
         r#"{"key":"L2NhdXNld2F5L3Jvb21zL2xvYWQvTk9CT0RZ","value":"bm9uc2Vuc2U="}"#,
     );
     ams.wait_until("ignoring garbage", |node| {
