@@ -1,8 +1,8 @@
 //! The room directory outside of the mesh, for fleets whose nodes are too many to tell each of them of every room.
 //!
 //! What this node says of its rooms and wants to know of others' lies on the [`desk`], which never waits: the control task and
-//! signalling write there what holds, and read what is known. [`etcd`] carries it to etcd and back, by the calls of [`grpc`] in
-//! the words of [`messages`]; [`entry`] is how it is written there. Where etcd cannot be reached, what is on the desk waits:
+//! signalling write there what holds, and read what is known. `etcd` carries it to etcd and back, by the calls of `grpc` in
+//! the words of `messages`; `entry` is how it is written there. Where etcd cannot be reached, what is on the desk waits:
 //! rooms go on, as `bridge_core::mesh::directory` sees to, and joins are placed by what is known.
 //!
 //! What may not live here: who hosts what by whose word; that is the core's.
@@ -105,6 +105,6 @@ fn carried(
 
 /// A configuration that asks for it is refused before.
 #[cfg(not(feature = "etcd"))]
-const fn carried(_: &EtcdConfig, _: &Config, _: Arc<Desk>, _: mpsc::Sender<DirectoryAnswer>) -> Option<Task> {
+fn carried(_: &EtcdConfig, _: &Config, _: Arc<Desk>, _: mpsc::Sender<DirectoryAnswer>) -> Option<Task> {
     None
 }

@@ -1,7 +1,7 @@
 //! The room directory: which nodes host which room. A port with two adapters: rows of the mesh, which tell every node of every
 //! room, and a directory outside, which tells of a room those who ask for it.
 //!
-//! The rest of the machine asks [`MeshCore::host_epoch`] and is told of every change, whichever adapter it comes from. An outside
+//! The rest of the machine asks `MeshCore::host_epoch` and is told of every change, whichever adapter it comes from. An outside
 //! directory only introduces hosts to each other: what they tell each other then is the mesh's. So whoever speaks of a room is
 //! a host of it before it is listed, and whoever is not listed any more stays one while it lives and has not said that it has
 //! left; a directory that forgets, or cannot be reached, parts nobody.
