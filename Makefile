@@ -134,7 +134,7 @@ bench-%:
 # --- parts ---------------------------------------------------------------------------------------------------------
 
 test-rust:
-	@$(NEED) build web wan
+	@$(NEED) build web wan etcd
 	$(CARGO) test --workspace --no-fail-fast
 
 test-web:

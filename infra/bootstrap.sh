@@ -5,6 +5,7 @@
 #   browser   Chromium                     sdk      a Python environment with the SDK under test
 #   demo      curl                         systemd  systemd-analyze
 #   wan       ip, for network namespaces
+#   etcd      etcd, for tests of the room directory
 #   all       everything above
 #
 # Idempotent and quick when nothing is missing. Debian packages are installed as root only; otherwise one sentence
@@ -100,11 +101,23 @@ need_wan() {
     have ip || [ "$(id -u)" -ne 0 ] || debian iproute2
 }
 
-[ $# -gt 0 ] || stop "what for? build, web, browser, sdk, demo, systemd, wan or all"
+need_etcd() {
+    have etcd && return
+    # A test starts its own; the service that comes with the package is not wanted.
+    local policy=/usr/sbin/policy-rc.d
+    if [ "$(id -u)" -eq 0 ] && [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    debian etcd-server
+}
+
+[ $# -gt 0 ] || stop "what for? build, web, browser, sdk, demo, systemd, wan, etcd or all"
 for need in "$@"; do
     case $need in
-    build | web | browser | sdk | demo | systemd | wan) "need_$need" ;;
-    all) for each in build web browser sdk demo systemd wan; do "need_$each"; done ;;
+    build | web | browser | sdk | demo | systemd | wan | etcd) "need_$need" ;;
+    all) for each in build web browser sdk demo systemd wan etcd; do "need_$each"; done ;;
     *) stop "unknown need: $need" ;;
     esac
 done

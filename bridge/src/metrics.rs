@@ -1,11 +1,13 @@
 //! Figures for Prometheus, read when somebody asks for them. Never labelled by room or participant: their number is
 //! unbounded and their names are private.
 
+mod directory;
 mod links;
 mod mesh;
 mod shard;
 
 use crate::control::MeshFeed;
+use crate::directory::Desk;
 use crate::shard::thread::ShardReport;
 use crate::shard::{PassingShard, TrackRoutes};
 use crate::tcp::{TcpCounters, counters};
@@ -37,6 +39,8 @@ pub struct Sources {
     pub tracks: Arc<TrackRoutes>,
     /// Connections of clients by TCP.
     pub tcp: Arc<TcpCounters>,
+    /// The directory outside of the mesh, where there is one.
+    pub directory: Option<Arc<Desk>>,
     /// The mesh.
     pub feed: watch::Receiver<Option<Arc<MeshFeed>>>,
 }
@@ -113,6 +117,9 @@ impl Collector for Sources {
             "datagrams shards had no room for",
             self.tracks.overflowed(),
         )?;
+        if let Some(desk) = &self.directory {
+            directory::encode(&mut encoder, desk)?;
+        }
         self.encode_mesh(&mut encoder)
     }
 }

@@ -3,6 +3,7 @@
 use crate::config::{Config, MeshConfig, MeshIdentity};
 use crate::control::task::unix_now;
 use crate::control::{ControlTask, Inlets, MeshFeed, Order, Outlets};
+use crate::directory;
 use crate::http::drain::DrainDesk;
 use crate::http::server::{self, ServerError};
 use crate::http::status::{self, Operations};
@@ -73,6 +74,7 @@ pub struct Node {
     mesh: Option<Arc<LinkEndpoint>>,
     links: Vec<JoinHandle<()>>,
     tcp: Option<JoinHandle<()>>,
+    directory: Option<directory::Task>,
     threads: Vec<ShardThread>,
     orders: mpsc::Sender<Order>,
     signaling: Signaling,
@@ -92,13 +94,9 @@ impl Node {
     /// [`StartError`]; nothing is left running.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let places = Places::open(config.geo.clone())?;
-        let Listening {
-            http,
-            web,
-            metrics,
-            tcp,
-            shards,
-        } = Listening::open(&config)?;
+        let listening = Listening::open(&config)?;
+        let (http, web, metrics) = (listening.http, listening.web, listening.metrics);
+        let (tcp, shards) = (listening.tcp, listening.shards);
         let inboxes = shards.inboxes();
         let links = LinkTable::default();
         let (shard_events, shard_queue) = mpsc::channel(QUEUE);
@@ -108,18 +106,19 @@ impl Node {
         let (link_events, link_queue) = mpsc::channel(QUEUE);
         let (linked, linked_peers) = watch::channel(LinkedPeers::new());
         let mesh = config.mesh.as_ref();
-        let endpoint = mesh
-            .map(|mesh| bind(mesh, &config.node.name, link_events, tracks.clone()))
-            .transpose()?;
+        let bound = mesh.map(|mesh| bind(mesh, &config.node.name, link_events, tracks.clone()));
+        let endpoint = bound.transpose()?;
         let core = mesh_core(&config, http)?;
 
         let ways = (&links, &tracks);
         let threads = shards.start(us, &config.media, &config.limits, ways, &shard_events)?;
+        let directory = directory::start(&config);
         let (commands, command_queue) = mpsc::channel(QUEUE);
         let (mesh_view, mesh_views) = watch::channel(Arc::default());
         let (feed, feeds) = watch::channel(None);
         let settings = signaling_config(&config, http);
-        let (signaling, facts_task) = Signaling::new(settings, places.slot(), commands, mesh_views);
+        let joins = directory.for_joins();
+        let (signaling, facts_task) = Signaling::new(settings, places.slot(), commands, mesh_views, joins);
         let (facts, fact_queue) = mpsc::channel(QUEUE);
         let (orders, order_queue) = mpsc::channel(ORDERS);
         let sources = Sources {
@@ -128,6 +127,7 @@ impl Node {
             passing: passing.clone(),
             tracks: tracks.clone(),
             tcp: tcp.media.counters(),
+            directory: directory.desk.clone(),
             feed: feeds.clone(),
         };
         let outlets = Outlets {
@@ -139,12 +139,14 @@ impl Node {
             linked,
             mesh: mesh_view,
             feed,
+            directory: directory.desk,
         };
         let inlets = Inlets {
             links: link_queue,
             shards: shard_queue,
             commands: command_queue,
             orders: order_queue,
+            directory: directory.answers,
         };
         tokio::spawn(ControlTask::new(core, config.node.capacity, outlets).run(inlets));
         let facts_task = tokio::spawn(facts_task.run_facts(fact_queue));
@@ -155,13 +157,13 @@ impl Node {
         let (stop_servers, stopped) = watch::channel(false);
         let (desk, drain_orders) = drain_desk(&config, &signaling);
         let servers = start_servers(&signaling, (operations, desk), web, metrics, &stopped);
-        let reload_places = watched(places);
         log_ready(&config, http);
         Ok(Self {
             http,
             mesh: endpoint,
             links: link_tasks,
             tcp: tcp.start(),
+            directory: directory.task,
             threads,
             orders,
             signaling,
@@ -169,7 +171,7 @@ impl Node {
             servers,
             stop_servers,
             ready,
-            reload_places,
+            reload_places: watched(places),
             drain_orders: Some(drain_orders),
             feeds,
         })
@@ -245,6 +247,9 @@ impl Node {
         self.ready.send_replace(false);
         for task in self.links.iter().chain(&self.tcp) {
             task.abort();
+        }
+        if let Some(task) = self.directory {
+            limited("the room directory", task.stop()).await;
         }
         let (told, everybody_told) = oneshot::channel();
         if self.orders.send(Order::Stop(told)).await.is_ok() {
@@ -409,6 +414,7 @@ fn mesh_core(config: &Config, http: SocketAddr) -> Result<MeshCore, StartError> 
         has_passing_shard: true,
         steering: config.mesh.as_ref().is_none_or(|mesh| mesh.steer),
         limits: config.limits.mesh,
+        directory: config.directory.uses(),
         ..bridge_core::mesh::config::MeshConfig::named(config.node.name.as_str())
     };
     if let Some(links) = &config.mesh {

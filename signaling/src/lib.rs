@@ -18,6 +18,7 @@
 pub mod address;
 pub mod config;
 pub mod counters;
+pub mod directory;
 pub mod http;
 pub mod hub;
 pub mod join;
@@ -35,6 +36,7 @@ mod websocket;
 
 pub use config::{GeoOverrides, SignalingConfig};
 pub use counters::Counters;
+pub use directory::RoomDirectory;
 pub use http::Signaling;
 pub use hub::DrainProgress;
 pub use limits::{Limits, counted_as};

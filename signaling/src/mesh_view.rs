@@ -2,7 +2,7 @@
 
 use geo::point::GeoPoint;
 use geo::rank::NodeState;
-use relay_proto::id::NodeId;
+use relay_proto::id::{NodeId, RoomName};
 use std::collections::BTreeMap;
 
 /// A snapshot of the mesh. Replaced as a whole, never changed in place.
@@ -10,10 +10,21 @@ use std::collections::BTreeMap;
 pub struct MeshView {
     /// Every known node, this one included.
     pub nodes: Vec<NodeView>,
-    /// Which nodes host a conference, by room name.
+    /// Which nodes host a conference, by room name; all rooms, or those the node has to do with.
     pub rooms: BTreeMap<String, Vec<RoomHost>>,
     /// Smoothed round trips in milliseconds that the first node measured to the second.
     pub rtt_ms: BTreeMap<(NodeId, NodeId), f64>,
+}
+
+impl MeshView {
+    /// Which nodes host a conference, as far as this says.
+    #[must_use]
+    pub fn hosts(&self, room: &RoomName) -> &[RoomHost] {
+        self.rooms
+            .get(room.as_str())
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
 }
 
 /// One node of the mesh.

@@ -2,11 +2,11 @@
 
 use crate::config::SignalingConfig;
 use crate::hub::MediaPlace;
-use crate::mesh_view::{MeshView, NodeView};
+use crate::mesh_view::{MeshView, NodeView, RoomHost};
 use geo::locate::{Anchor, Place};
 use geo::rank::{Candidate, NodeState, RankError, RankRequest, Ranking, Reason, rank};
 use geo::reserve::Reservations;
-use relay_proto::id::{NodeId, RoomName};
+use relay_proto::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -37,8 +37,8 @@ struct Report {
 pub struct Question<'a> {
     /// Where it is.
     pub place: Place,
-    /// Which conference it wants.
-    pub room: &'a RoomName,
+    /// Who hosts the conference it wants.
+    pub hosts: &'a [RoomHost],
     /// Nodes it could not reach.
     pub exclude: &'a BTreeSet<String>,
 }
@@ -65,7 +65,7 @@ impl Placement {
         now: Instant,
     ) -> Result<Ranking, RankError> {
         self.take_reports(mesh);
-        let candidates = self.candidates(question.room, mesh, config, now);
+        let candidates = self.candidates(question.hosts, mesh, config, now);
         let mut request = RankRequest::at(place_or_here(question.place.clone(), config));
         request.unreachable.clone_from(question.exclude);
         let ranking = rank(&request, &candidates, &config.policy)?;
@@ -88,7 +88,7 @@ impl Placement {
             return None;
         }
         self.take_reports(mesh);
-        let mut candidates = self.candidates(question.room, mesh, config, now);
+        let mut candidates = self.candidates(question.hosts, mesh, config, now);
         let steers = |name: &str| mesh.nodes.iter().filter(may).any(|node| node.name == name);
         candidates.retain(|candidate| candidate.name == config.node || steers(&candidate.name));
         let request = RankRequest::at(place_or_here(question.place.clone(), config));
@@ -145,7 +145,7 @@ impl Placement {
 
     fn candidates(
         &self,
-        room: &RoomName,
+        hosts: &[RoomHost],
         mesh: &MeshView,
         config: &SignalingConfig,
         now: Instant,
@@ -155,11 +155,6 @@ impl Placement {
             .iter()
             .map(|node| (node.id, node.name.as_str()))
             .collect();
-        let hosts = mesh
-            .rooms
-            .get(room.as_str())
-            .map(Vec::as_slice)
-            .unwrap_or_default();
         let own = (!mesh.nodes.iter().any(|node| node.name == config.node)).then(|| this_node(config));
         let nodes = mesh.nodes.iter().chain(own.iter());
         nodes

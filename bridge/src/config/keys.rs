@@ -41,6 +41,44 @@ const fn key(path: &'static str, kind: Kind, help: &'static str) -> Key {
 
 /// All keys but the limits, by section.
 const KEYS: &[Key] = &[
+    key(
+        "directory.kind",
+        Kind::Text,
+        "who knows which node hosts which room: rows (the mesh itself) or etcd",
+    ),
+    key(
+        "directory.endpoints",
+        Kind::List,
+        "members of etcd, http://HOST:PORT or https://HOST:PORT",
+    ),
+    key(
+        "directory.prefix",
+        Kind::Text,
+        "what all keys in etcd begin with; one for each mesh",
+    ),
+    key(
+        "directory.lease",
+        Kind::Text,
+        "how long what a node has said in etcd outlives it",
+    ),
+    key(
+        "directory.rows",
+        Kind::Switch,
+        "tell of rooms in rows, too, while nodes change over to etcd",
+    ),
+    key("directory.username", Kind::Text, "for etcd with authentication"),
+    key("directory.password", Kind::Secret, "for etcd with authentication"),
+    key(
+        "directory.tls.ca",
+        Kind::Text,
+        "PEM file with the authority of etcd's certificates",
+    ),
+    key(
+        "directory.tls.cert",
+        Kind::Text,
+        "PEM file with this node's certificate for etcd",
+    ),
+    key("directory.tls.key", Kind::Text, "PEM file with its key"),
     key("node.name", Kind::Text, "name of this node, unique in the mesh"),
     key("node.region", Kind::Text, "label of the place, shown to people"),
     key("node.latitude", Kind::Number, "degrees, -90 to 90"),

@@ -2,6 +2,7 @@
 
 use super::keys::Kind;
 use super::reader::Reader;
+use crate::directory::config::DirectoryLimits;
 use crate::tcp::TcpLimits;
 use bridge_core::mesh::config::MeshLimits;
 use bridge_core::rtc::RtcLimits;
@@ -21,6 +22,8 @@ pub struct Limits {
     pub rtc: RtcLimits,
     /// Of media over TCP.
     pub tcp: TcpLimits,
+    /// Of the directory outside of the mesh.
+    pub directory: DirectoryLimits,
 }
 
 impl Default for Limits {
@@ -32,6 +35,7 @@ impl Default for Limits {
             shard: ShardLimits::default(),
             rtc: RtcLimits::default(),
             tcp: TcpLimits::default(),
+            directory: DirectoryLimits::default(),
         };
         for limit in LIMITS {
             let value = (limit.read)(&limits);
@@ -149,6 +153,7 @@ pub(super) const LIMITS: &[Limit] = limits! {
     "transit_demands", Count, "tracks that nodes behind this one want through it, counted for each of them" => mesh.max_transit_demands;
     "transit_cache_bytes", Bytes, "packets that only pass through a media thread, kept for who asks again" => shard.max_transit_cache_bytes;
     "detour_bytes_per_second", Bytes, "what one node may send to others through this one besides media" => mesh.max_detour_bytes_per_second;
+    "directory_questions", Count, "rooms watched in the directory only because somebody wants to join them" => directory.questions;
     "steered_sessions", Count, "sessions here whose clients are connected to other nodes" => mesh.max_steered_sessions;
     "steering_bytes", Bytes, "commands and facts that wait for one other node to confirm them" => mesh.max_steering_bytes;
     "steering_lease", Millis, "how long the link to a node may be gone before the sessions shared with it end" => mesh.steering_lease;

@@ -7,6 +7,7 @@
 //!
 //! What may not live here: opening any file but the configuration, and any effect.
 
+mod directory;
 pub mod keys;
 pub mod layers;
 pub mod limits;
@@ -25,6 +26,7 @@ pub use parse::{DEFAULT_HTTP_LISTEN, parse};
 pub use reader::ConfigErrors;
 pub use show::show;
 
+use crate::directory::DirectoryConfig;
 use crate::link::RateLimits;
 use crate::link::tls::CertificateFiles;
 use geo::{Cidr, GeoPoint, Override};
@@ -49,6 +51,8 @@ pub struct Config {
     pub turn: Option<TurnServers>,
     /// `[mesh]`; none for a node that stands alone.
     pub mesh: Option<MeshConfig>,
+    /// `[directory]`
+    pub directory: DirectoryConfig,
     /// `[geo]`
     pub geo: GeoConfig,
     /// `[auth]`

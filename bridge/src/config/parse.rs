@@ -4,7 +4,7 @@ use super::layers::Layers;
 use super::reader::{ConfigErrors, Reader};
 use super::{
     AuthConfig, Config, GeoConfig, HttpConfig, HttpTls, LogConfig, MeshConfig, MeshIdentity, MetricsConfig,
-    NodeConfig, TestingConfig, limits, media, turn,
+    NodeConfig, TestingConfig, directory, limits, media, turn,
 };
 use crate::link::RateLimits;
 use crate::link::tls::{CertificateFiles, MIN_SECRET_BYTES};
@@ -50,6 +50,7 @@ pub fn parse(layers: Layers, cores: usize) -> Result<(Config, BTreeMap<String, V
         http,
         media,
         turn: turn::read(&mut reader),
+        directory: directory::read(&mut reader, mesh.is_some()),
         mesh,
         geo: geo(&mut reader),
         auth: auth(&mut reader),

@@ -359,7 +359,11 @@ impl MeshFeed {
     fn rooms(&self) -> Vec<RoomStatus> {
         let room = |room: &bridge_core::mesh::view::RoomView| RoomStatus {
             room: room.room.to_string(),
-            participants: room.participants.values().sum(),
+            // Whatever nodes claim.
+            participants: room
+                .participants
+                .values()
+                .fold(0, |sum, people| sum.saturating_add(*people)),
         };
         self.view.rooms.iter().map(room).collect()
     }

@@ -3,10 +3,12 @@
 use super::feed::MeshFeed;
 use super::tracks::TrackNames;
 use super::view::for_signaling;
+use crate::directory::Desk;
 use crate::link::lanes::Lane;
 use crate::link::{CloseReason, LinkEvent, LinkHandle, LinkedPeers};
 use crate::shard::{LinkTable, PassingShard, ShardEvent, ShardInbox, TrackRoutes};
 use bridge_core::mesh::MeshCore;
+use bridge_core::mesh::directory::{DirectoryAnswer, DirectoryOrder};
 use bridge_core::mesh::io::{CloseCause, LinkId, MeshOutput};
 use bridge_core::shard::io::{ShardCommand, ShardId};
 use relay_proto::id::NodeId;
@@ -38,6 +40,8 @@ pub struct Outlets {
     pub mesh: watch::Sender<Arc<signaling::MeshView>>,
     /// What operators see.
     pub feed: watch::Sender<Option<Arc<MeshFeed>>>,
+    /// The directory outside of the mesh, where there is one.
+    pub directory: Option<Arc<Desk>>,
 }
 
 /// What the control task listens to.
@@ -50,6 +54,8 @@ pub struct Inlets {
     pub commands: mpsc::Receiver<SessionCommand>,
     /// What the node itself is to do.
     pub orders: mpsc::Receiver<Order>,
+    /// Answers of the directory outside of the mesh; none come where there is none.
+    pub directory: mpsc::Receiver<DirectoryAnswer>,
 }
 
 /// What the composition root orders.
@@ -99,6 +105,7 @@ impl ControlTask {
                 Some(command) = inlets.commands.recv() => {
                     self.core.handle_command(Instant::now(), unix_now(), command);
                 }
+                Some(answer) = inlets.directory.recv() => self.core.handle_directory(answer),
                 _ = publish.tick() => {
                     self.publish();
                     continue;
@@ -184,8 +191,15 @@ impl ControlTask {
                             .for_each(|link| link.forget_track(origin, track));
                     }
                 }
+                MeshOutput::Directory(order) => self.order_directory(order),
                 MeshOutput::ToSignaling(fact) => self.tell_signaling(fact).await,
             }
+        }
+    }
+
+    fn order_directory(&self, order: DirectoryOrder) {
+        if let Some(desk) = &self.outlets.directory {
+            desk.order(Instant::now(), order);
         }
     }
 

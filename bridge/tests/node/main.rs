@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod directory;
 mod drain;
 mod hostile;
 mod light_clients;

@@ -22,7 +22,7 @@ pub(super) async fn join(
 ) -> Response {
     let shared = signaling.shared();
     let address = shared.client_address(&headers, peer);
-    match assigned(shared, address, &headers, query.as_deref(), body) {
+    match assigned(shared, address, &headers, query.as_deref(), body).await {
         Ok(answer) => {
             shared.counters.joins_assigned.increment();
             Json(answer).into_response()
@@ -40,7 +40,7 @@ pub(super) async fn join(
     }
 }
 
-fn assigned(
+async fn assigned(
     shared: &Shared,
     address: IpAddr,
     headers: &HeaderMap,
@@ -59,9 +59,10 @@ fn assigned(
     )?;
     let place = shared.placement.locate(located);
     tracing::debug!(%address, %located, %place, "client located");
+    let hosts = shared.placement.asked(&call.room).await;
     let question = Question {
         place,
-        room: &call.room,
+        hosts: &hosts,
         exclude: &call.exclude,
     };
     let ranking = shared

@@ -11,6 +11,7 @@ mod upgrade;
 use crate::address::client_address;
 use crate::config::SignalingConfig;
 use crate::counters::Counters;
+use crate::directory::RoomDirectory;
 use crate::hub::{DrainProgress, Hub};
 use crate::limits::Admission;
 use crate::mesh_view::MeshView;
@@ -57,13 +58,15 @@ pub(crate) struct Shared {
 
 impl Signaling {
     /// Makes the signalling and the task that must be run beside it. `locator` says where addresses are and may be
-    /// reloaded at any time; `commands` go to the bridge; `mesh` is what is known of the mesh now.
+    /// reloaded at any time; `commands` go to the bridge; `mesh` is what is known of the mesh now; `directory` knows
+    /// who hosts which conference where the mesh does not tell every node.
     #[must_use]
     pub fn new(
         config: SignalingConfig,
         locator: Arc<LocatorSlot>,
         commands: mpsc::Sender<SessionCommand>,
         mesh: watch::Receiver<Arc<MeshView>>,
+        directory: Option<Arc<dyn RoomDirectory>>,
     ) -> (Self, FactsTask) {
         let counters = Arc::new(Counters::default());
         let site = Site {
@@ -77,7 +80,7 @@ impl Signaling {
             counters: Arc::clone(&counters),
         };
         let (inputs, input_queue) = mpsc::channel(INPUT_QUEUE);
-        let placement = CurrentPlacement::new(config.clone(), locator, mesh);
+        let placement = CurrentPlacement::new(config.clone(), locator, mesh, directory);
         let (drain, drained) = watch::channel(None);
         let task = FactsTask {
             hub: Hub::new(site, Box::new(SystemRandom)).sending_to(Box::new(placement.clone())),

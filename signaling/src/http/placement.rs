@@ -1,8 +1,9 @@
 //! Placement in the mesh as it is now: what the join API and a draining node ask.
 
 use crate::config::SignalingConfig;
+use crate::directory::RoomDirectory;
 use crate::hub::{MediaPlace, NextNodes};
-use crate::mesh_view::MeshView;
+use crate::mesh_view::{MeshView, RoomHost};
 use crate::placement::{Placement, Question};
 use crate::protocol::NextNode;
 use geo::locate::Place;
@@ -21,6 +22,7 @@ pub(crate) struct CurrentPlacement {
     config: Arc<SignalingConfig>,
     locator: Arc<LocatorSlot>,
     mesh: watch::Receiver<Arc<MeshView>>,
+    directory: Option<Arc<dyn RoomDirectory>>,
     placement: Arc<Mutex<Placement>>,
 }
 
@@ -29,11 +31,13 @@ impl CurrentPlacement {
         config: SignalingConfig,
         locator: Arc<LocatorSlot>,
         mesh: watch::Receiver<Arc<MeshView>>,
+        directory: Option<Arc<dyn RoomDirectory>>,
     ) -> Self {
         Self {
             config: Arc::new(config),
             locator,
             mesh,
+            directory,
             placement: Arc::default(),
         }
     }
@@ -41,6 +45,26 @@ impl CurrentPlacement {
     /// Where an address is, as far as that is known.
     pub(crate) fn locate(&self, address: IpAddr) -> Place {
         self.locator.current().locate(address)
+    }
+
+    /// Who hosts a conference somebody wants to join, asked anew where that is not known.
+    pub(crate) async fn asked(&self, room: &RoomName) -> Vec<RoomHost> {
+        if let Some(directory) = &self.directory {
+            directory.ask(room).await;
+        }
+        self.hosts(room)
+    }
+
+    /// Who hosts a conference, as far as it is known: to the directory, and to the mesh.
+    fn hosts(&self, room: &RoomName) -> Vec<RoomHost> {
+        let directory = self.directory.as_ref();
+        let mut hosts = directory.map_or_else(Vec::new, |directory| directory.hosts(room));
+        for host in self.mesh.borrow().hosts(room) {
+            if hosts.iter().all(|known| known.node != host.node) {
+                hosts.push(*host);
+            }
+        }
+        hosts
     }
 
     /// Ranks the nodes for a client and reserves a place on the best one.
@@ -60,7 +84,7 @@ impl NextNodes for CurrentPlacement {
         let exclude = BTreeSet::from([self.config.node.clone()]);
         let question = Question {
             place,
-            room,
+            hosts: &self.hosts(room),
             exclude: &exclude,
         };
         let ranked = self.assign(&question, now).map(|ranking| ranking.ordered);
@@ -74,7 +98,7 @@ impl NextNodes for CurrentPlacement {
     fn media_for(&mut self, address: Option<IpAddr>, room: &RoomName, now: Instant) -> Option<MediaPlace> {
         let question = Question {
             place: self.locate(address?),
-            room,
+            hosts: &self.hosts(room),
             exclude: &BTreeSet::new(),
         };
         let mesh = self.mesh.borrow().clone();

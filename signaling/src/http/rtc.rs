@@ -109,7 +109,7 @@ pub(super) async fn upgrade(
     upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Response {
     let newcomer = checked(&signaling, query, &headers, Version::Single);
-    upgraded(signaling, newcomer, peer, (&headers, raw.as_deref()), upgrade)
+    upgraded(signaling, newcomer, peer, (&headers, raw.as_deref()), upgrade).await
 }
 
 /// Opens a connection of version 0.
@@ -122,10 +122,10 @@ pub(super) async fn upgrade_dual(
     upgrade: Result<Upgrade, NoUpgrade>,
 ) -> Response {
     let newcomer = checked(&signaling, query, &headers, Version::Dual);
-    upgraded(signaling, newcomer, peer, (&headers, raw.as_deref()), upgrade)
+    upgraded(signaling, newcomer, peer, (&headers, raw.as_deref()), upgrade).await
 }
 
-fn upgraded(
+async fn upgraded(
     signaling: Signaling,
     newcomer: Result<Newcomer, Refused>,
     peer: Peer,
@@ -148,6 +148,8 @@ fn upgraded(
         Ok(place) => place,
         Err(crowded) => return Refused::from(crowded).into_response(),
     };
+    // Where its media belongs depends on who is there already.
+    signaling.shared().placement.asked(&newcomer.claims.room()).await;
     let frame_bytes = signaling.shared().config.limits.frame_bytes;
     upgrade.then(frame_bytes, move |socket| {
         connected(signaling, newcomer, place, socket)

@@ -2,6 +2,7 @@
 
 mod api;
 mod connection;
+mod directory;
 mod fake_bridge;
 
 use super::*;
@@ -43,9 +44,21 @@ fn parts(
     mpsc::Receiver<SessionCommand>,
     watch::Sender<Arc<MeshView>>,
 ) {
+    parts_with(config, None)
+}
+
+fn parts_with(
+    config: SignalingConfig,
+    directory: Option<Arc<dyn RoomDirectory>>,
+) -> (
+    Signaling,
+    FactsTask,
+    mpsc::Receiver<SessionCommand>,
+    watch::Sender<Arc<MeshView>>,
+) {
     let (commands, orders) = mpsc::channel(64);
     let (mesh_sender, mesh_receiver) = watch::channel(Arc::new(mesh()));
-    let (signaling, task) = Signaling::new(config, locator(), commands, mesh_receiver);
+    let (signaling, task) = Signaling::new(config, locator(), commands, mesh_receiver, directory);
     (signaling, task, orders, mesh_sender)
 }
 

@@ -5,6 +5,7 @@ use crate::mesh_view::RoomHost;
 use geo::locate::{DefaultReason, Precision, Source};
 use geo::point::GeoPoint;
 use geo::policy::Policy;
+use relay_proto::id::RoomName;
 
 pub(crate) fn config() -> SignalingConfig {
     SignalingConfig {
@@ -70,7 +71,7 @@ fn order(place: Place, mesh: &MeshView, exclude: &[&str]) -> Vec<String> {
     let exclude: BTreeSet<String> = exclude.iter().map(|name| (*name).to_owned()).collect();
     let question = Question {
         place,
-        room: &room,
+        hosts: mesh.hosts(&room),
         exclude: &exclude,
     };
     let ranking = Placement::default()
@@ -121,7 +122,7 @@ fn the_rest_of_the_room_and_measured_links_are_in_the_reasons() {
     let exclude = BTreeSet::new();
     let question = Question {
         place: at(Anchor::Nowhere),
-        room: &room,
+        hosts: mesh.hosts(&room),
         exclude: &exclude,
     };
     let ranking = Placement::default()
@@ -138,14 +139,13 @@ fn the_rest_of_the_room_and_measured_links_are_in_the_reasons() {
 #[test]
 fn a_crowd_is_spread_before_the_nodes_report_it() {
     let mut placement = Placement::default();
-    let room = RoomName::from("standup");
     let exclude = BTreeSet::new();
     let now = Instant::now();
     let mut assigned: BTreeMap<String, u32> = BTreeMap::new();
     for _ in 0..150 {
         let question = Question {
             place: at(Anchor::Nowhere),
-            room: &room,
+            hosts: &[],
             exclude: &exclude,
         };
         let ranking = placement.assign(&question, &mesh(), &config(), now).unwrap();
@@ -187,7 +187,7 @@ fn rejoined(people: u32, dead: &str, mut mesh: MeshView, meant_for: &[(&str, u32
         }
         let question = Question {
             place: at(Anchor::Nowhere),
-            room: &room,
+            hosts: mesh.hosts(&room),
             exclude: &exclude,
         };
         // Each asks the first of its list, which is not the same for all.
@@ -239,7 +239,7 @@ fn steered(place: Place, mesh: &MeshView, config: &SignalingConfig) -> Option<Me
     let room = RoomName::from("standup");
     let question = Question {
         place,
-        room: &room,
+        hosts: mesh.hosts(&room),
         exclude: &BTreeSet::new(),
     };
     Placement::default().steer(&question, mesh, config, Instant::now())
@@ -276,13 +276,12 @@ fn media_stays_where_the_gain_is_small_the_place_unknown_or_steering_off() {
 fn places_are_reserved_so_that_a_crowd_is_not_steered_to_one_node() {
     let melbourne = at(Anchor::Point(GeoPoint::new(-37.8, 144.9).unwrap()));
     let mut placement = Placement::default();
-    let room = RoomName::from("standup");
     let now = Instant::now();
     let names: BTreeSet<Option<String>> = (0..200)
         .map(|_| {
             let question = Question {
                 place: melbourne.clone(),
-                room: &room,
+                hosts: &[],
                 exclude: &BTreeSet::new(),
             };
             let place = placement.steer(&question, &mesh(), &config(), now);

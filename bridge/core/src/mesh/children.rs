@@ -41,7 +41,8 @@ impl MeshCore {
         if origin == self.us {
             return self.on_demand(from, &room, epoch, &tracks, goes_on);
         }
-        let hosted = self.rows.host_epoch(origin, &room);
+        self.watch_room(&room);
+        let hosted = self.host_epoch(origin, &room);
         if hosted.is_some_and(|hosted| hosted > epoch) || origin == from || !self.alive.contains(&origin) {
             self.counters.demands_ignored += 1;
             debug!(%room, peer = %from, %origin, "demand through us for another epoch, or of nobody, ignored");

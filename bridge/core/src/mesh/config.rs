@@ -1,6 +1,7 @@
 //! What a `MeshCore` is told at start: who the node is, how fast it judges links, and how much it holds at most.
 
 use super::author::Authority;
+use super::directory::DirectoryUse;
 use relay_proto::id::NodeName;
 use relay_proto::unit::{MilliDegrees, PartsPerMillion};
 use relay_proto::version::{OLDEST_SPOKEN_VERSION, PROTOCOL_VERSION};
@@ -39,6 +40,8 @@ pub struct MeshConfig {
     pub unsigned_rows: bool,
     /// Whether other nodes may drive sessions here, and this node sessions there. Default true.
     pub steering: bool,
+    /// Where this node tells of its rooms; the same on all nodes of a mesh. Default: in rows.
+    pub directory: DirectoryUse,
     /// How fast links are judged.
     pub timing: MeshTiming,
     /// How much is held at most.
@@ -63,6 +66,7 @@ impl MeshConfig {
             authority: None,
             unsigned_rows: false,
             steering: true,
+            directory: DirectoryUse::ROWS,
             timing: MeshTiming::default(),
             limits: MeshLimits::default(),
         }

@@ -5,12 +5,12 @@ use super::author::RENEWAL;
 use super::exchange::may_read;
 use super::peer::PeerState;
 use super::route::reachable;
-use super::rows::{Accepted, RowStore, Teller, Told};
+use super::rows::{Accepted, Teller, Told};
 use relay_proto::id::{Epoch, NodeId, RoomName};
 use relay_proto::room::LeaveCause;
-use relay_proto::row::{HostFacts, LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion, TransitFacts};
+use relay_proto::row::{LinkFacts, NodeFacts, Row, RowKey, RowValue, RowVersion, TransitFacts};
 use relay_proto::unit::{Micros, PartsPerMillion};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
@@ -22,6 +22,9 @@ const RTT_STEP: Micros = Micros(1_000);
 const LOSS_STEP: PartsPerMillion = PartsPerMillion(5_000);
 /// Least change of load that is told: one percent.
 const LOAD_STEP: PartsPerMillion = PartsPerMillion(10_000);
+/// How soon all others hear how many people are on this node: well before those forget whom they have sent here
+/// (`RESERVATION_LIFETIME` of signalling).
+const RECOUNT: Duration = Duration::from_secs(2);
 
 impl MeshCore {
     /// Writes the row about this node and tells it where it has changed.
@@ -72,22 +75,6 @@ impl MeshCore {
         self.write_row(RowKey::Link(node), RowValue::Gone);
     }
 
-    /// Writes that this node hosts `room`, or does no more, and tells it.
-    pub(super) fn write_host_row(&mut self, room: &RoomName) {
-        let value = self.rooms.get(room).map_or(RowValue::Gone, |open| {
-            RowValue::Host(HostFacts {
-                room: room.clone(),
-                epoch: open.epoch,
-                participants: open.members.len() as u32,
-            })
-        });
-        let hosted = self.rows.host_epoch(self.us, room);
-        self.write_row(RowKey::Host(room.clone()), value);
-        if self.rows.host_epoch(self.us, room) != hosted {
-            self.replant_room(room);
-        }
-    }
-
     fn link_facts(&self, node: NodeId) -> Option<LinkFacts> {
         let peer = self.peers.get(&node)?;
         let detector = peer
@@ -127,28 +114,50 @@ impl MeshCore {
             if is_of_ways(&told.row) {
                 self.plan.forget();
             }
-            self.push_rows(&[told], |_, _, _| true);
+            self.push_our_rows(&[told]);
         }
     }
 
-    /// Tells rows to every peer that holds the rest already and that `wants` lets have them.
-    fn push_rows(&mut self, rows: &[Told], wants: impl Fn(&RowStore, NodeId, &Row) -> bool) {
-        let mut sends = Vec::new();
-        for (node, peer) in &self.peers {
-            let (Some(link), true) = (peer.state.link(), peer.has_our_rows) else {
-                continue;
-            };
-            let wanted: Vec<Told> = rows
-                .iter()
-                .filter(|told| may_read(peer.features, &told.row.key) && wants(&self.rows, *node, &told.row))
-                .cloned()
-                .collect();
-            if !wanted.is_empty() {
-                sends.push((link, peer.features, wanted));
+    /// Writes one of our rows that is about a room; it is not told yet.
+    pub(super) fn write_room_row(&mut self, room: &RoomName, value: RowValue) -> Option<Told> {
+        let author = self.author.as_ref();
+        let key = RowKey::Host(room.clone());
+        self.rows.write(key, value, |row| Some(author?.sign(row)))
+    }
+
+    /// Tells rows of ours to every peer.
+    pub(super) fn push_our_rows(&mut self, rows: &[Told]) {
+        if !rows.is_empty() {
+            let peers = self.peers.keys();
+            self.push_rows(peers.map(|peer| (*peer, rows.to_vec())).collect());
+        }
+    }
+
+    /// Passes rows on to those who have no link to their owners.
+    fn pass_on(&mut self, from: NodeId, rows: &[Told]) {
+        let mut for_each: BTreeMap<NodeId, Vec<Told>> = BTreeMap::new();
+        for told in rows {
+            let strangers = self.strangers_to(told.row.owner).iter();
+            for reader in strangers.filter(|reader| **reader != from) {
+                for_each.entry(*reader).or_default().push(told.clone());
             }
         }
-        for (link, features, wanted) in sends {
-            self.send_rows(link, features, wanted);
+        self.push_rows(for_each);
+    }
+
+    /// Tells rows to those peers among the readers that hold the rest already.
+    fn push_rows(&mut self, for_each: BTreeMap<NodeId, Vec<Told>>) {
+        for (reader, mut rows) in for_each {
+            let Some(peer) = self.peers.get(&reader).filter(|peer| peer.has_our_rows) else {
+                continue;
+            };
+            let (Some(link), features) = (peer.state.link(), peer.features) else {
+                continue;
+            };
+            rows.retain(|told| may_read(features, &told.row.key));
+            if !rows.is_empty() {
+                self.send_rows(link, features, rows);
+            }
         }
     }
 
@@ -156,9 +165,11 @@ impl MeshCore {
     pub(super) fn refresh_rows(&mut self) {
         let told = self.rows.node(self.us);
         let participants = self.sessions.len() as u32;
+        let recount = self.looked_at.saturating_duration_since(self.counted_at) >= RECOUNT;
         if told.is_none_or(|told| {
-            told.participants != participants || told.load.0.abs_diff(self.load.0) >= LOAD_STEP.0
+            (recount && told.participants != participants) || told.load.0.abs_diff(self.load.0) >= LOAD_STEP.0
         }) {
+            self.counted_at = self.looked_at;
             self.write_node_row();
         }
         let moved: Vec<NodeId> = self
@@ -172,10 +183,7 @@ impl MeshCore {
             self.plan.measured |= told.is_none_or(|told| told.rtt == Micros(0));
             self.write_link_row(node);
         }
-        let rooms: Vec<RoomName> = self.rooms.keys().cloned().collect();
-        for room in rooms {
-            self.write_host_row(&room);
-        }
+        self.refresh_rooms();
     }
 
     fn link_has_moved(&self, node: NodeId) -> bool {
@@ -249,23 +257,21 @@ impl MeshCore {
         for (owner, room) in rehosted {
             self.on_rehosted(owner, &room);
         }
-        self.push_rows(&news, |held, reader, row| {
-            reader != from && reader != row.owner && !held.are_linked(reader, row.owner)
-        });
+        self.pass_on(from, &news);
     }
 
     /// In which epoch the held version of a row says that its owner hosts its room, where it is about one.
     fn hosts_by(&self, row: &Row) -> Option<Epoch> {
         match &row.key {
-            RowKey::Host(room) => self.rows.host_epoch(row.owner, room),
+            RowKey::Host(room) => self.host_epoch(row.owner, room),
             RowKey::Node | RowKey::Link(_) | RowKey::Transit | RowKey::Identity => None,
         }
     }
 
     /// A node hosts a room, or does no more, or anew: its own tree there is over, and it has another place in others.
-    fn on_rehosted(&mut self, owner: NodeId, room: &RoomName) {
+    pub(super) fn on_rehosted(&mut self, owner: NodeId, room: &RoomName) {
         let key = (owner, room.clone());
-        let hosted = self.rows.host_epoch(owner, room);
+        let hosted = self.host_epoch(owner, room);
         let known = self.branches.get(&key).map(|branch| branch.epoch);
         let heard = self
             .rooms

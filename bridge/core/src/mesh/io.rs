@@ -1,5 +1,6 @@
 //! What goes into and comes out of a `MeshCore`.
 
+use super::directory::DirectoryOrder;
 use crate::shard::io::{ShardCommand, ShardId};
 use relay_proto::control::{ControlMessage, GoodbyeCause};
 use relay_proto::id::{NodeId, TrackAlias};
@@ -102,6 +103,8 @@ pub enum MeshOutput {
         /// first where none does.
         shards: Vec<ShardId>,
     },
+    /// Tell the directory outside of the mesh; only where there is one.
+    Directory(DirectoryOrder),
     /// Tell this node's signalling.
     ToSignaling(SessionFact),
 }

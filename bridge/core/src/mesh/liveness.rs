@@ -89,6 +89,7 @@ impl MeshCore {
         if now >= self.agenda.row_refresh_at {
             self.agenda.row_refresh_at = now + timing.row_refresh;
             self.refresh_rows();
+            self.review_watches();
             self.refresh_detectors();
             self.refresh_remote();
             if self.plan.measured {

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `link`, `hello`, `spare` | connections; who may come in; two links of one pair |
 //! | `peer`, `detector`, `liveness` | the life of a peer; its pulse; what is due when |
-//! | `rows`, `gossip`, `route` | replicated facts; who gets them; who is alive, and the way there |
+//! | `directory` | who hosts which room: by rows, or by a directory outside |
+//! | `rows`, `hosted`, `gossip`, `route` | replicated facts; who gets them; who is alive, and the way there |
 //! | `author`, `belief`, `exchange`, `budget` | who wrote a row; whose word counts; who asks whom, and how often |
 //! | `graph`, `tree`, `plan` | how far nodes are from each other; distribution trees; both kept in step with rows |
 //! | `branch`, `demand`, `children` | our place in each tree; what we ask of our parent; who asks us |
@@ -34,6 +35,7 @@ mod demand;
 mod description;
 mod detector;
 mod detour;
+pub mod directory;
 mod epoch;
 mod exchange;
 mod fact;
@@ -41,6 +43,7 @@ mod gossip;
 mod graph;
 mod hello;
 mod history;
+mod hosted;
 pub mod io;
 mod link;
 mod liveness;
@@ -70,6 +73,7 @@ use author::Author;
 use branch::{Branch, BranchKey};
 use config::MeshConfig;
 use detour::Detours;
+use directory::{DirectoryAnswer, Outside};
 use epoch::EpochSource;
 use exchange::Asking;
 use io::{LinkDirection, LinkId, MeshOutput, MeshTimer};
@@ -107,6 +111,8 @@ pub struct MeshCore {
     state: NodeState,
     stopped: bool,
     load: PartsPerMillion,
+    /// When everybody was last told how many people are here.
+    counted_at: Instant,
     links: BTreeMap<LinkId, Link>,
     peers: BTreeMap<NodeId, Peer>,
     /// Nodes that a path of working links leads to; without us.
@@ -121,6 +127,7 @@ pub struct MeshCore {
     /// Signs our rows, where the authority of the mesh proves our key.
     author: Option<Author>,
     asking: Asking,
+    outside: Outside,
     routes: RouteTable,
     epochs: EpochSource,
     rooms: BTreeMap<RoomName, Room>,
@@ -157,6 +164,7 @@ impl MeshCore {
             state: NodeState::Serving,
             stopped: false,
             load: PartsPerMillion(0),
+            counted_at: now,
             links: BTreeMap::new(),
             peers: BTreeMap::new(),
             alive: BTreeSet::new(),
@@ -166,6 +174,7 @@ impl MeshCore {
             features: Self::features_offered(&config),
             author: config.authority.as_ref().map(|_| Author::new(&seed, now)),
             asking: Asking::default(),
+            outside: Outside::default(),
             routes: RouteTable::default(),
             epochs: EpochSource::new(&seed),
             rooms: BTreeMap::new(),
@@ -243,6 +252,11 @@ impl MeshCore {
     /// Something a shard tells.
     pub fn handle_shard_fact(&mut self, now: Instant, shard: ShardId, fact: ShardFact) {
         self.on_shard_fact(now, shard, fact);
+    }
+
+    /// The outside directory says who hosts a room; after [`DirectoryOrder::Watch`](directory::DirectoryOrder::Watch).
+    pub fn handle_directory(&mut self, answer: DirectoryAnswer) {
+        self.on_directory(answer);
     }
 
     /// A shard is gone with everything on it: its sessions end, its rooms close, it gets no new ones.

@@ -18,6 +18,8 @@ pub(super) struct Plan {
     parents: BTreeMap<BranchKey, Option<NodeId>>,
     /// The same by origin and hosts: most conferences have the same few.
     by_hosts: BTreeMap<(NodeId, BTreeSet<NodeId>), Option<NodeId>>,
+    /// Which peers of ours have no link to a node, and hear of its rows from us.
+    strangers: BTreeMap<NodeId, Vec<NodeId>>,
     /// Lengths have changed since the trees were looked at.
     pub(super) stale: bool,
     /// A link of ours has been measured for the first time since then: trees need not wait for their turn.
@@ -58,6 +60,17 @@ impl MeshCore {
             .graph
             .as_ref()
             .expect("invariant: it was made in the lines above")
+    }
+
+    /// Which peers of ours have no link to `owner`: in a mesh where everybody is linked, nobody.
+    pub(super) fn strangers_to(&mut self, owner: NodeId) -> &[NodeId] {
+        let (peers, rows) = (&self.peers, &self.rows);
+        self.plan.strangers.entry(owner).or_insert_with(|| {
+            let peers = peers.keys().copied();
+            peers
+                .filter(|peer| *peer != owner && !rows.are_linked(*peer, owner))
+                .collect()
+        })
     }
 
     fn paths(&mut self, from: NodeId) -> &ShortestPaths {
@@ -145,10 +158,7 @@ impl MeshCore {
             return *parent;
         }
         let (origin, room) = key;
-        let everybody = self.alive.iter().copied().chain([self.us]);
-        let hosts: BTreeSet<NodeId> = everybody
-            .filter(|node| self.rows.host_epoch(*node, room).is_some())
-            .collect();
+        let hosts = self.living_hosts(room);
         let same = (*origin, hosts);
         let known = self.plan.by_hosts.get(&same).copied();
         let parent = known.unwrap_or_else(|| self.plant(*origin, &same.1));

@@ -7,6 +7,7 @@ use crate::shard::io::ShardId;
 use relay_proto::id::{Epoch, LayerSet, NodeId, ParticipantSid, RoomName, SessionId, TrackAlias, TrackSid};
 use relay_proto::room::{Audience, ConnectionQuality, ParticipantRecord, SealKey, TrackRecord};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// A participant of this node. Its record stands in the roster.
 #[derive(Debug)]
@@ -71,6 +72,8 @@ pub(super) struct Room {
     pub(super) readers: BTreeMap<NodeId, Epoch>,
     /// What each other node has in it.
     pub(super) weights: BTreeMap<NodeId, Weight>,
+    /// How many people we have said are here, and when.
+    pub(super) told: Option<(u32, Instant)>,
     /// What peers want of our tracks.
     pub(super) demands: BTreeMap<(NodeId, TrackAlias), LayerSet>,
 }
@@ -90,6 +93,7 @@ impl Room {
             histories: BTreeMap::new(),
             readers: BTreeMap::new(),
             weights: BTreeMap::new(),
+            told: None,
             demands: BTreeMap::new(),
         }
     }

@@ -6,10 +6,11 @@
 
 use super::author::is_signed;
 use super::config::MeshLimits;
+use super::hosted::Hosted;
 use relay_proto::id::{Epoch, NodeId, RoomName};
 use relay_proto::row::{
-    DigestEntry, HostFacts, IdentityFacts, LinkFacts, NodeFacts, OwnerSummary, Row, RowKey, RowValue,
-    RowVersion, Signature, TransitFacts, mark,
+    DigestEntry, IdentityFacts, LinkFacts, NodeFacts, OwnerSummary, Row, RowKey, RowValue, RowVersion,
+    Signature, TransitFacts, mark,
 };
 use std::collections::BTreeMap;
 
@@ -145,6 +146,8 @@ pub(super) struct RowStore {
     us: NodeId,
     newest: RowVersion,
     owners: BTreeMap<NodeId, OwnerRows>,
+    /// Who hosts each room, as the rows say.
+    hosted: Hosted,
     limits: MeshLimits,
 }
 
@@ -162,6 +165,7 @@ impl RowStore {
             us,
             newest,
             owners: BTreeMap::from([(us, ours)]),
+            hosted: Hosted::default(),
             limits,
         }
     }
@@ -195,6 +199,7 @@ impl RowStore {
             signature,
             checked: true,
         };
+        self.hosted.note(self.us, &key, &held.value);
         ours.put(key, held);
         ours.complete_to = self.newest;
         ours.forget_oldest_gone(self.limits.max_gone_rows_per_owner);
@@ -225,9 +230,11 @@ impl RowStore {
                 return Accepted::Contradicts;
             }
             // The owner's own word: whatever was told under the other key is a lie.
+            self.hosted.forget(row.owner, owner.rows.keys());
             *owner = OwnerRows::default();
         }
         if reborn {
+            self.hosted.forget(row.owner, owner.rows.keys());
             *owner = OwnerRows::default();
         }
         owner.incarnation = row.version.incarnation;
@@ -250,6 +257,7 @@ impl RowStore {
             signature,
             checked: teller == Teller::Other,
         };
+        self.hosted.note(row.owner, &row.key, &held.value);
         owner.put(row.key, held);
         owner.forget_oldest_gone(limits.max_gone_rows_per_owner);
         Accepted::New { reborn }
@@ -312,8 +320,10 @@ impl RowStore {
 
     /// Drops everything held of a dead `owner`.
     pub(super) fn forget(&mut self, owner: NodeId) {
-        if owner != self.us {
-            self.owners.remove(&owner);
+        if owner != self.us
+            && let Some(rows) = self.owners.remove(&owner)
+        {
+            self.hosted.forget(owner, rows.rows.keys());
         }
     }
 
@@ -404,10 +414,7 @@ impl RowStore {
 
     /// Whether `node` says that its link to `peer` works; none where it says nothing.
     pub(super) fn link_is_up(&self, node: NodeId, peer: NodeId) -> Option<bool> {
-        match self.value(node, &RowKey::Link(peer))? {
-            RowValue::Link(facts) => Some(facts.up),
-            _ => None,
-        }
+        self.link_facts(node, peer).map(|facts| facts.up)
     }
 
     /// Whether both ends say that `a` and `b` are linked, so that rows need no detour.
@@ -438,18 +445,17 @@ impl RowStore {
 
     /// The epoch in which `node` hosts `room`, if it does.
     pub(super) fn host_epoch(&self, node: NodeId, room: &RoomName) -> Option<Epoch> {
-        match self.value(node, &RowKey::Host(room.clone()))? {
-            RowValue::Host(facts) => Some(facts.epoch),
-            _ => None,
-        }
+        self.hosted.epoch(node, room)
     }
 
-    /// Every room `node` hosts.
-    pub(super) fn hosts_of(&self, node: NodeId) -> impl Iterator<Item = &HostFacts> + '_ {
-        self.values(node).filter_map(|value| match value {
-            RowValue::Host(facts) => Some(facts),
-            _ => None,
-        })
+    /// Who hosts `room`.
+    pub(super) fn hosting(&self, room: &RoomName) -> impl Iterator<Item = NodeId> + '_ {
+        self.hosted.nodes(room)
+    }
+
+    /// All rooms in order, each with how many people who hosts it says are there.
+    pub(super) fn rooms(&self) -> impl Iterator<Item = (&RoomName, BTreeMap<NodeId, u32>)> + '_ {
+        self.hosted.rooms()
     }
 
     /// The version held of a row.

@@ -237,7 +237,7 @@ impl MeshCore {
         let mut room = Room::open(name.clone(), epoch, seal_key);
         room.roster.set_draining(&self.draining);
         self.rooms.insert(name.clone(), room);
-        self.write_host_row(name);
+        self.publish_room(name);
         self.tell_all_hosts(name);
     }
 
@@ -442,7 +442,7 @@ impl MeshCore {
         }
         self.forget_weights(room.weights);
         info!(room = %name, epoch = room.epoch.0, "room closed");
-        self.write_host_row(name);
+        self.publish_room(name);
     }
 
     pub(super) fn end_all_sessions(&mut self, cause: LeaveCause) {

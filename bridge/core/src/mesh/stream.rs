@@ -29,15 +29,16 @@ impl MeshCore {
 
     /// Tells every node that hosts it of a room.
     pub(super) fn tell_all_hosts(&mut self, room: &RoomName) {
-        let peers: Vec<NodeId> = self.alive.iter().copied().collect();
-        for peer in peers {
-            self.tell_room(room, peer);
+        let mut hosts = self.living_hosts(room);
+        hosts.remove(&self.us);
+        for host in hosts {
+            self.tell_room(room, host);
         }
     }
 
     /// Begins our stream of a room to a node that hosts it, where there is a way to it.
     fn tell_room(&mut self, name: &RoomName, reader: NodeId) {
-        let Some(their_epoch) = self.rows.host_epoch(reader, name) else {
+        let Some(their_epoch) = self.host_epoch(reader, name) else {
             return;
         };
         if !self.rooms.contains_key(name) || !self.speaks_to(reader) {
@@ -144,7 +145,7 @@ impl MeshCore {
         };
         let heard = room.origins.get(&owner).map(|origin| origin.epoch);
         let told = room.readers.get(&owner).copied();
-        let hosted = self.rows.host_epoch(owner, name);
+        let hosted = self.host_epoch(owner, name);
         if heard.is_some_and(|heard| hosted.is_none_or(|hosted| heard < hosted)) {
             self.drop_origin(name, owner, LeaveCause::ClientLeft);
         }
@@ -171,6 +172,7 @@ impl MeshCore {
                 participants,
             } if known.is_none_or(|known| known <= epoch) => {
                 self.on_snapshot(from, &name, epoch, seal_key, participants);
+                self.note_speaker(from, &name, epoch);
             }
             // Comes before the snapshot, so that nobody receives anything in between.
             RoomEvent::AudienceChanged {

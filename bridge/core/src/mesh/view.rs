@@ -327,14 +327,13 @@ impl MeshCore {
     }
 
     fn room_views(&self) -> Vec<RoomView> {
-        let mut rooms: BTreeMap<&RoomName, BTreeMap<NodeId, u32>> = BTreeMap::new();
-        for node in self.rows.owners().filter(|node| *node != self.us) {
-            for host in self.rows.hosts_of(node) {
-                rooms
-                    .entry(&host.room)
-                    .or_default()
-                    .insert(node, host.participants);
-            }
+        let mut rooms: BTreeMap<&RoomName, BTreeMap<NodeId, u32>> = self.rows.rooms().collect();
+        let listed = self.outside.hosts();
+        for (room, entry) in
+            listed.filter(|(_, entry)| self.alive.contains(&entry.node) && self.is_current(entry))
+        {
+            let participants = entry.participants.unwrap_or_default();
+            rooms.entry(room).or_default().insert(entry.node, participants);
         }
         for room in self.rooms.values() {
             rooms

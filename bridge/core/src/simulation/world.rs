@@ -4,6 +4,7 @@ use super::gaps::{Gaps, STEP};
 use super::model::{Model, Person};
 use super::shards::{RealShards, rtc_config};
 use crate::mesh::config::MeshConfig;
+use crate::mesh::directory::DirectoryUse;
 use crate::mesh::testing::{Chance, MeshNet, Path, announce, join_command};
 use crate::rtc::Certificate;
 use crate::shard::testing::SimClient;
@@ -66,7 +67,11 @@ impl World {
     pub(super) fn forwarding(loudest: usize, seed: u64, names: &[&'static str]) -> Self {
         let began = crate::rtc::testing::instant();
         let certificate = crate::rtc::testing::certificate();
-        let configs = names.iter().map(|name| config(name)).collect();
+        let mut configs: Vec<MeshConfig> = names.iter().map(|name| config(name)).collect();
+        if seed % 4 == 3 {
+            let outside = |config: &mut MeshConfig| config.directory = DirectoryUse::OUTSIDE;
+            configs.iter_mut().for_each(outside);
+        }
         let path = usual_path();
         let net = MeshNet::new(seed, began, configs, path, |config| {
             let node = NodeId::of(config.name.as_str());

@@ -7,6 +7,7 @@
 mod authority;
 mod chance;
 mod clients;
+mod directory;
 mod fake_shards;
 mod net;
 mod pipe;

@@ -3,6 +3,7 @@
 use super::authority::TestAuthority;
 use super::chance::Chance;
 use super::clients::ClientsView;
+use super::directory::FakeDirectory;
 use super::pipe::{End, Path};
 use super::wires::Event;
 use crate::mesh::MeshCore;
@@ -83,6 +84,7 @@ pub struct MeshNet<S> {
     pub(super) chance: Chance,
     /// Facts told to each node's signalling since they were last taken.
     pub(super) facts: Vec<Vec<SessionFact>>,
+    pub(super) directory: FakeDirectory,
     /// The media sent on links since it was first asked for, if it was.
     pub(super) media: Option<Vec<SentMedia>>,
 }
@@ -155,6 +157,7 @@ impl<S: ShardPort> MeshNet<S> {
             paths: BTreeMap::new(),
             chance: Chance::new(seed),
             facts: (0..count).map(|_| Vec::new()).collect(),
+            directory: FakeDirectory::default(),
             media: None,
         };
         for from in 0..count {
@@ -303,6 +306,7 @@ impl<S: ShardPort> MeshNet<S> {
         for (connection, end) in std::mem::take(&mut node.links).into_values() {
             self.connections[connection][end].open = false;
         }
+        self.forget_in_directory(index);
     }
 
     /// Lets a node stand still: it gets no processor for `duration`, and what arrives waits for it.

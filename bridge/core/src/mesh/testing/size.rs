@@ -6,6 +6,7 @@ use super::fake_shards::FakeShards;
 use super::net::{MeshNet, SentBytes};
 use super::pipe::Path;
 use crate::mesh::config::MeshConfig;
+use crate::mesh::directory::DirectoryUse;
 use relay_proto::id::SessionId;
 use relay_proto::room::{LeaveCause, MediaKind};
 use relay_proto::session::SessionCommand;
@@ -56,8 +57,17 @@ impl FullMesh {
     /// An empty mesh, all links up. Links are as long as those of the world.
     #[must_use]
     pub fn new(seed: u64, began: Instant, size: Size) -> Self {
+        Self::with(seed, began, size, DirectoryUse::ROWS)
+    }
+
+    /// The same, with rooms told of in that way.
+    #[must_use]
+    pub fn with(seed: u64, began: Instant, size: Size, directory: DirectoryUse) -> Self {
         let configs = (0..size.nodes)
-            .map(|n| MeshConfig::named(&format!("node-{n}")))
+            .map(|n| MeshConfig {
+                directory,
+                ..MeshConfig::named(&format!("node-{n}"))
+            })
             .collect();
         let mut net = MeshNet::new(seed, began, configs, Path::of_ms(50), |_| FakeShards::default());
         let mut chance = Chance::new(seed);

@@ -2,6 +2,7 @@
 
 use super::net::{MeshNet, NodeIndex, SentBytes, SentMedia, ShardPort};
 use super::pipe::{End, Frame};
+use crate::mesh::directory::{DirectoryAnswer, DirectoryOrder};
 use crate::mesh::io::{LinkDirection, LinkId, MeshOutput};
 use relay_proto::codec;
 use relay_proto::control::ControlMessage;
@@ -32,6 +33,18 @@ pub(super) enum Event {
         bytes: Vec<u8>,
         probe: bool,
     },
+    DirectoryOrder {
+        node: NodeIndex,
+        order: DirectoryOrder,
+    },
+    DirectoryAnswer {
+        node: NodeIndex,
+        answer: DirectoryAnswer,
+    },
+    LeaseEnds {
+        node: NodeIndex,
+        incarnation: u64,
+    },
 }
 
 impl SentBytes {
@@ -53,6 +66,9 @@ impl<S: ShardPort> MeshNet<S> {
             Event::Connected { connection, end, .. }
             | Event::Frame { connection, end }
             | Event::Datagram { connection, end, .. } => self.connections[*connection][*end].node,
+            Event::DirectoryOrder { node, .. }
+            | Event::DirectoryAnswer { node, .. }
+            | Event::LeaseEnds { node, .. } => *node,
         }
     }
 
@@ -73,6 +89,9 @@ impl<S: ShardPort> MeshNet<S> {
             } => {
                 self.on_datagram(connection, end, bytes, probe);
             }
+            Event::DirectoryOrder { node, order } => self.on_directory_order(node, order),
+            Event::DirectoryAnswer { node, answer } => self.on_directory_answer(node, answer),
+            Event::LeaseEnds { node, incarnation } => self.on_lease_ends(node, incarnation),
         }
     }
 
@@ -256,6 +275,7 @@ impl<S: ShardPort> MeshNet<S> {
                     tracks.insert((origin, track), shards);
                 }
             }
+            MeshOutput::Directory(order) => self.order_directory(index, order),
             MeshOutput::ToSignaling(fact) => {
                 self.nodes[index].clients.note(&fact);
                 self.facts[index].push(fact);

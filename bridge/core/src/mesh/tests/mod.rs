@@ -3,6 +3,7 @@
 mod audiences;
 mod codecs;
 mod detector;
+mod directory;
 mod lies;
 mod links;
 mod liveness;

@@ -3,6 +3,7 @@
 //! Replay one seed: `MESH_SEED=<seed> cargo test -p bridge-core random_events`.
 
 use super::super::config::MeshConfig;
+use super::super::directory::DirectoryUse;
 use super::super::testing::{Chance, FakeShards, Path, announce};
 use super::{Net, join, leave, ms, unlinked_net_of};
 use relay_proto::id::{NodeId, SessionId};
@@ -21,11 +22,8 @@ const EVENTS: u64 = 40;
 /// Every other node has three shards, and spreads every room over them as soon as it can.
 fn config(name: &str) -> MeshConfig {
     let mut config = MeshConfig::named(name);
-    if NAMES
-        .iter()
-        .position(|other| *other == name)
-        .is_some_and(|at| at % 2 == 1)
-    {
+    let place = NAMES.iter().position(|other| *other == name);
+    if place.is_some_and(|at| at % 2 == 1) {
         config.shards = NonZeroU8::new(3).unwrap();
         config.limits.max_room_sessions_per_shard = 1;
     }
@@ -120,6 +118,8 @@ fn triples() -> impl Iterator<Item = (usize, usize, &'static str)> {
 
 struct Run {
     net: Net,
+    /// Hosts find each other by a directory outside.
+    outside: bool,
     model: Model,
     chance: Chance,
     log: Vec<String>,
@@ -133,7 +133,14 @@ impl Run {
             loss: 0.01,
             ..Path::of_ms(20)
         };
-        let mut net = unlinked_net_of(seed, NAMES.map(config).into(), path);
+        let mut configs = NAMES.map(config);
+        let outside = seed % 3 == 2;
+        if outside {
+            for config in &mut configs {
+                config.directory = DirectoryUse::OUTSIDE;
+            }
+        }
+        let mut net = unlinked_net_of(seed, configs.into(), path);
         for a in 0..NAMES.len() {
             for b in a + 1..NAMES.len() {
                 let delay = ms(5 + chance.below(160));
@@ -143,6 +150,7 @@ impl Run {
         net.run(ms(4_000));
         Self {
             net,
+            outside,
             model: Model::default(),
             chance,
             log: Vec::new(),
@@ -207,6 +215,10 @@ impl Run {
             self.net.run(ms(2_000));
         }
         self.join_as(node, room, identity.clone());
+        if self.outside {
+            // Whoever leaves again before its node has found the other one has replaced nobody.
+            self.net.run(ms(200));
+        }
         self.model
             .people
             .retain(|person| person.identity != identity || person.session.serial == self.model.serial);

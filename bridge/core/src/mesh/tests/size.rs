@@ -29,6 +29,11 @@ fn at_rest_nodes_say_little_whatever_they_hold_and_a_node_that_starts_is_told_ea
         rows < 500.0,
         "nothing changes but round trips: {rows} bytes a second"
     );
+    // Each step is told once to each peer, and how many people are on a node every other second.
+    let churn = full.traffic(Duration::from_secs(5), 12);
+    let (steps, peers) = (2 * 12 * 5, 11);
+    let bound = steps * peers * 200 + 12 * peers * 3 * 300;
+    assert!(churn.all.rows < bound, "{} bytes of rows", churn.all.rows);
     // A node that starts anew: every row of the mesh reaches it from its owner, and about once more from others.
     let held = full.net.core(0).expect("it runs").view().rooms.len();
     assert!(held > 250, "{held}");
