@@ -16,7 +16,8 @@ const DEBOUNCE: Duration = Duration::from_millis(60);
 /// An offer names every section, so a client that holds many is asked the less often: between two offers lies this much
 /// for each section. What a crowd that comes, goes or changes over costs a client, and us for it, is bounded so: some 50 µs
 /// of work for 5 ms. In a room of six nobody waits longer than [`DEBOUNCE`]; in one of sixty (118 sections) the first
-/// change after a rest is answered as fast, and what follows it within 0.6 s is answered together.
+/// change after a rest is answered as fast, and what follows it within 0.6 s is answered together, unless it is about somebody
+/// whom the client hears or sees.
 const APART_PER_SECTION: Duration = Duration::from_millis(5);
 /// However many sections it holds, a client waits no longer than this for what has changed.
 const MOST_APART: Duration = Duration::from_secs(1);
@@ -242,6 +243,15 @@ impl Member {
             let after_last = self.negotiated_at.map(|last| last + apart);
             let due = now + DEBOUNCE;
             self.asking = Asking::Due(after_last.map_or(due, |after| after.max(due)));
+            self.stir();
+        }
+    }
+
+    /// The same where somebody heard or seen just now is missed by it: that is not kept waiting, however often it is asked.
+    pub fn misses_track(&mut self, now: Instant) {
+        self.tracks_changed(now);
+        if let Asking::Due(at) = self.asking {
+            self.asking = Asking::Due(at.min(now + DEBOUNCE));
             self.stir();
         }
     }

@@ -54,6 +54,9 @@ impl ShardCore {
                 if self.tracks[slot as usize].lapse(now) {
                     self.offer_changed(now, slot);
                 }
+                if self.tracks[slot as usize].poll_awaited(now) {
+                    self.tell_demand(slot);
+                }
                 self.tracks[slot as usize].retarget(now);
                 self.tell_publisher(now, slot);
             }
