@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(10);
 const REVIEW_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Sections of those who are asked for an offer in one tick, all together: what they answer comes back at about the same
-/// time, is worked on by this thread (some 15 µs a section), and media waits for it.
+/// time and is worked on by this thread, while media waits.
 const SECTIONS_PER_TICK: u32 = 600;
 
 impl ShardCore {
