@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// Changes of a room's tracks within this time become one new offer.
 const DEBOUNCE: Duration = Duration::from_millis(60);
 /// An offer names every section, so a client that holds many is asked the less often: between two offers lies this much
-/// for each section. What a crowd that comes, goes or changes over costs a client, and us for it, is bounded so: some 50 µs
-/// of work for 5 ms. In a room of six nobody waits longer than [`DEBOUNCE`]; in one of sixty (118 sections) the first
+/// for each section. What a crowd that comes, goes or changes over costs a client, and us for it, is bounded so (here some 4 µs
+/// a section; browsers take far longer). In a room of six nobody waits longer than [`DEBOUNCE`]; in one of sixty (118 sections) the first
 /// change after a rest is answered as fast, and what follows it within 0.6 s is answered together, unless it is about somebody
 /// whom the client hears or sees.
 const APART_PER_SECTION: Duration = Duration::from_millis(5);
