@@ -125,8 +125,9 @@ pub const PING_INTERVAL_S: u16 = 5;
 pub const PING_TIMEOUT_S: u16 = 15;
 /// Silence after which the node takes the client for lost: the ping timeout and a margin for the way.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(PING_TIMEOUT_S as u64 + 5);
-/// How long requirements of media sections are gathered before they are sent: each costs the client a new offer.
-pub const SECTIONS_DEBOUNCE: Duration = Duration::from_millis(60);
+/// How long requirements of media sections are gathered before they are sent: each costs the client a new offer. Short: the
+/// bridge gathers what changes before it says so.
+pub const SECTIONS_DEBOUNCE: Duration = Duration::from_millis(10);
 /// A token that ends sooner than this is replaced: time enough for a client to come back with it.
 pub const TOKEN_REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// How long a replaced token is valid: twice that.

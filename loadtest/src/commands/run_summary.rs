@@ -73,6 +73,12 @@ fn summarise_target(out: &mut impl Write, target: &Target) -> io::Result<()> {
             )?;
         }
     }
+    let (offers, bytes) = (target.requests.offers, target.requests.offer_bytes);
+    writeln!(
+        out,
+        "  {offers} offers, {} kB of SDP each with its answer",
+        bytes / offers.max(1) / 1_000
+    )?;
     if let Some(relay) = &target.relay {
         summarise_relay(out, relay)?;
     }

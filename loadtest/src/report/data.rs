@@ -205,6 +205,12 @@ pub struct Requests {
     pub unknown: u64,
     /// Datagrams that are no RTP packet.
     pub malformed: u64,
+    /// Offers made.
+    #[serde(default)]
+    pub offers: u64,
+    /// Bytes of these and of the answers to them.
+    #[serde(default)]
+    pub offer_bytes: u64,
 }
 
 /// How people came in.

@@ -94,68 +94,64 @@ impl Offer {
                 mids.join(" ")
             ),
         );
+        let transport = self.transport();
         for (mid, section) in self.sections.iter().enumerate() {
-            self.section(&mut out, mid, section);
+            write_section(&mut out, &transport, mid, section);
         }
         (self.version, out)
     }
 
-    fn section(&self, out: &mut String, mid: usize, section: &OfferSection) {
-        let (video, h264_first) = match section {
-            OfferSection::ReceiveAudio => (false, false),
-            OfferSection::ReceiveVideo => (true, false),
-            OfferSection::Send { codec, .. } => (*codec != Codec::Opus, *codec == Codec::H264),
-            OfferSection::Data => {
-                out.push_str("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n");
-                self.transport(out, mid);
-                out.push_str("a=sctp-port:5000\r\na=max-message-size:262144\r\n");
-                return;
-            }
-        };
-        out.push_str(match (video, h264_first) {
-            (false, _) => "m=audio 9 UDP/TLS/RTP/SAVPF 111 63\r\n",
-            (true, false) => "m=video 9 UDP/TLS/RTP/SAVPF 96 97 108 109\r\n",
-            (true, true) => "m=video 9 UDP/TLS/RTP/SAVPF 108 109 96 97\r\n",
-        });
-        out.push_str("c=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n");
-        self.transport(out, mid);
-        extensions(out, video);
-        match section {
-            OfferSection::Send { cid, .. } => {
-                push(out, format_args!("a=sendonly\r\na=msid:{cid} {cid}\r\n"));
-            }
-            _ => out.push_str("a=recvonly\r\n"),
-        }
-        out.push_str("a=rtcp-mux\r\na=rtcp-rsize\r\n");
-        if video {
-            out.push_str(VP8);
-            out.push_str(H264);
-        } else {
-            out.push_str(OPUS);
-        }
-        if let OfferSection::Send { cid, rids, ssrc, .. } = section {
-            streams(out, cid, rids, *ssrc);
-        }
-    }
-
-    fn transport(&self, out: &mut String, mid: usize) {
+    /// What all sections say of the transport they share.
+    fn transport(&self) -> String {
         let Credentials { ufrag, password } = &self.credentials;
-        push(
-            out,
-            format_args!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n"),
-        );
         let pairs: Vec<String> = self
             .fingerprint
             .iter()
             .map(|byte| format!("{byte:02X}"))
             .collect();
-        push(
-            out,
-            format_args!(
-                "a=fingerprint:sha-256 {}\r\na=setup:actpass\r\na=mid:{mid}\r\n",
-                pairs.join(":")
-            ),
-        );
+        format!(
+            "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n\
+             a=fingerprint:sha-256 {}\r\na=setup:actpass\r\n",
+            pairs.join(":")
+        )
+    }
+}
+
+fn write_section(out: &mut String, transport: &str, mid: usize, section: &OfferSection) {
+    let (video, h264_first) = match section {
+        OfferSection::ReceiveAudio => (false, false),
+        OfferSection::ReceiveVideo => (true, false),
+        OfferSection::Send { codec, .. } => (*codec != Codec::Opus, *codec == Codec::H264),
+        OfferSection::Data => {
+            out.push_str("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n");
+            push(out, format_args!("{transport}a=mid:{mid}\r\n"));
+            out.push_str("a=sctp-port:5000\r\na=max-message-size:262144\r\n");
+            return;
+        }
+    };
+    out.push_str(match (video, h264_first) {
+        (false, _) => "m=audio 9 UDP/TLS/RTP/SAVPF 111 63\r\n",
+        (true, false) => "m=video 9 UDP/TLS/RTP/SAVPF 96 97 108 109\r\n",
+        (true, true) => "m=video 9 UDP/TLS/RTP/SAVPF 108 109 96 97\r\n",
+    });
+    out.push_str("c=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n");
+    push(out, format_args!("{transport}a=mid:{mid}\r\n"));
+    extensions(out, video);
+    match section {
+        OfferSection::Send { cid, .. } => {
+            push(out, format_args!("a=sendonly\r\na=msid:{cid} {cid}\r\n"));
+        }
+        _ => out.push_str("a=recvonly\r\n"),
+    }
+    out.push_str("a=rtcp-mux\r\na=rtcp-rsize\r\n");
+    if video {
+        out.push_str(VP8);
+        out.push_str(H264);
+    } else {
+        out.push_str(OPUS);
+    }
+    if let OfferSection::Send { cid, rids, ssrc, .. } = section {
+        streams(out, cid, rids, *ssrc);
     }
 }
 

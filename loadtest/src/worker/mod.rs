@@ -129,6 +129,10 @@ pub struct Figures {
     pub video: StreamCounters,
     /// Beside the streams.
     pub receiver: ReceiverCounters,
+    /// Offers it has made.
+    pub offers: u64,
+    /// Bytes of these and of the answers to them.
+    pub offer_bytes: u64,
     /// Datagrams that came, of any kind.
     pub received: u64,
     /// Their bytes.

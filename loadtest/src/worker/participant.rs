@@ -72,6 +72,8 @@ pub(super) struct Participant {
     /// An offer whose answer has not come; a second one waits until then.
     asked: Option<u32>,
     offer_wanted: bool,
+    /// Offers made since the figures began, and bytes of these and of their answers.
+    offers: (u64, u64),
     dialled_at: Instant,
     connected: bool,
     first_frame: bool,
@@ -106,6 +108,7 @@ impl Participant {
             });
         }
         let (offer_id, sdp) = offer.write();
+        let sdp_bytes = sdp.len() as u64;
         let join = Join {
             offer_id,
             sdp,
@@ -129,6 +132,7 @@ impl Participant {
             mids,
             asked: Some(offer_id),
             offer_wanted: false,
+            offers: (1, sdp_bytes),
             dialled_at: now.at,
             connected: false,
             first_frame: false,
@@ -248,6 +252,7 @@ impl Participant {
 
     pub(super) fn restart_figures(&mut self) {
         self.client.restart_figures();
+        self.offers = (0, 0);
         self.socket.counters = SocketCounters::default();
     }
 
@@ -273,6 +278,8 @@ impl Participant {
             audio: self.client.stream_counters(true),
             video: self.client.stream_counters(false),
             receiver: self.client.receiver_counters(),
+            offers: self.offers.0,
+            offer_bytes: self.offers.1,
             received: self.socket.counters.received,
             received_bytes: self.socket.counters.received_bytes,
             sent_packets: self.socket.counters.sent,
@@ -345,6 +352,7 @@ impl Participant {
             return;
         }
         self.asked = None;
+        self.offers.1 += sdp.len() as u64;
         let taken = match Answer::parse(sdp) {
             Ok(answer) => self
                 .client
@@ -363,6 +371,8 @@ impl Participant {
             self.offer_wanted = false;
             let (id, sdp) = self.offer.write();
             self.asked = Some(id);
+            self.offers.0 += 1;
+            self.offers.1 += sdp.len() as u64;
             self.connection.send(Request::Offer { id, sdp });
         }
     }

@@ -96,6 +96,13 @@ impl Drain {
         (batch, limits.drain_pause.min(time_left / batches))
     }
 
+    /// Whether `left` people can wait a little for those on the way: they could still go at leisure after that.
+    fn has_time(&self, left: usize, limits: &Limits, now: Instant) -> bool {
+        let batches = u32::try_from(left.div_ceil(limits.drain_batch.max(1))).unwrap_or(u32::MAX);
+        let time_left = self.moved_by.saturating_duration_since(now + SHORTEST_PAUSE);
+        time_left >= limits.drain_pause.saturating_mul(batches)
+    }
+
     /// Only those are left who do not follow: they are not kept waiting longer than necessary.
     fn enter_tail(&mut self, limits: &Limits, now: Instant) {
         if !std::mem::replace(&mut self.in_tail, true) {
@@ -162,6 +169,12 @@ impl Hub {
                 drain.enter_tail(&self.site.limits, now);
             }
             let left = followers.len() + others.len();
+            let is_crowded = self.on_the_way() >= 2 * self.site.limits.drain_batch.max(1);
+            if is_crowded && drain.has_time(left, &self.site.limits, now) {
+                drain.next_batch = now + SHORTEST_PAUSE;
+                self.drain = Some(drain);
+                return;
+            }
             let (batch, _) = drain.pace(left, &self.site.limits, now);
             let until = (now + self.site.limits.move_grace).min(drain.deadline);
             let turn = if followers.is_empty() { others } else { followers };
@@ -181,6 +194,12 @@ impl Hub {
             unmoved.partition(|session| session.follows());
         let ids = |sessions: Vec<&Session>| sessions.into_iter().map(Session::id).collect();
         (ids(followers), ids(others))
+    }
+
+    /// How many were sent away and are still here: they are coming in elsewhere.
+    fn on_the_way(&self) -> usize {
+        let here = self.sessions.values();
+        here.filter(|session| session.is_moving()).count()
     }
 
     /// Sends up to `batch` of these away; those whom no other node takes stay. How many it were.

@@ -101,6 +101,8 @@ pub struct Track {
     pub told_demand: LayerSet,
     /// Its publisher knows that somebody receives it.
     told_received: bool,
+    /// What is demanded until then at the latest, although nobody here receives it yet.
+    pub awaited: Option<(Layer, Instant)>,
     /// What the publisher of a local track has been told to send.
     publishing: Publishing,
     activity: LayerActivity,
@@ -142,6 +144,7 @@ impl Track {
             fresh: Vec::new(),
             told_demand: LayerSet::NONE,
             told_received: false,
+            awaited: None,
             publishing: Publishing::default(),
             activity: LayerActivity::default(),
             peers: Peers::default(),
@@ -315,13 +318,20 @@ impl Track {
             .next_hops((layer, meta.position, meta.keyframe), nested, nodes);
     }
 
-    /// The layers this shard's viewers want at most: what is asked of the origin of a remote track.
+    /// The layers this shard's viewers want at most, and the one awaited for them: what is asked of the origin of a remote track.
     #[must_use]
     pub fn viewers_demand(&self) -> LayerSet {
+        let awaited = self.awaited.map(|(layer, _)| layer);
         self.legs
             .iter()
             .filter_map(|leg| leg.choice.demand())
+            .chain(awaited)
             .fold(LayerSet::NONE, LayerSet::with)
+    }
+
+    /// Whether its viewers have been awaited long enough. True once.
+    pub fn poll_awaited(&mut self, now: Instant) -> bool {
+        self.awaited.take_if(|(_, until)| *until <= now).is_some()
     }
 
     /// Whether somebody, here or behind a peer, receives the track and nobody did before. True once.

@@ -10,6 +10,7 @@ use super::sdp::{AnswerSection, Matched, Role, Section, SectionKind};
 use relay_proto::id::{Layer, TrackSid};
 use relay_proto::room::MediaKind;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Names of simulcast streams whose order is known, smallest first.
 const KNOWN_RIDS: [&str; 3] = ["q", "h", "f"];
@@ -44,6 +45,9 @@ pub(crate) struct Assigned<'o> {
     pub(crate) more_audios: u32,
     pub(crate) more_videos: u32,
     pub(crate) offer_again: bool,
+    /// Sections that are needed before this offer is over: those freed just now serve at the next one.
+    pub(crate) lacking_audios: u32,
+    pub(crate) lacking_videos: u32,
     pub(crate) free_audios: u32,
     pub(crate) free_videos: u32,
 }
@@ -51,7 +55,7 @@ pub(crate) struct Assigned<'o> {
 /// One section while it is being decided on.
 struct Draft<'o> {
     section: &'o Section,
-    matched: Vec<Matched>,
+    matched: Arc<[Matched]>,
     before: Carried,
     after: Carried,
     role: Role,
@@ -88,7 +92,7 @@ impl Assignments {
     }
 
     fn draft<'o>(&self, section: &'o Section) -> Draft<'o> {
-        let matched = section.matched();
+        let matched = Arc::clone(&section.matched);
         let role = match section.kind {
             _ if section.rejected => Role::Rejected,
             SectionKind::Data => Role::Data,
@@ -230,16 +234,18 @@ fn carried_to_client(carried: &Carried) -> Option<TrackSid> {
 }
 
 fn finish<'o>(drafts: Vec<Draft<'o>>, missing: &[&Wanted<'_>]) -> Assigned<'o> {
-    let (more_audios, again_audio) = shortage(&drafts, missing, MediaKind::Audio);
-    let (more_videos, again_video) = shortage(&drafts, missing, MediaKind::Video);
+    let audios = shortage(&drafts, missing, MediaKind::Audio);
+    let videos = shortage(&drafts, missing, MediaKind::Video);
     let mut assigned = Assigned {
         answer: Vec::with_capacity(drafts.len()),
         uplinks: Vec::new(),
         uplink_sections: Vec::new(),
         downlinks: Vec::new(),
-        more_audios,
-        more_videos,
-        offer_again: again_audio || again_video,
+        more_audios: audios.more,
+        more_videos: videos.more,
+        offer_again: audios.freed + videos.freed > 0,
+        lacking_audios: audios.more + audios.freed,
+        lacking_videos: videos.more + videos.freed,
         free_audios: free_sections(&drafts, MediaKind::Audio),
         free_videos: free_sections(&drafts, MediaKind::Video),
     };
@@ -273,9 +279,17 @@ fn finish<'o>(drafts: Vec<Draft<'o>>, missing: &[&Wanted<'_>]) -> Assigned<'o> {
     assigned
 }
 
-/// How many more sections of a kind are needed, and whether one that was freed just now can serve at the next offer.
-/// Codecs no section of the client knows are not worth asking for.
-fn shortage(drafts: &[Draft<'_>], missing: &[&Wanted<'_>], kind: MediaKind) -> (u32, bool) {
+/// What is needed of a kind and has no section.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shortage {
+    /// More sections.
+    more: u32,
+    /// What one that was freed just now can serve, at the next offer.
+    freed: u32,
+}
+
+/// How many sections of a kind are needed. Codecs no section of the client knows are not worth asking for.
+fn shortage(drafts: &[Draft<'_>], missing: &[&Wanted<'_>], kind: MediaKind) -> Shortage {
     let of_kind = || {
         drafts
             .iter()
@@ -293,17 +307,17 @@ fn shortage(drafts: &[Draft<'_>], missing: &[&Wanted<'_>], kind: MediaKind) -> (
     let mut freed: Vec<&Draft<'_>> = of_kind()
         .filter(|draft| carried_to_client(&draft.before).is_some())
         .collect();
-    let (mut more, mut again) = (0, false);
+    let mut shortage = Shortage::default();
     for wanted in needed {
         match freed.iter().position(|draft| draft.could_carry(wanted)) {
             Some(at) => {
                 freed.swap_remove(at);
-                again = true;
+                shortage.freed += 1;
             }
-            None => more += 1,
+            None => shortage.more += 1,
         }
     }
-    (more, again)
+    shortage
 }
 
 /// Receiving sections of a kind that carry nothing now.

@@ -24,7 +24,15 @@ impl ShardCore {
         } else {
             room.audiences.insert(participant.clone(), audience);
         }
-        for viewer in room.members.clone() {
+        let of_publisher = |track: &u32| self.tracks[*track as usize].identity.participant == participant;
+        let tracks: Vec<u32> = room.tracks.iter().copied().filter(of_publisher).collect();
+        let viewers = room.members.clone();
+        for track in tracks {
+            // Whoever it was awaited for may receive it no more.
+            self.tracks[track as usize].awaited = None;
+            self.tell_demand(track);
+        }
+        for viewer in viewers {
             for track in self.forbidden_to(viewer, &participant) {
                 self.remove_leg(now, viewer, &track);
                 let member = &mut self.members[viewer as usize];

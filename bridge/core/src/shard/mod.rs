@@ -95,6 +95,8 @@ pub struct ShardCore {
     next_tick: Option<Instant>,
     next_review: Option<Instant>,
     next_speakers: Option<Instant>,
+    /// Whose turn it is to be asked for an offer where one tick did not do for all.
+    asked_up_to: u32,
     /// Reused per packet: next hops, and a joined datagram.
     hops: Vec<NodeId>,
     joined: Vec<u8>,
@@ -146,6 +148,7 @@ impl ShardCore {
             next_tick: None,
             next_review: None,
             next_speakers: None,
+            asked_up_to: 0,
             hops: Vec::new(),
             joined: Vec::new(),
             transit: BTreeMap::new(),

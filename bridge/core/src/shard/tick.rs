@@ -22,6 +22,10 @@ const TICK: Duration = Duration::from_millis(10);
 /// It walks every leg, so it must not be every tick.
 const REVIEW_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Sections of those who are asked for an offer in one tick, all together: what they answer comes back at about the same
+/// time and is worked on by this thread, while media waits.
+const SECTIONS_PER_TICK: u32 = 600;
+
 impl ShardCore {
     /// Ticks run while there is anybody to serve.
     pub(super) fn schedule_tick(&mut self, now: Instant) {
@@ -35,9 +39,10 @@ impl ShardCore {
     pub(super) fn tick(&mut self, now: Instant) {
         self.peer_repairs.clear();
         let slots: Vec<u32> = self.members.iter().map(|(slot, _)| slot as u32).collect();
-        for slot in slots {
-            self.tick_member(now, slot);
+        for slot in &slots {
+            self.tick_member(now, *slot);
         }
+        self.look_at_due_sections(now, &slots);
         let review = self.next_review.is_none_or(|at| at <= now);
         if review {
             self.next_review = Some(now + REVIEW_INTERVAL);
@@ -48,6 +53,9 @@ impl ShardCore {
             if review {
                 if self.tracks[slot as usize].lapse(now) {
                     self.offer_changed(now, slot);
+                }
+                if self.tracks[slot as usize].poll_awaited(now) {
+                    self.tell_demand(slot);
                 }
                 self.tracks[slot as usize].retarget(now);
                 self.tell_publisher(now, slot);
@@ -84,15 +92,29 @@ impl ShardCore {
         self.refresh_pictures(now, slot);
         self.judge_connection(now, slot);
         self.judge_sound(now, slot);
-        if self
-            .members
-            .get(slot as usize)
-            .is_some_and(|member| member.is_asking_due(now))
-        {
-            self.look_at_sections(now, slot);
-        }
         if let Some(member) = self.members.get_mut(slot as usize) {
             member.rest(now);
+        }
+    }
+
+    /// Asks those for offers who are due, as many as one tick takes; the next one goes on behind them.
+    fn look_at_due_sections(&mut self, now: Instant, slots: &[u32]) {
+        let mut left = SECTIONS_PER_TICK;
+        let first = slots.partition_point(|slot| *slot < self.asked_up_to);
+        let (before, behind) = slots.split_at(first);
+        for &slot in behind.iter().chain(before) {
+            let Some(member) = self.members.get(slot as usize) else {
+                continue;
+            };
+            if !member.is_asking_due(now) {
+                continue;
+            }
+            if left == 0 {
+                self.asked_up_to = slot;
+                return;
+            }
+            left = left.saturating_sub(1 + member.sections());
+            self.look_at_sections(now, slot);
         }
     }
 

@@ -5,18 +5,25 @@ use super::io::ShardFact;
 use crate::allocation::Class;
 use crate::forward::layer::Allowance;
 use crate::forward::leg::{Leg, LegParameters};
-use crate::forward::track::{Source, Track};
+use crate::forward::track::{Source, Track, TrackIdentity};
 use crate::relay::egress::RelayTransmit;
 use crate::rtc::{Downlink, RtcpOut};
 use bytes::Bytes;
 use relay_proto::datagram::{Header, Kind};
 use relay_proto::id::{Layer, MAX_LAYERS, NodeId, TrackSid};
 use relay_proto::room::MediaKind;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long the sound of a new track of another node is asked for before anybody has a section for it.
+const AWAITED: Duration = Duration::from_secs(2);
 
 impl ShardCore {
-    /// A track has media from now on: everybody in the room may want it.
-    pub(super) fn add_track(&mut self, now: Instant, track: Track) -> u32 {
+    /// A track has media from now on: everybody in the room may want it. Sound of another node is asked of it at once if
+    /// anybody here wants it: it is on its way while viewers are asked for offers.
+    pub(super) fn add_track(&mut self, now: Instant, mut track: Track) -> u32 {
+        if track.source == Source::Remote && track.kind() == MediaKind::Audio {
+            track.awaited = self.awaits(&track.identity).map(|layer| (layer, now + AWAITED));
+        }
         let slot = self.tracks.vacant_key() as u32;
         self.track_slots.insert(track.identity.sid.clone(), slot);
         self.alias_slots
@@ -30,7 +37,20 @@ impl ShardCore {
             self.members[*member as usize].tracks_changed(now);
         }
         self.tracks.insert(track);
+        self.tell_demand(slot);
         slot
+    }
+
+    /// What the first of those wants who will receive a track once they have a section for it, if there are any.
+    fn awaits(&self, track: &TrackIdentity) -> Option<Layer> {
+        let room = &self.rooms[track.room as usize];
+        let members = room.members.iter().map(|member| &self.members[*member as usize]);
+        let mut wanting = members.filter(|member| {
+            member.participant != track.participant
+                && member.wants(&track.sid)
+                && room.admits(&member.identity, &track.participant, &track.sid)
+        });
+        wanting.next().map(|member| member.wish(&track.sid).max_layer)
     }
 
     /// A track is gone: its viewers lose it at once and are asked for a new offer.
@@ -42,17 +62,26 @@ impl ShardCore {
             return;
         };
         room.tracks.retain(|other| *other != slot);
+        let mut is_heard = false;
         if track.kind() == MediaKind::Audio {
+            is_heard = room.speakers.is_speaking(&track.identity.participant);
             room.speakers.silence(&track.identity.participant);
             room.loudest.remove(slot);
         }
         for member in &room.members {
-            let member = &mut self.members[*member as usize];
-            member.track_ended(&track.identity.sid);
-            member.tracks_changed(now);
+            self.members[*member as usize].tracks_changed(now);
         }
         for leg in &track.legs {
-            self.members[leg.session as usize].section_ended(&track.identity.sid);
+            let member = &mut self.members[leg.session as usize];
+            member.section_ended(&track.identity.sid);
+            let is_seen = track.kind() == MediaKind::Video && member.wish(&track.identity.sid).enabled;
+            if !track.muted && (is_heard || is_seen) {
+                // Most likely somebody who changes over to another node, and is there under another id.
+                member.misses_track(now);
+            }
+        }
+        for member in &room.members {
+            self.members[*member as usize].track_ended(&track.identity.sid);
         }
     }
 
@@ -87,6 +116,7 @@ impl ShardCore {
         leg.connected = self.members[viewer as usize].rtc.is_connected();
         let track = &mut self.tracks[slot as usize];
         track.legs.push(leg);
+        track.awaited = None;
         track.retarget(now);
         self.tell_publisher(now, slot);
         self.request_keyframes(now, slot);

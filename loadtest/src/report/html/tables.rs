@@ -375,6 +375,8 @@ pub(super) fn requests(target: &Target) -> String {
         packets,
         unknown,
         malformed,
+        offers,
+        offer_bytes,
     } = target.requests;
     table(
         "What light clients asked for",
@@ -383,8 +385,10 @@ pub(super) fn requests(target: &Target) -> String {
             "packets again",
             "packets of unknown streams",
             "no RTP",
+            "offers",
+            "bytes of offers and answers",
         ],
-        &[[keyframes, packets, unknown, malformed]
+        &[[keyframes, packets, unknown, malformed, offers, offer_bytes]
             .map(|count| count.to_string())
             .to_vec()],
     )

@@ -159,6 +159,8 @@ fn requests(outcome: &OutcomeOfRun) -> Requests {
         packets: sum.packets + figures.receiver.nacks,
         unknown: sum.unknown + figures.receiver.unknown,
         malformed: sum.malformed + figures.receiver.malformed,
+        offers: sum.offers + figures.offers,
+        offer_bytes: sum.offer_bytes + figures.offer_bytes,
     })
 }
 

@@ -137,6 +137,27 @@ fn batches_come_faster_where_the_time_is_short_and_grow_where_it_is_shorter_stil
 }
 
 #[test]
+fn the_next_batch_waits_while_two_are_on_their_way_and_there_is_time() {
+    for (within, expected) in [
+        (TWO_MINUTES, [1, 2, 6, 7]),
+        (Duration::from_secs(9), [1, 2, 3, 4]),
+    ] {
+        let mut bench = filled(20, 20, limits());
+        bench.hub.drain(within, bench.now);
+        let start = bench.now.monotonic;
+        let mut batches = Vec::new();
+        while progress(&bench).moved < 20 {
+            // Nobody comes in elsewhere: each stays for the whole grace.
+            let away = sent_away(&step(&mut bench));
+            if !away.is_empty() {
+                batches.push((bench.now.monotonic.duration_since(start).as_secs(), away.len()));
+            }
+        }
+        assert_eq!(batches, expected.map(|second| (second, 5)), "within {within:?}");
+    }
+}
+
+#[test]
 fn whoever_was_sent_away_is_still_there_for_a_while_and_hears_nothing_of_being_replaced() {
     let mut bench = filled(2, 2, limits());
     bench.hub.drain(TWO_MINUTES, bench.now);

@@ -7,6 +7,7 @@ use crate::rtc::dtls::Fingerprint;
 use crate::rtc::ice::Credentials;
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Priority of the first host candidate (RFC 8445 section 5.1.2: type 126, component 1).
 const HOST_PRIORITY: u32 = 126 << 24 | 0xffff << 8 | 255;
@@ -39,7 +40,7 @@ pub(crate) enum Role {
     /// Data channels.
     Data,
     /// Kept open without a track.
-    Idle(Vec<Matched>),
+    Idle(Arc<[Matched]>),
     /// The client sends.
     Uplink(Matched),
     /// We send.
@@ -83,13 +84,15 @@ fn write_all(out: &mut String, head: &AnswerHead<'_>, sections: &[AnswerSection<
         write!(out, "a=extmap-allow-mixed\r\n")?;
     }
     let transport = sections.iter().position(|section| used(&section));
+    let everywhere = transport_lines(head);
     for (position, AnswerSection { section, role }) in sections.iter().enumerate() {
         write_media_line(out, section, role)?;
         if *role == Role::Rejected {
             write!(out, "c=IN IP4 0.0.0.0\r\na=mid:{}\r\na=inactive\r\n", section.mid)?;
             continue;
         }
-        write_transport(out, head, section, transport == Some(position))?;
+        write_transport(out, head, transport == Some(position))?;
+        write!(out, "{everywhere}a=mid:{}\r\n", section.mid)?;
         match role {
             Role::Rejected => {}
             Role::Data => {
@@ -160,7 +163,7 @@ fn write_media_line(out: &mut String, section: &Section, role: &Role) -> fmt::Re
     write!(out, "\r\n")
 }
 
-fn write_transport(out: &mut String, head: &AnswerHead<'_>, section: &Section, first: bool) -> fmt::Result {
+fn write_transport(out: &mut String, head: &AnswerHead<'_>, first: bool) -> fmt::Result {
     write!(out, "c=IN IP4 0.0.0.0\r\n")?;
     if first {
         for (position, candidate) in head.candidates.iter().enumerate() {
@@ -182,15 +185,17 @@ fn write_transport(out: &mut String, head: &AnswerHead<'_>, section: &Section, f
         }
         write!(out, "a=end-of-candidates\r\n")?;
     }
+    Ok(())
+}
+
+/// What stands in every section about the transport they share: put together once.
+fn transport_lines(head: &AnswerHead<'_>) -> String {
     let Credentials { ufrag, password } = head.credentials;
-    write!(out, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n")?;
-    write!(
-        out,
-        "a=fingerprint:sha-256 {}\r\na=setup:{}\r\na=mid:{}\r\n",
-        head.fingerprint,
-        // RFC 8842 section 5.2: an offer takes either role; the client must choose the active one.
-        if head.offers { "actpass" } else { "passive" },
-        section.mid
+    // RFC 8842 section 5.2: an offer takes either role; the client must choose the active one.
+    let setup = if head.offers { "actpass" } else { "passive" };
+    format!(
+        "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=fingerprint:sha-256 {}\r\na=setup:{setup}\r\n",
+        head.fingerprint
     )
 }
 

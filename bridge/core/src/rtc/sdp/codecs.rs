@@ -3,10 +3,11 @@
 //!
 //! The client's order decides among them, unless it has said at the announcement which one it wants to publish.
 
+use super::SectionKind;
 use super::offer::values;
-use super::{Section, SectionKind};
 use relay_proto::room::{Codec, MediaKind};
 use rtc_sdp::description::media::MediaDescription;
+use std::sync::Arc;
 
 /// Feedback we take part in, on the video we receive or send.
 const VIDEO_FEEDBACK: [&str; 3] = [NACK, "nack pli", "ccm fir"];
@@ -98,49 +99,45 @@ pub(super) fn read_codecs(media: &MediaDescription, max: usize) -> Vec<OfferedCo
         .collect()
 }
 
-impl Section {
-    /// What both sides know, at most once per codec, in the client's order.
-    pub(crate) fn matched(&self) -> Vec<Matched> {
-        let mut matched: Vec<Matched> = Vec::new();
-        for offered in &self.codecs {
-            let Some(codec) = known_codec(self.kind, offered) else {
-                continue;
-            };
-            let rtx_pt = self.rtx_of(offered.pt);
-            let candidate = Matched {
-                codec,
-                pt: offered.pt,
-                rtx_pt,
-                red_pt: self.red_of(codec, offered.pt),
-                format: answer_format(codec, offered),
-                feedback: answer_feedback(codec, offered),
-            };
-            match matched.iter_mut().find(|known| known.codec == codec) {
-                // Of several H.264 profiles the constrained one is what everybody decodes.
-                Some(known) if is_constrained(&candidate) && !is_constrained(known) => *known = candidate,
-                Some(_) => {}
-                None => matched.push(candidate),
-            }
+/// What both sides know, at most once per codec, in the client's order.
+pub(super) fn matched(kind: SectionKind, offered: &[OfferedCodec]) -> Arc<[Matched]> {
+    let mut matched: Vec<Matched> = Vec::new();
+    for one in offered {
+        let Some(codec) = known_codec(kind, one) else {
+            continue;
+        };
+        let candidate = Matched {
+            codec,
+            pt: one.pt,
+            rtx_pt: rtx_of(offered, one.pt),
+            red_pt: red_of(offered, codec, one.pt),
+            format: answer_format(codec, one),
+            feedback: answer_feedback(codec, one),
+        };
+        match matched.iter_mut().find(|known| known.codec == codec) {
+            // Of several H.264 profiles the constrained one is what everybody decodes.
+            Some(known) if is_constrained(&candidate) && !is_constrained(known) => *known = candidate,
+            Some(_) => {}
+            None => matched.push(candidate),
         }
-        matched
     }
+    matched.into()
+}
 
-    /// Redundant sound of which all blocks are of `pt`.
-    fn red_of(&self, codec: Codec, pt: u8) -> Option<u8> {
-        let of_pt = |format: &str| format.split('/').all(|block| block.trim().parse() == Ok(pt));
-        let repeats = |offered: &&OfferedCodec| {
-            offered.name == "red" && offered.clock_rate == codec.clock_rate() && of_pt(&offered.format)
-        };
-        let found = self.codecs.iter().find(repeats).map(|offered| offered.pt);
-        found.filter(|_| codec == Codec::Opus)
-    }
+/// Redundant sound of which all blocks are of `pt`.
+fn red_of(offered: &[OfferedCodec], codec: Codec, pt: u8) -> Option<u8> {
+    let of_pt = |format: &str| format.split('/').all(|block| block.trim().parse() == Ok(pt));
+    let repeats =
+        |one: &&OfferedCodec| one.name == "red" && one.clock_rate == codec.clock_rate() && of_pt(&one.format);
+    let found = offered.iter().find(repeats).map(|one| one.pt);
+    found.filter(|_| codec == Codec::Opus)
+}
 
-    fn rtx_of(&self, pt: u8) -> Option<u8> {
-        let repairs = |offered: &&OfferedCodec| {
-            offered.name == "rtx" && offered.parameter("apt").and_then(|apt| apt.parse().ok()) == Some(pt)
-        };
-        self.codecs.iter().find(repairs).map(|offered| offered.pt)
-    }
+fn rtx_of(offered: &[OfferedCodec], pt: u8) -> Option<u8> {
+    let repairs = |one: &&OfferedCodec| {
+        one.name == "rtx" && one.parameter("apt").and_then(|apt| apt.parse().ok()) == Some(pt)
+    };
+    offered.iter().find(repairs).map(|one| one.pt)
 }
 
 impl Matched {

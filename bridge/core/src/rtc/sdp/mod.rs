@@ -3,6 +3,7 @@
 //! Parsing is the library's, reading attributes and all limits are ours. What may not live here: which section gets
 //! which track.
 
+mod alike;
 mod answer;
 mod codecs;
 mod offer;

@@ -1,7 +1,8 @@
 //! Reading an offer, within limits.
 
 use super::ExtensionIds;
-use super::codecs::{OfferedCodec, read_codecs};
+use super::alike::Distinct;
+use super::codecs::{Matched, matched, read_codecs};
 use crate::rtc::config::RtcLimits;
 use crate::rtc::dtls::Fingerprint;
 use crate::rtc::session::NegotiationError;
@@ -10,6 +11,7 @@ use rtc_sdp::description::media::MediaDescription;
 use rtc_sdp::description::session::SessionDescription;
 use std::collections::BTreeSet;
 use std::io::Cursor;
+use std::sync::Arc;
 
 /// Longest mid, rid, ufrag or password that is taken, in bytes.
 const MAX_TOKEN_BYTES: usize = 256;
@@ -44,7 +46,8 @@ pub(crate) struct Section {
     pub(crate) receives: bool,
     /// Tokens of `a=msid` and of `a=ssrc … msid`.
     pub(crate) msid: Vec<String>,
-    pub(crate) codecs: Vec<OfferedCodec>,
+    /// What both sides know, at most once per codec, in the client's order.
+    pub(crate) matched: Arc<[Matched]>,
     pub(crate) extensions: ExtensionIds,
     /// Simulcast streams the client sends, in the order of `a=simulcast`.
     pub(crate) rids: Vec<String>,
@@ -66,7 +69,7 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
-    /// Parses an offer. Cost: about 30 µs per section.
+    /// Parses an offer. Cost: about 30 µs per section that is not like another but for its mid, and 3 µs for one that is.
     pub(crate) fn parse(text: &str, limits: &RtcLimits) -> Result<Self, NegotiationError> {
         if text.len() > limits.max_sdp_bytes {
             return Err(NegotiationError::TooLarge("bytes"));
@@ -74,32 +77,13 @@ impl Offer {
         if text.lines().filter(|line| line.starts_with("m=")).count() > limits.max_sections {
             return Err(NegotiationError::TooLarge("sections"));
         }
-        let sdp = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
-            .map_err(|error| NegotiationError::Unusable(format!("it is not SDP: {error}")))?;
-        let bundle: BTreeSet<&str> = values(&sdp.attributes, "group")
-            .filter_map(|value| value.strip_prefix("BUNDLE"))
-            .flat_map(str::split_whitespace)
-            .collect();
-        let allows_mixed = |attributes: &[Attribute]| flag(attributes, "extmap-allow-mixed");
-        let mut sections = Vec::with_capacity(sdp.media_descriptions.len());
-        let mut mids = BTreeSet::new();
-        for media in &sdp.media_descriptions {
-            let mut section = read_section(media, &bundle, limits)?;
-            if !allows_mixed(&sdp.attributes) && !allows_mixed(&media.attributes) {
-                // Those of keyframes take the two-byte form, and without these the others say nothing.
-                section.extensions.dependency = None;
-            }
-            if !mids.insert(section.mid.clone()) {
-                return Err(unusable("two sections have the same mid"));
-            }
-            sections.push(section);
-        }
-        let transport = sdp
-            .media_descriptions
+        let (sdp, places) = read_alike(text)?;
+        let sections = read_sections(&sdp, &places, limits)?;
+        let transport = places
             .iter()
             .zip(&sections)
             .find(|(_, section)| !section.rejected)
-            .map(|(media, _)| media)
+            .map(|((place, _), _)| &sdp.media_descriptions[*place])
             .ok_or_else(|| unusable("no section is in use"))?;
         let lookup = |key: &str| {
             value(&transport.attributes, key)
@@ -126,11 +110,63 @@ impl Offer {
     }
 }
 
-fn read_section(
-    media: &MediaDescription,
-    bundle: &BTreeSet<&str>,
+/// An offer as far as it says something new, and which of that each section repeats, with its own mid.
+type Alike<'t> = (SessionDescription, Vec<(usize, Option<&'t str>)>);
+
+fn read_alike(text: &str) -> Result<Alike<'_>, NegotiationError> {
+    let distinct = Distinct::of(text);
+    let sdp = unmarshal(&distinct.text)?;
+    if sdp.media_descriptions.len() == distinct.count {
+        return Ok((sdp, distinct.places));
+    }
+    // The library has seen other lines than those that were compared.
+    let sdp = unmarshal(text)?;
+    let places = (0..sdp.media_descriptions.len()).map(|place| (place, None));
+    let places = places.collect();
+    Ok((sdp, places))
+}
+
+fn unmarshal(text: &str) -> Result<SessionDescription, NegotiationError> {
+    SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
+        .map_err(|error| NegotiationError::Unusable(format!("it is not SDP: {error}")))
+}
+
+/// All sections of an offer; those alike are read once.
+fn read_sections(
+    sdp: &SessionDescription,
+    places: &[(usize, Option<&str>)],
     limits: &RtcLimits,
-) -> Result<Section, NegotiationError> {
+) -> Result<Vec<Section>, NegotiationError> {
+    let bundle: BTreeSet<&str> = values(&sdp.attributes, "group")
+        .filter_map(|value| value.strip_prefix("BUNDLE"))
+        .flat_map(str::split_whitespace)
+        .collect();
+    let mut read: Vec<Section> = Vec::new();
+    for media in &sdp.media_descriptions {
+        let mut section = read_section(media, limits)?;
+        if !allows_mixed(&sdp.attributes) && !allows_mixed(&media.attributes) {
+            // Those of keyframes take the two-byte form, and without these the others say nothing.
+            section.extensions.dependency = None;
+        }
+        read.push(section);
+    }
+    let mut mids = BTreeSet::new();
+    let mut sections = Vec::with_capacity(places.len());
+    for (place, mid) in places {
+        let mut section = read[*place].clone();
+        if let Some(mid) = mid {
+            section.mid = token(Some(mid.trim().to_owned()), "mid")?;
+        }
+        if !mids.insert(section.mid.clone()) {
+            return Err(unusable("two sections have the same mid"));
+        }
+        section.rejected |= !bundle.contains(section.mid.as_str());
+        sections.push(section);
+    }
+    Ok(sections)
+}
+
+fn read_section(media: &MediaDescription, limits: &RtcLimits) -> Result<Section, NegotiationError> {
     let attributes = &media.attributes;
     let mid = token(value(attributes, "mid").map(str::to_owned), "mid")?;
     let protocol = media.media_name.protos.join("/");
@@ -159,12 +195,12 @@ fn read_section(
             .take(limits.max_codecs_per_section)
             .cloned()
             .collect(),
-        rejected: given_up || !bundle.contains(mid.as_str()),
+        rejected: given_up,
         mid,
         sends: !flag(attributes, "recvonly") && !flag(attributes, "inactive"),
         receives: !flag(attributes, "sendonly") && !flag(attributes, "inactive"),
         msid: read_msid(attributes),
-        codecs: read_codecs(media, limits.max_codecs_per_section),
+        matched: matched(kind, &read_codecs(media, limits.max_codecs_per_section)),
         extensions,
         rids: read_rids(attributes),
         ssrcs,
@@ -261,6 +297,10 @@ pub(super) fn values<'a>(attributes: &'a [Attribute], key: &str) -> impl Iterato
 
 fn value<'a>(attributes: &'a [Attribute], key: &str) -> Option<&'a str> {
     values(attributes, key).next()
+}
+
+fn allows_mixed(attributes: &[Attribute]) -> bool {
+    flag(attributes, "extmap-allow-mixed")
 }
 
 fn flag(attributes: &[Attribute], key: &str) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! They are written as if a client had offered them, so that one piece of code decides which section carries what.
 
-use super::codecs::OfferedCodec;
+use super::codecs::{OfferedCodec, matched};
 use super::{ExtensionIds, Section, SectionKind};
 
 /// Header extensions of our offers; the ids browsers use themselves.
@@ -38,7 +38,7 @@ pub(crate) fn our_section(kind: SectionKind, position: usize) -> Section {
         sends: false,
         receives: true,
         msid: Vec::new(),
-        codecs,
+        matched: matched(kind, &codecs),
         extensions: EXTENSIONS,
         rids: Vec::new(),
         ssrcs: Vec::new(),

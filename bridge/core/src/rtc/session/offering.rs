@@ -73,15 +73,16 @@ impl Session {
         })
     }
 
-    /// Adds the sections `wanted` lacks, up to the limit a client's offer has.
+    /// Adds the sections `wanted` lacks, up to the limit a client's offer has. What ends in the same offer does not count:
+    /// it would serve one offer later only, and be missed until then. It is there for the next change.
     fn add_sections(&mut self, wanted: &[Wanted<'_>]) {
         let assigned =
             self.assignments
                 .clone()
                 .apply(&self.own_offer.sections, &[], wanted, &mut self.random);
         let missing = [
-            (SectionKind::Audio, assigned.more_audios),
-            (SectionKind::Video, assigned.more_videos),
+            (SectionKind::Audio, assigned.lacking_audios),
+            (SectionKind::Video, assigned.lacking_videos),
         ];
         for (kind, count) in missing {
             for _ in 0..count {
@@ -167,8 +168,8 @@ fn accepted(offered: Downlink, section: &Section) -> Option<Downlink> {
         return None;
     }
     let matched = section
-        .matched()
-        .into_iter()
+        .matched
+        .iter()
         .find(|matched| matched.codec == offered.codec && matched.pt == offered.pt)?;
     let repaired = offered.rtx_pt.is_some() && matched.rtx_pt == offered.rtx_pt;
     let ids = section.extensions;

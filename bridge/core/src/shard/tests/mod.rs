@@ -2,6 +2,7 @@
 
 mod allowances;
 mod audiences;
+mod crowd;
 mod hostile;
 mod keyframes;
 mod loudest;

@@ -36,7 +36,7 @@ impl World {
 }
 
 /// Joins with two connections: the client that publishes, and the one that receives.
-fn join_dual(world: &mut World, at: usize) -> (usize, usize) {
+pub(super) fn join_dual(world: &mut World, at: usize) -> (usize, usize) {
     let publisher = world.join(at);
     let session = world.clients[publisher].1.session;
     let address = format!("10.1.0.{}:5000", world.clients.len()).parse().unwrap();
