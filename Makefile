@@ -118,8 +118,8 @@ mesh-faults: mesh-build ## a node dies, a cable is cut (needs root): what do tho
 mesh-trees: mesh-build ## two oceans, five continents (needs root): copies, bytes, delay and link traffic beside the least there can be
 	@held=0; for scenario in s2 continents continents-10; do $(call MESH_RUN,$$scenario) || held=$$?; done; exit $$held
 
-mesh-drain: mesh-build ## every node of three is drained of sixty people and started again (needs root): does anybody notice?
-	$(call MESH_RUN,s7-60)
+mesh-drain: mesh-build ## every node of three is drained and started again, of a few people and of sixty (needs root): does anybody notice?
+	@held=0; for scenario in s7 s7-60; do $(call MESH_RUN,$$scenario) || held=$$?; done; exit $$held
 
 skew: mesh-build ## the same rolling restart from the build of infra/skew/previous to this one (needs root): nobody leaves the room
 	before=$$(CARGO=$(CARGO) TARGET_DIR=$(TARGET_DIR) infra/skew/build.sh); \

@@ -56,6 +56,8 @@ impl Shape {
 pub(crate) struct Cost {
     cpu: Duration,
     packets: u64,
+    /// How often the thread went to sleep, a second.
+    pub(crate) sleeps_per_second: f64,
     /// Half of all packets are at their viewer so many microseconds after their burst left the publisher.
     pub(crate) p50_us: f64,
     /// 99 of 100 are.
@@ -236,9 +238,10 @@ pub(crate) fn measure(
     };
     offer(warm_up)?;
     viewers.delays().begin();
-    let (cpu_before, received_before) = (thread_cpu(forwarder)?, viewers.received());
+    let (before, received_before) = (spent(forwarder)?, viewers.received());
     let offered = offer(time)?;
-    let cpu = thread_cpu(forwarder)?.saturating_sub(cpu_before);
+    let after = spent(forwarder)?;
+    let cpu = after.cpu.saturating_sub(before.cpu);
     let packets = viewers.received() - received_before;
     let expected = offered * viewers.addresses.len() as u64;
     if packets * 100 < expected * 95 {
@@ -248,19 +251,32 @@ pub(crate) fn measure(
     Ok(Cost {
         cpu,
         packets,
+        sleeps_per_second: (after.sleeps - before.sleeps) as f64 / time.as_secs_f64(),
         p50_us: delays.percentile(0.5),
         p99_us: delays.percentile(0.99),
     })
 }
 
-/// CPU time of this process's thread called `name`, from the scheduler.
-fn thread_cpu(name: &str) -> Result<Duration, AnyError> {
+/// What a thread has used so far.
+struct Spent {
+    cpu: Duration,
+    sleeps: u64,
+}
+
+/// CPU time of this process's thread called `name`, from the scheduler, and how often it went to sleep.
+fn spent(name: &str) -> Result<Spent, AnyError> {
     for task in std::fs::read_dir("/proc/self/task")? {
         let task = task?.path();
         if std::fs::read_to_string(task.join("comm"))?.trim() == name {
             let schedstat = std::fs::read_to_string(task.join("schedstat"))?;
-            let spent = schedstat.split(' ').next().ok_or("empty schedstat")?;
-            return Ok(Duration::from_nanos(spent.parse()?));
+            let nanos = schedstat.split(' ').next().ok_or("empty schedstat")?;
+            let status = std::fs::read_to_string(task.join("status"))?;
+            let mut lines = status.lines();
+            let sleeps = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            return Ok(Spent {
+                cpu: Duration::from_nanos(nanos.parse()?),
+                sleeps: sleeps.ok_or("no count of switches")?.trim().parse()?,
+            });
         }
     }
     Err(format!("no thread {name}").into())

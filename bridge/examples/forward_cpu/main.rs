@@ -39,7 +39,7 @@ fn main() -> Result<(), AnyError> {
         "1 publisher -> {viewers} viewers, {} packets/s out",
         shape.packets_per_second * viewers
     );
-    let mut rounds_of: [Vec<(f64, f64)>; 3] = Default::default();
+    let mut rounds_of: [Vec<(f64, f64)>; 4] = Default::default();
     for round in 1..=rounds {
         let first_floor = floor::measure(shape, time)?;
         let first_real = real::measure(shape, time)?;
@@ -86,7 +86,7 @@ struct Figure {
     read: fn(Cost) -> f64,
 }
 
-const FIGURES: [Figure; 3] = [
+const FIGURES: [Figure; 4] = [
     Figure {
         name: "forward_cpu",
         unit: "ns",
@@ -101,5 +101,10 @@ const FIGURES: [Figure; 3] = [
         name: "forward_delay_p99",
         unit: "us",
         read: |cost| cost.p99_us,
+    },
+    Figure {
+        name: "forward_sleeps",
+        unit: "1/s",
+        read: |cost| cost.sleeps_per_second,
     },
 ];

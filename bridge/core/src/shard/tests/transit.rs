@@ -433,8 +433,9 @@ fn what_a_host_never_had_it_gets_for_the_node_behind() {
     world.crossed.clear();
     let lost = [2, 1].map(|before| MediaSeq(first_on_new_way - before));
     let ask = encode_nack(&Header::plain(Kind::Nack, origin, track, Layer(0)), &lost);
-    world.shards[1].handle_relay(world.now, child, &mut ask.clone());
-    world.shards[1].handle_relay(world.now, child, &mut ask.clone());
+    for mut asks in [ask.clone(), ask] {
+        world.shards[1].handle_relay(world.now, child, &mut asks);
+    }
     world.settle();
     let kinds = |from: NodeId| -> Vec<(Kind, MediaSeq)> {
         let crossed = world.crossed.iter().filter(|(node, _)| *node == from);
