@@ -22,6 +22,8 @@ pub mod units;
 pub use layers::{Layers, Origin};
 pub use limits::Limits;
 pub(crate) use media::reached_by_tcp;
+#[cfg(feature = "etcd")]
+pub(crate) use parse::is_node_name;
 pub use parse::{DEFAULT_HTTP_LISTEN, parse};
 pub use reader::ConfigErrors;
 pub use show::show;

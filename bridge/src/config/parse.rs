@@ -63,10 +63,15 @@ pub fn parse(layers: Layers, cores: usize) -> Result<(Config, BTreeMap<String, V
     reader.finish().map(|effective| (config, effective))
 }
 
+/// Whether a node may be called so.
+pub(crate) fn is_node_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.chars().all(allowed)
+}
+
 fn node(reader: &mut Reader, has_peers: bool) -> NodeConfig {
     let name = reader.text_or("node.name", "node");
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.chars().all(allowed) {
+    if !is_node_name(&name) {
         reader.refuse(
             "node.name",
             format!("\"{name}\": 1 to {MAX_NAME_BYTES} lower-case letters, digits and hyphens are needed"),

@@ -1,6 +1,7 @@
 //! How the directory is written in etcd: one key for each node in each room, `<prefix>rooms/<room>/<node>`, with JSON that
 //! operators can read (`etcdctl get --prefix /causeway/rooms/`).
 
+use crate::config::is_node_name;
 use bridge_core::mesh::directory::HostEntry;
 use relay_proto::id::{Epoch, NodeId, RoomName};
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,6 @@ use serde::{Deserialize, Serialize};
 const MAX_VALUE_BYTES: usize = 512;
 /// More people than any room has: whoever adds the numbers of many nodes up must not overflow.
 const MAX_PARTICIPANTS: u32 = 1_000_000;
-/// Longest node name.
-const MAX_NAME_BYTES: usize = 63;
 
 /// What stands in etcd. Fields of later versions are ignored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -81,9 +80,7 @@ pub(super) fn end_of(prefix: &[u8]) -> Vec<u8> {
 /// The node a key is of, given what all keys of its room begin with; none of keys that are none of ours.
 pub(super) fn node_of(key: &[u8], of_room: &[u8]) -> Option<NodeId> {
     let name = std::str::from_utf8(key.strip_prefix(of_room)?).ok()?;
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let valid = !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.chars().all(allowed);
-    valid.then(|| NodeId::of(name))
+    is_node_name(name).then(|| NodeId::of(name))
 }
 
 /// A value as it is written.

@@ -24,7 +24,7 @@ const INBOX_BATCH: usize = 256;
 /// How soon a fact that found the queue full is offered again. Facts are never dropped: the core keeps them.
 const FACT_RETRY: Duration = Duration::from_millis(2);
 /// How much later than asked for a thread wakes for its core's timer alone. Most timers are then met by a packet that wakes
-/// it anyway; waking costs as much as sending five packets (measured: at fifty viewers half of all wakes were for timers).
+/// it anyway (measured: at fifty viewers half of all wakes were for timers).
 const TIMER_SLACK: Duration = Duration::from_millis(4);
 /// How often counters are published.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
