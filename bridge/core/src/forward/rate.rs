@@ -1,6 +1,7 @@
 //! How much a layer sends, for choosing among layers.
 
 use crate::allocation::TEMPORAL_STEPS;
+use relay_proto::unit::RtpTime;
 use std::time::{Duration, Instant};
 
 /// Bytes are counted for this long before the rate moves.
@@ -9,19 +10,34 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// through a still moment: a screen that scrolls now and then is not taken for one that stands.
 const UP: f64 = 0.3;
 const DOWN: f64 = 0.04;
+/// Ticks of a picture's clock in a second (RFC 7741, 6184, 9628; AV1 over RTP).
+const CLOCK_HZ: f64 = 90_000.0;
+/// What comes at once is divided by the media time it covers, up to this: longer than a link is silent before media takes
+/// another way. A sender that says more would have its pictures taken for cheaper than they are.
+const LONGEST_BURST: Duration = Duration::from_secs(1);
 
 /// The rate of one layer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RateMeter {
     bytes: u64,
+    /// First and last media time of what has been counted.
+    covers: Option<(RtpTime, RtpTime)>,
     since: Option<Instant>,
     rate: Option<f64>,
 }
 
 impl RateMeter {
-    /// A packet of `bytes` has come. Hot path.
-    pub(super) const fn count(&mut self, bytes: usize) {
+    /// A packet of `bytes` has come, of the picture of `time`. Hot path.
+    pub(super) fn count(&mut self, bytes: usize, time: RtpTime) {
         self.bytes += bytes as u64;
+        let (first, last) = self.covers.unwrap_or((time, time));
+        self.covers = Some(if is_before(last, time) {
+            (first, time)
+        } else if is_before(time, first) {
+            (time, last)
+        } else {
+            (first, last)
+        });
     }
 
     /// Moves the rate on; call every 100 ms or so. A layer that sends nothing keeps its rate: it costs that much when
@@ -34,10 +50,13 @@ impl RateMeter {
         }
         self.since = Some(now);
         let bytes = std::mem::take(&mut self.bytes);
-        if bytes == 0 {
+        let Some((first, last)) = self.covers.take() else {
             return;
-        }
-        let rate = bytes as f64 * 8.0 / elapsed.as_secs_f64();
+        };
+        // What a link held back for a while costs no more for coming all at once.
+        let covered = f64::from(last.0.wrapping_sub(first.0)) / CLOCK_HZ;
+        let covered = covered.min(LONGEST_BURST.as_secs_f64());
+        let rate = bytes as f64 * 8.0 / elapsed.as_secs_f64().max(covered);
         self.rate = Some(match self.rate {
             Some(before) if rate > before => before + (rate - before) * UP,
             Some(before) => before + (rate - before) * DOWN,
@@ -49,6 +68,11 @@ impl RateMeter {
     pub(super) fn rate(&self) -> Option<u64> {
         self.rate.map(|rate| rate as u64)
     }
+}
+
+/// Media times wrap.
+const fn is_before(a: RtpTime, b: RtpTime) -> bool {
+    (b.0.wrapping_sub(a.0) as i32) > 0
 }
 
 /// The older a byte is, the less it counts for the shares of temporal layers: half after this time.
@@ -114,6 +138,46 @@ mod tests {
         assert_eq!(shares.of(1_000), [1_000; 3]);
     }
 
+    fn media_time(since: Duration) -> RtpTime {
+        RtpTime(u32::MAX.wrapping_add(since.as_millis() as u32 * 90))
+    }
+
+    #[test]
+    fn what_was_held_back_and_comes_at_once_costs_no_more() {
+        let start = crate::rtc::testing::instant();
+        let mut meter = RateMeter::default();
+        let frame = |meter: &mut RateMeter, number: u32| {
+            meter.count(5_000, media_time(number * Duration::from_millis(40)));
+        };
+        for number in 0..500 {
+            frame(&mut meter, number);
+            meter.roll(start + number * Duration::from_millis(40));
+        }
+        let before = meter.rate().unwrap();
+        assert!(before.abs_diff(1_000_000) < 100_000, "{before}");
+        // Nothing comes for 0.4 s, then the newest before all others.
+        for number in std::iter::once(510).chain(500..510) {
+            frame(&mut meter, number);
+        }
+        for number in 511..525 {
+            frame(&mut meter, number);
+            meter.roll(start + number * Duration::from_millis(40));
+        }
+        let after = meter.rate().unwrap();
+        assert!(after < before * 115 / 100, "{before}, then {after}");
+    }
+
+    #[test]
+    fn a_sender_whose_clock_runs_away_is_not_taken_for_one_that_sends_nothing() {
+        let start = crate::rtc::testing::instant();
+        let mut meter = RateMeter::default();
+        for number in 0..250_u32 {
+            meter.count(5_000, RtpTime(number.wrapping_mul(1 << 30)));
+            meter.roll(start + number * Duration::from_millis(40));
+        }
+        assert!(meter.rate().unwrap() > 150_000, "{:?}", meter.rate());
+    }
+
     #[test]
     fn the_rate_rises_soon_falls_late_and_outlives_silence() {
         let start = crate::rtc::testing::instant();
@@ -121,7 +185,9 @@ mod tests {
         let mut at = start;
         let mut feed = |meter: &mut RateMeter, bytes: usize, steps: u32| {
             for _ in 0..steps {
-                meter.count(bytes);
+                if bytes > 0 {
+                    meter.count(bytes, media_time(at - start));
+                }
                 at += Duration::from_millis(100);
                 meter.roll(at);
             }

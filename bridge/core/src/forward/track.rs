@@ -233,7 +233,7 @@ impl Track {
         };
         let bytes = packet.payload.len() + picture::WIRE_OVERHEAD_BYTES;
         let counted = &mut self.layers[usize::from(chosen.0)];
-        counted.meter.count(bytes);
+        counted.meter.count(bytes, packet.meta.time);
         counted.shares.count(packet.meta.position.temporal, bytes);
         if self.activity.touch(chosen, now) {
             self.retarget(now);

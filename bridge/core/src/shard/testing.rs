@@ -10,7 +10,7 @@ use crate::red::{self, Earlier};
 use crate::rtc::SrtpProfile;
 use crate::rtc::testing::{OfferBuilder, PeerSrtp, RtpFields, extension, payload_type, rtp_packet};
 use crate::rtc::testing::{RtpHeader, TwccRecorder, write_twcc};
-use relay_proto::id::{SessionId, TrackAlias, TrackSid};
+use relay_proto::id::{MAX_LAYERS, SessionId, TrackAlias, TrackSid};
 use relay_proto::room::{ClientTrackFacts, MediaKind, TrackRecord, TrackSource};
 use repair::SoundRepair;
 use std::collections::BTreeMap;
@@ -119,6 +119,8 @@ pub struct SimClient {
     repeats: bool,
     /// Whether its pictures have three temporal layers; each packet is a picture then.
     temporal: bool,
+    /// Media time from one packet of each stream of a picture to the next; at first each packet is a frame.
+    pub picture_steps: [u32; MAX_LAYERS],
 }
 
 impl SimClient {
@@ -148,6 +150,7 @@ impl SimClient {
             level: Some(20),
             repeats: false,
             temporal: false,
+            picture_steps: [3_000; MAX_LAYERS],
         }
     }
 
@@ -320,7 +323,7 @@ impl SimClient {
         let (step, payload_type) = match sending.kind {
             MediaKind::Audio if repeats => (960, payload_type::RED),
             MediaKind::Audio => (960, payload_type::OPUS),
-            MediaKind::Video => (3_000, payload_type::VP8),
+            MediaKind::Video => (self.picture_steps[stream.min(MAX_LAYERS - 1)], payload_type::VP8),
         };
         let fields = RtpFields {
             payload_type,

@@ -12,10 +12,19 @@ use std::time::Duration;
 const PACKETS: [usize; 3] = [1, 2, 7];
 const PACKET_BYTES: usize = 1_000;
 const FRAME: Duration = Duration::from_millis(40);
+/// The same in media time.
+const FRAME_TICKS: u32 = 3_600;
 
 /// Sends `seconds` of the pictures of `publishers`: a keyframe of every stream each second, as if all asked.
 pub(super) fn film(world: &mut World, publishers: &[(usize, TrackSid)], seconds: u32) {
-    for frame in 0..seconds * 25 {
+    film_frames(world, publishers, seconds * 25);
+}
+
+fn film_frames(world: &mut World, publishers: &[(usize, TrackSid)], frames: u32) {
+    for (index, _) in publishers {
+        world.clients[*index].1.picture_steps = PACKETS.map(|packets| FRAME_TICKS / packets as u32);
+    }
+    for frame in 0..frames {
         for (index, camera) in publishers {
             for (stream, packets) in PACKETS.into_iter().enumerate() {
                 for packet in 0..packets {
@@ -188,4 +197,35 @@ fn a_publisher_is_told_which_layers_are_watched_on_any_node() {
     world.wish(far, &publishers[0].1, false, 0);
     film(&mut world, &publishers, 7);
     assert_eq!(told(&world), Some(LayerSet(0b001)));
+}
+
+/// A link falls silent, and all that waited comes at once by another way: seen as single pictures that paused for two
+/// seconds, since for a moment they seemed to cost twice as much.
+#[test]
+fn what_was_held_back_on_a_link_and_comes_at_once_seems_no_dearer() {
+    let (mut world, publishers) = meeting(4);
+    let viewer = world.join_behind(1, 100_000_000);
+    film(&mut world, &publishers, 10);
+    let wanted = |world: &World| {
+        let of_viewers = world.shards[1].members.iter();
+        of_viewers.map(|(_, member)| member.wanted.0).sum::<u64>()
+    };
+    let (before, crossed) = (wanted(&world), world.crossed.len());
+    world.lose_next = usize::MAX;
+    film_frames(&mut world, &publishers, 15);
+    world.lose_next = 0;
+    for (from, mut datagram) in world.crossed.split_off(crossed) {
+        if from == NODE_A {
+            let now = world.now;
+            world.shards[1].handle_relay(now, from, &mut datagram);
+        }
+    }
+    world.settle();
+    for _ in 0..25 {
+        film_frames(&mut world, &publishers, 1);
+        let after = wanted(&world);
+        assert!(after < before * 115 / 100, "{before}, then {after}");
+    }
+    let got = kilobits(&mut world, &publishers, viewer);
+    assert!(got.iter().all(|rate| *rate > 1_300), "{got:?}");
 }
