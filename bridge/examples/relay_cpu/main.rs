@@ -28,6 +28,9 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// Ours and stock take turns of this length: what else the machine does changes within seconds.
+const SLICE: Duration = Duration::from_millis(250);
+
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), AnyError> {
@@ -35,17 +38,27 @@ fn main() -> Result<(), AnyError> {
     let time = Duration::from_secs(arguments.next().map_or(Ok(4), |text| text.parse())?);
     let rounds: usize = arguments.next().map_or(Ok(5), |text| text.parse())?;
     let (mut beside_stock, mut beside_floor) = (Vec::new(), Vec::new());
+    let (ours, stock) = (ours::start()?, stock::start()?);
+    ours.warm_up();
+    stock.warm_up();
     for round in 1..=rounds {
-        let first_stock = stock::measure(time)?;
-        let first_ours = ours::measure(time)?;
-        let second_ours = ours::measure(time)?;
-        let second_stock = stock::measure(time)?;
+        let [mut of_ours, mut of_stock] = [Cost::default(); 2];
+        let mut taken = Duration::ZERO;
+        while taken < time {
+            ours.measure(SLICE, &mut of_ours)?;
+            stock.measure(SLICE, &mut of_stock)?;
+            stock.measure(SLICE, &mut of_stock)?;
+            ours.measure(SLICE, &mut of_ours)?;
+            taken += SLICE * 2;
+        }
         let floor = floor(time)?;
-        let (ours, stock) = (mean(first_ours, second_ours), mean(first_stock, second_stock));
+        let (ours, stock) = (of_ours.ns_per_packet(), of_stock.ns_per_packet());
         println!(
-            "round {round}: ours {ours:>6.0} ns   stock quinn {stock:>6.0} ns ({:.2})   floor {floor:>6.0} ns ({:.2})",
+            "round {round}: ours {ours:>6.0} ns   stock quinn {stock:>6.0} ns ({:.2})   floor {floor:>6.0} ns ({:.2})   runs a burst {:.2}, stock {:.2}",
             ours / stock,
-            ours / floor
+            ours / floor,
+            of_ours.runs_per_burst(),
+            of_stock.runs_per_burst(),
         );
         beside_stock.push((ours, stock));
         beside_floor.push((ours, floor));
@@ -78,8 +91,4 @@ fn floor(time: Duration) -> Result<f64, AnyError> {
         duration: time,
     };
     Ok(hop(&load)?.cpu_ns_per_packet())
-}
-
-fn mean(first: Cost, second: Cost) -> f64 {
-    f64::midpoint(first.ns_per_packet(), second.ns_per_packet())
 }

@@ -1,7 +1,7 @@
 //! The middle as a node runs it: two links, and the shard of tracks that pass through between them.
 
 use crate::AnyError;
-use crate::load::{self, Cost, MIDDLE, PACKETS_PER_SECOND, PAYLOAD_BYTES, runtime};
+use crate::load::{Middle, PACKETS_PER_SECOND, PAYLOAD_BYTES, runtime};
 use crate::node::{Node, node, say_hello, wait_for_hello};
 use bridge::link::lanes::Lane;
 use bridge::link::{DatagramSink, Dialer, LinkHandle, LinkedPeers, RateLimits};
@@ -17,10 +17,12 @@ use relay_proto::unit::{MediaSeq, RtpTime};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+/// Name of the threads whose time counts.
+const MIDDLE: &str = "middle";
 const TRACK: TrackAlias = TrackAlias(1);
 /// The benchmark is not about finding out what loopback carries.
 const RATES: RateLimits = RateLimits {
@@ -41,11 +43,11 @@ impl DatagramSink for Count {
     fn flush(&self) {}
 }
 
-pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
+pub(crate) fn start() -> Result<Middle, AnyError> {
     let (middle, ends) = (runtime(MIDDLE)?, runtime("ends")?);
     let arrived = Arc::<AtomicU64>::default();
     let links = LinkTable::default();
-    let (events, _kept) = tokio::sync::mpsc::channel(1_024);
+    let (events, kept) = tokio::sync::mpsc::channel(1_024);
     let passing = Arc::new(PassingShard::new(core(), links.clone(), events));
     let routes = Arc::new(TrackRoutes::new(Vec::new()).with_passing(passing.clone()));
     let (near, far) = {
@@ -75,9 +77,10 @@ pub(crate) fn measure(time: Duration) -> Result<Cost, AnyError> {
     links.select(NodeId::of("far"), Some(onward));
     lead(&passing, &routes);
     middle.spawn(async move { passing.run().await });
-    load::measure(time, ("ours", &[MIDDLE]), &arrived, |seq| {
+    let kept = (kept, middle);
+    Ok(Middle::new(&ends.handle().clone(), arrived, MIDDLE, (kept, ends), move |seq| {
         into.send_datagram(Instant::now(), Lane::Video, datagram(seq));
-    })
+    }))
 }
 
 /// Lets a node call another one; the connection lives in `runtime`.
