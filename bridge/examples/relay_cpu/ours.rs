@@ -36,8 +36,9 @@ const RATES: RateLimits = RateLimits {
 struct Count(Arc<AtomicU64>);
 
 impl DatagramSink for Count {
-    fn deliver(&self, _: NodeId, _: &Header, _: Bytes) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    fn deliver(&self, _: NodeId, batch: &mut Vec<(Header, Bytes)>) {
+        self.0.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        batch.clear();
     }
 
     fn flush(&self) {}

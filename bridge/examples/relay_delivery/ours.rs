@@ -15,8 +15,10 @@ use tokio::sync::watch;
 struct Sink(Arc<Arrivals>);
 
 impl DatagramSink for Sink {
-    fn deliver(&self, _: NodeId, _: &Header, datagram: Bytes) {
-        self.0.note(&datagram);
+    fn deliver(&self, _: NodeId, batch: &mut Vec<(Header, Bytes)>) {
+        for (_, datagram) in batch.drain(..) {
+            self.0.note(&datagram);
+        }
     }
 
     fn flush(&self) {}

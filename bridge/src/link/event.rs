@@ -55,10 +55,11 @@ pub enum LinkEvent {
     },
 }
 
-/// Takes media datagrams off a link. Called on the link's reader task for each datagram: must not block.
+/// Takes media datagrams off a link. Called on the link's reader task: must not block.
 pub trait DatagramSink: Send + Sync + 'static {
-    /// Hands over one datagram of `from` with its decoded header. It may wait until [`Self::flush`].
-    fn deliver(&self, from: NodeId, header: &Header, datagram: Bytes);
+    /// Hands over datagrams of `from` that have come together, each with its decoded header, and empties `batch`. They may wait
+    /// until [`Self::flush`].
+    fn deliver(&self, from: NodeId, batch: &mut Vec<(Header, Bytes)>);
 
     /// What was delivered so far is a batch: nothing more waits to be delivered right now. To be called after the last one.
     /// Waking another thread for each datagram costs more than passing it on (measured: `relay_cpu`, half of a hop).

@@ -4,9 +4,9 @@ use super::estimate::LinkEstimate;
 use super::event::{CloseReason, close_code};
 use super::lanes::{Dropped, Lane, Lanes};
 use super::traffic::Traffic;
-use bridge_core::allocation::Class;
 use bridge_core::allocation::link::{ShedTotals, TrackKey};
 use bridge_core::mesh::io::{LinkDirection, LinkId};
+use bridge_core::relay::egress::RelayTransmit;
 use bytes::Bytes;
 use quinn::Connection;
 use relay_proto::control::{ControlMessage, GoodbyeCause};
@@ -17,6 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
+
+/// First number of the datagram kinds that are feedback: small, and worth more than any packet of media.
+const FIRST_FEEDBACK_KIND: u8 = 2;
 
 /// Control messages that wait for the stream; one more closes the link (the peer has stopped reading).
 pub(super) const MAX_QUEUED_CONTROL: usize = 4_096;
@@ -128,26 +131,28 @@ impl LinkHandle {
     /// Queues a datagram on its lane. Never blocks for longer than another sender holds the queue; what does not
     /// fit is dropped and counted.
     pub fn send_datagram(&self, now: Instant, lane: Lane, datagram: Bytes) {
-        self.queue_datagram(now, lane, datagram);
+        let capacity_bps = self.0.estimate.capacity_bps();
+        self.0.lanes().push(now, lane, capacity_bps, datagram);
         self.wake();
     }
 
-    /// As [`Self::send_datagram`], and leaves it to the caller to [`Self::wake`] the link once for many.
-    pub(crate) fn queue_datagram(&self, now: Instant, lane: Lane, datagram: Bytes) {
-        self.0
-            .lanes()
-            .push(now, lane, self.0.estimate.capacity_bps(), datagram);
+    /// The same for many, which are taken out: those of pictures by their class, and only where their layer crosses the
+    /// link; everything else goes before them. One call for many also lets QUIC send them together.
+    pub(crate) fn send_all(&self, now: Instant, waiting: &mut Vec<RelayTransmit>) {
+        let capacity_bps = self.0.estimate.capacity_bps();
+        let mut lanes = self.0.lanes();
+        for transmit in waiting.drain(..) {
+            if transmit.audio || is_feedback(&transmit.bytes) {
+                lanes.push(now, Lane::Audio, capacity_bps, transmit.bytes);
+            } else {
+                lanes.push_picture(now, transmit.class, capacity_bps, transmit.bytes);
+            }
+        }
+        drop(lanes);
+        self.wake();
     }
 
-    /// The same for a datagram of a picture of this `class`; it goes only where its layer crosses the link.
-    pub(crate) fn queue_picture(&self, now: Instant, class: Class, datagram: Bytes) {
-        self.0
-            .lanes()
-            .push_picture(now, class, self.0.estimate.capacity_bps(), datagram);
-    }
-
-    /// Tells the link that something is queued. One call for many datagrams also lets QUIC send them together.
-    pub(crate) fn wake(&self) {
+    fn wake(&self) {
         self.0.lanes_filled.notify_one();
     }
 
@@ -241,6 +246,12 @@ impl Shared {
         self.connection
             .close(close_code(reason.cause()), reason.to_string().as_bytes());
     }
+}
+
+fn is_feedback(datagram: &[u8]) -> bool {
+    datagram
+        .first()
+        .is_some_and(|byte| byte & 0x0f >= FIRST_FEEDBACK_KIND)
 }
 
 /// Locks data that stays valid even where another thread has panicked while holding it: counters and queues.

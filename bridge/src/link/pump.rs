@@ -4,7 +4,7 @@ use super::estimate::LinkEstimate;
 use super::event::{CloseReason, DatagramSink, LinkEvent};
 use super::explain::close_reason;
 use super::handle::{Shared, lock};
-use super::lanes::{Lane, Lanes};
+use super::lanes::{Departing, Lane, Lanes};
 use super::pace::Pace;
 use super::transport::SEND_BUFFER_BYTES;
 use bridge_core::allocation::link::TrackKey;
@@ -26,6 +26,10 @@ const LIMIT_CHECK: Duration = Duration::from_millis(100);
 
 /// quinn accounts this much per datagram besides its bytes.
 const ENTRY_BYTES: usize = 64;
+
+/// Most datagrams taken from the lanes at once: about a burst of video. Sound that comes meanwhile waits behind them, which is a
+/// matter of microseconds: they have passed the pace.
+const MAX_BATCH: usize = 16;
 
 /// A datagram of padding: as large as fits every path.
 pub(super) const PADDING_BYTES: usize = 1_100;
@@ -66,15 +70,14 @@ impl Parities {
     }
 
     /// A datagram is sent; the parity of a group that is complete with it.
-    fn sent(&mut self, now: Instant, datagram: &[u8]) -> Option<Bytes> {
+    fn sent(&mut self, now: Instant, departing: &Departing) -> Option<Bytes> {
         if !self.sender.is_on() {
             return None;
         }
-        let (header, _) = Header::decode(datagram).ok()?;
-        if !ParityReceiver::concerns(&header) {
-            return None;
-        }
-        self.sender.sent(now, &header, datagram).map(Bytes::from)
+        let header = departing.header.filter(ParityReceiver::concerns)?;
+        self.sender
+            .sent(now, &header, &departing.bytes)
+            .map(Bytes::from)
     }
 
     /// The parity of a group that has lasted long enough.
@@ -86,8 +89,8 @@ impl Parities {
 /// What a link does next.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Sends a datagram.
-    Send(Bytes),
+    /// Sends what it has taken from the lanes.
+    Send,
     /// Sends padding.
     Pad,
     /// Asks for a keyframe.
@@ -108,35 +111,38 @@ pub(super) async fn pump(
     let mut pace = Pace::new(link.estimate.clone(), Instant::now());
     let padding = Bytes::from(encode_padding(NodeId(0), PADDING_BYTES));
     let mut parity = Parities::default();
+    let mut batch = Vec::with_capacity(MAX_BATCH);
     loop {
-        // One look at the clock for each datagram.
+        // One look at the clock for each batch.
         let now = Instant::now();
         parity.adapt(now, &link);
         if let Some(sum) = parity.due(now) {
             link.parities.fetch_add(1, Ordering::Relaxed);
             link.lanes().push(now, Lane::Audio, 0, sum);
         }
-        match parity.before(now, next_step(now, &link, &mut pace)) {
-            Step::Send(datagram) => {
-                if let Some(sum) = parity.sent(now, &datagram) {
+        match parity.before(now, next_step(now, &link, &mut pace, &mut batch)) {
+            Step::Send => {
+                for sum in batch.iter().filter_map(|departing| parity.sent(now, departing)) {
                     link.parities.fetch_add(1, Ordering::Relaxed);
                     link.lanes().push(now, Lane::Audio, 0, sum);
                 }
-                if let Err(reason) = send(&link, datagram).await {
+                if let Err(reason) = send(&link, &mut batch).await {
                     return reason;
                 }
             }
             Step::Pad => {
                 link.padding_bytes
                     .fetch_add(PADDING_BYTES as u64, Ordering::Relaxed);
-                if let Err(reason) = hand_to_quic(&link, padding.clone()).await {
+                let mut room = 0;
+                if let Err(reason) = hand_to_quic(&link, padding.clone(), &mut room).await {
                     return reason;
                 }
             }
             Step::Ask(key, layer) => {
                 let header = Header::plain(Kind::KeyframeRequest, key.origin, key.track, layer);
                 if let Some(peer) = peer.get() {
-                    sink.deliver(*peer, &header, Bytes::copy_from_slice(&header.encode()));
+                    let asked = Bytes::copy_from_slice(&header.encode());
+                    sink.deliver(*peer, &mut vec![(header, asked)]);
                     sink.flush();
                 }
             }
@@ -151,18 +157,18 @@ pub(super) async fn pump(
     }
 }
 
-fn next_step(now: Instant, link: &Shared, pace: &mut Pace) -> Step {
+fn next_step(now: Instant, link: &Shared, pace: &mut Pace, batch: &mut Vec<Departing>) -> Step {
     let listens = link.peer_has(Features::ALLOWANCES);
     let mut lanes = link.lanes();
-    Step::of(now, &mut lanes, pace, &link.estimate, listens)
+    Step::of(now, (&mut lanes, batch), pace, &link.estimate, listens)
 }
 
 impl Step {
-    /// What is to be done now. `listens` says whether the peer understands what crosses, and padding. Pure: time is an
-    /// argument.
+    /// What is to be done now; what is to be sent goes from the lanes into the empty `batch`. `listens` says whether the peer
+    /// understands what crosses, and padding. Pure: time is an argument.
     pub(super) fn of(
         now: Instant,
-        lanes: &mut Lanes,
+        (lanes, batch): (&mut Lanes, &mut Vec<Departing>),
         pace: &mut Pace,
         estimate: &LinkEstimate,
         listens: bool,
@@ -173,11 +179,17 @@ impl Step {
         if let Some((key, layer)) = lanes.allocator_mut().poll_keyframe() {
             return Self::Ask(key, layer);
         }
-        if let Some((lane, bytes)) = lanes.next() {
-            return match pace.take(now, lane, bytes) {
-                Err(wait) => Self::Wait(wait),
-                Ok(()) => lanes.pop().map_or(Self::Idle, Self::Send),
-            };
+        while batch.len() < MAX_BATCH
+            && let Some((lane, bytes)) = lanes.next()
+        {
+            match pace.take(now, lane, bytes) {
+                Ok(()) => batch.extend(lanes.pop()),
+                Err(wait) if batch.is_empty() => return Self::Wait(wait),
+                Err(_) => break,
+            }
+        }
+        if !batch.is_empty() {
+            return Self::Send;
         }
         match lanes.allocator().poll_timeout() {
             Some(_) if listens && estimate.is_probing() => {
@@ -193,24 +205,37 @@ impl Step {
     }
 }
 
-async fn send(link: &Shared, datagram: Bytes) -> Result<(), CloseReason> {
-    let header = Header::decode(&datagram).ok().map(|(header, _)| header);
-    let bytes = datagram.len();
-    if hand_to_quic(link, datagram).await? {
-        lock(&link.sent).count(header.as_ref(), bytes);
+/// Hands the batch to QUIC and empties it.
+async fn send(link: &Shared, batch: &mut Vec<Departing>) -> Result<(), CloseReason> {
+    let (mut room, mut lengths) = (0, [0; MAX_BATCH]);
+    for (departing, length) in batch.iter_mut().zip(&mut lengths) {
+        let datagram = std::mem::take(&mut departing.bytes);
+        let bytes = datagram.len();
+        if hand_to_quic(link, datagram, &mut room).await? {
+            *length = bytes;
+        }
+    }
+    let mut traffic = lock(&link.sent);
+    for (departing, bytes) in batch.drain(..).zip(lengths).filter(|(_, bytes)| *bytes > 0) {
+        traffic.count(departing.header.as_ref(), bytes);
     }
     Ok(())
 }
 
-/// False where it is too large for the path.
-async fn hand_to_quic(link: &Shared, datagram: Bytes) -> Result<bool, CloseReason> {
-    let bytes = datagram.len();
-    let room = link.connection.datagram_send_buffer_space();
-    debug_assert!(room <= SEND_BUFFER_BYTES);
-    let result = if room > bytes + ENTRY_BYTES {
+/// False where it is too large for the path. `room` is what QUIC's queue was found to have, less what has been put there since:
+/// at least so much is left.
+async fn hand_to_quic(link: &Shared, datagram: Bytes, room: &mut usize) -> Result<bool, CloseReason> {
+    let takes = datagram.len() + ENTRY_BYTES;
+    if *room <= takes {
+        *room = link.connection.datagram_send_buffer_space();
+        debug_assert!(*room <= SEND_BUFFER_BYTES);
+    }
+    let result = if *room > takes {
+        *room -= takes;
         link.connection.send_datagram(datagram)
     } else {
         // The local socket is full: wait rather than let quinn drop its oldest, which may be audio.
+        *room = 0;
         link.connection.send_datagram_wait(datagram).await
     };
     match result {

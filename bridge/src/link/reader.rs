@@ -9,7 +9,7 @@ use bytes::Bytes;
 use quinn::{ReadError, RecvStream};
 use relay_proto::codec::{CodecError, FrameReader};
 use relay_proto::control::{ControlMessage, GoodbyeCause};
-use relay_proto::datagram::{Header, Kind};
+use relay_proto::datagram::{HEADER_BYTES, Header, Kind};
 use relay_proto::id::NodeId;
 use relay_proto::version::Features;
 use std::pin::pin;
@@ -143,21 +143,25 @@ pub(super) async fn read_datagrams(
     events: mpsc::Sender<LinkEvent>,
     sink: Arc<dyn DatagramSink>,
 ) -> CloseReason {
-    let mut parity = ParityReceiver::default();
-    let mut probes = ProbeGate::new(Instant::now());
+    let mut incoming = Incoming {
+        link: link.clone(),
+        events,
+        parity: ParityReceiver::default(),
+        probes: ProbeGate::new(Instant::now()),
+        media: Vec::with_capacity(MAX_BATCH),
+    };
     loop {
-        let datagram = match link.connection.read_datagram().await {
+        let first = match link.connection.read_datagram().await {
             Ok(datagram) => datagram,
             Err(error) => return close_reason(&error),
         };
-        // Of an error that comes behind the first datagram the next read tells again.
-        let more = std::iter::from_fn(|| at_once(link.connection.read_datagram())?.ok());
-        let now = Instant::now();
-        for datagram in std::iter::once(datagram).chain(more).take(MAX_BATCH) {
-            let state = (&mut parity, &mut probes);
-            receive(now, (&link, &peer), &events, &*sink, state, datagram);
+        incoming.sort(Instant::now(), peer.get(), first);
+        if let Some(from) = peer.get()
+            && !incoming.media.is_empty()
+        {
+            sink.deliver(*from, &mut incoming.media);
+            sink.flush();
         }
-        sink.flush();
         // Reading what has already arrived does not wait; without this a flood would starve other tasks.
         tokio::task::coop::consume_budget().await;
     }
@@ -171,44 +175,61 @@ fn at_once<F: Future>(future: F) -> Option<F::Output> {
     }
 }
 
-fn receive(
-    now: Instant,
-    (link, peer): (&Shared, &OnceLock<NodeId>),
-    events: &mpsc::Sender<LinkEvent>,
-    sink: &dyn DatagramSink,
-    (parity, probes): (&mut ParityReceiver, &mut ProbeGate),
-    datagram: Bytes,
-) {
-    let (Ok((header, body)), Some(&from)) = (Header::decode(&datagram), peer.get()) else {
-        link.refused.fetch_add(1, Ordering::Relaxed);
-        return;
-    };
-    {
+/// What arrives on a link, sorted by who takes it.
+struct Incoming {
+    link: Arc<Shared>,
+    events: mpsc::Sender<LinkEvent>,
+    parity: ParityReceiver,
+    probes: ProbeGate,
+    /// For the sink.
+    media: Vec<(Header, Bytes)>,
+}
+
+impl Incoming {
+    /// Takes a datagram, and those that have come with it. Hot path: what has come is counted under one lock.
+    fn sort(&mut self, now: Instant, peer: Option<&NodeId>, first: Bytes) {
+        let link = self.link.clone();
+        // Of an error that comes behind the first datagram the next read tells again.
+        let more = std::iter::from_fn(|| at_once(link.connection.read_datagram())?.ok());
         let mut received = lock(&link.received);
-        received.count(Some(&header), datagram.len());
-        received.last_at = Some(now);
+        for datagram in std::iter::once(first).chain(more).take(MAX_BATCH) {
+            match Header::decode(&datagram) {
+                Ok((header, _)) if peer.is_some() => {
+                    received.count(Some(&header), datagram.len());
+                    received.last_at = Some(now);
+                    self.take(now, header, datagram);
+                }
+                _ => {
+                    link.refused.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
     }
-    if ParityReceiver::concerns(&header) && link.peer_has(Features::PARITY) {
-        parity.received(&header, datagram.clone());
-    }
-    match header.kind {
-        Kind::Ping | Kind::Pong if !probes.admits(now) => {
-            link.refused.fetch_add(1, Ordering::Relaxed);
+
+    fn take(&mut self, now: Instant, header: Header, datagram: Bytes) {
+        let link = &self.link;
+        if ParityReceiver::concerns(&header) && link.peer_has(Features::PARITY) {
+            self.parity.received(&header, datagram.clone());
         }
-        Kind::Ping | Kind::Pong => {
-            let _ = events.try_send(LinkEvent::Probe {
-                link: link.link,
-                bytes: datagram,
-            });
-        }
-        Kind::Media | Kind::Clock | Kind::KeyframeRequest | Kind::Nack | Kind::Allowance => {
-            sink.deliver(from, &header, datagram)
-        }
-        Kind::Padding => {}
-        Kind::Parity => {
-            if let Some((header, rebuilt)) = parity.recover(body) {
-                link.recovered.fetch_add(1, Ordering::Relaxed);
-                sink.deliver(from, &header, rebuilt);
+        match header.kind {
+            Kind::Ping | Kind::Pong if !self.probes.admits(now) => {
+                link.refused.fetch_add(1, Ordering::Relaxed);
+            }
+            Kind::Ping | Kind::Pong => {
+                let _ = self.events.try_send(LinkEvent::Probe {
+                    link: link.link,
+                    bytes: datagram,
+                });
+            }
+            Kind::Media | Kind::Clock | Kind::KeyframeRequest | Kind::Nack | Kind::Allowance => {
+                self.media.push((header, datagram));
+            }
+            Kind::Padding => {}
+            Kind::Parity => {
+                if let Some(rebuilt) = self.parity.recover(&datagram[HEADER_BYTES..]) {
+                    link.recovered.fetch_add(1, Ordering::Relaxed);
+                    self.media.push(rebuilt);
+                }
             }
         }
     }

@@ -26,7 +26,7 @@ const IDLE_TIMEOUT_MS: u32 = 10_000;
 
 /// Acknowledge several bursts of video as one, but not later than this: a node in between is woken for each acknowledgement. The
 /// estimator takes the smallest round trip of a round, which this does not blur.
-const ACK_EVERY: u32 = 40;
+const ACK_EVERY: u32 = 100;
 const ACK_DELAY: Duration = Duration::from_millis(10);
 
 /// Transport settings for one connection that reports to `estimate`.

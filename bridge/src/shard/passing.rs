@@ -6,6 +6,7 @@ use super::routes::{Departures, LinkTable};
 use super::thread::{ShardEvent, ShardReport};
 use bridge_core::shard::ShardCore;
 use bridge_core::shard::io::{ShardCommand, ShardFact, ShardId};
+use relay_proto::datagram::Header;
 use relay_proto::id::NodeId;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use tokio::sync::{Notify, mpsc};
 /// How soon a fact that found the queue full is offered again.
 const FACT_RETRY: Duration = Duration::from_millis(2);
 
-/// That shard, for every thread that brings something. Its lock is held for as long as a datagram or a batch takes.
+/// That shard, for every thread that brings something. Its lock is held for as long as a batch takes.
 pub struct PassingShard {
     running: Mutex<Running>,
     links: LinkTable,
@@ -58,11 +59,11 @@ impl PassingShard {
         self.stirred.notify_one();
     }
 
-    /// Takes a datagram of a link; [`Self::flush`] follows, once for many. Hot path: one lock that nobody holds for long.
-    pub(super) fn pass(&self, from: NodeId, datagram: &[u8]) {
+    /// Begins to take what a link has brought; [`Self::flush`] follows.
+    pub(super) fn begin(&self) -> Arrivals<'_> {
         let mut running = self.running();
         let now = *running.batch.get_or_insert_with(Instant::now);
-        running.core.handle_passing(now, from, datagram);
+        Arrivals { running, now }
     }
 
     /// Sends on what has been brought.
@@ -112,14 +113,10 @@ impl PassingShard {
     }
 
     fn drain(&self, running: &mut Running, now: Instant) {
-        let mut links = None;
         while let Some(transmit) = running.core.poll_relay() {
-            let links = links.get_or_insert_with(|| self.links.current());
-            running.departures.hand_over(links, now, transmit);
+            running.departures.hand_over(transmit);
         }
-        if let Some(links) = &links {
-            running.departures.wake(links);
-        }
+        running.departures.send(now, &self.links);
         while let Some(fact) = running
             .unsent
             .take()
@@ -139,6 +136,19 @@ impl PassingShard {
 
     fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The shard while it takes a batch: its lock is held.
+pub(super) struct Arrivals<'a> {
+    running: MutexGuard<'a, Running>,
+    now: Instant,
+}
+
+impl Arrivals<'_> {
+    /// Takes a datagram of a link. Hot path.
+    pub(super) fn pass(&mut self, from: NodeId, header: &Header, datagram: &[u8]) {
+        self.running.core.handle_passing(self.now, from, header, datagram);
     }
 }
 

@@ -3,7 +3,6 @@
 
 use super::inbox::ShardInbox;
 use super::passing::PassingShard;
-use crate::link::lanes::Lane;
 use crate::link::{DatagramSink, LinkHandle};
 use bridge_core::relay::egress::RelayTransmit;
 use bridge_core::shard::io::ShardId;
@@ -14,9 +13,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
-
-/// First number of the datagram kinds that are feedback: small, and worth more than any packet of media.
-const FIRST_FEEDBACK_KIND: u8 = 2;
 
 /// The shards of each track, by origin and alias.
 #[derive(Debug)]
@@ -71,14 +67,8 @@ impl TrackRoutes {
     }
 }
 
-impl DatagramSink for TrackRoutes {
-    /// Cost: one look-up under a lock that is only ever written when tracks or wishes change.
-    fn deliver(&self, from: NodeId, header: &Header, datagram: Bytes) {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        let shards = routes.get(&(header.origin, header.track));
-        if let (Some([ShardId::PASSING]), Some(passing)) = (shards.map(Vec::as_slice), &self.passing) {
-            return passing.pass(from, &datagram);
-        }
+impl TrackRoutes {
+    fn feed(&self, shards: Option<&[ShardId]>, from: NodeId, datagram: Bytes) {
         let mut wanting = shards
             .into_iter()
             .flatten()
@@ -91,6 +81,29 @@ impl DatagramSink for TrackRoutes {
             other.feed(from, datagram.clone());
         }
         first.feed(from, datagram);
+    }
+}
+
+impl DatagramSink for TrackRoutes {
+    /// Cost: one look-up for each row of datagrams of the same track, under a lock that is only ever written when tracks or
+    /// wishes change.
+    fn deliver(&self, from: NodeId, batch: &mut Vec<(Header, Bytes)>) {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut passing, mut found) = (None, None);
+        for (header, datagram) in batch.drain(..) {
+            let key = (header.origin, header.track);
+            let shards = match found {
+                Some((of, shards)) if of == key => shards,
+                _ => routes.get(&key).map(Vec::as_slice),
+            };
+            found = Some((key, shards));
+            match (shards, &self.passing) {
+                (Some([ShardId::PASSING]), Some(shard)) => passing
+                    .get_or_insert_with(|| shard.begin())
+                    .pass(from, &header, &datagram),
+                _ => self.feed(shards, from, datagram),
+            }
+        }
     }
 
     fn flush(&self) {
@@ -123,47 +136,40 @@ impl LinkTable {
     }
 }
 
-/// What a batch of a shard leaves on links.
+/// What a batch of a shard leaves for links.
 #[derive(Debug, Default)]
 pub(super) struct Departures {
     /// Datagrams for nodes without a link.
     pub(super) unlinked: u64,
-    /// Peers whose links hold something that they have not been woken for; empty between two batches.
-    fed: Vec<NodeId>,
+    /// By peer; all empty between two batches. As long as the most peers that one batch was for.
+    waiting: Vec<(NodeId, Vec<RelayTransmit>)>,
 }
 
 impl Departures {
-    /// Queues a datagram on the link of its next hop; without one it is gone, as on a cut cable. [`Self::wake`] follows.
-    pub(super) fn hand_over(
-        &mut self,
-        links: &BTreeMap<NodeId, LinkHandle>,
-        now: Instant,
-        transmit: RelayTransmit,
-    ) {
-        let Some(link) = links.get(&transmit.via) else {
-            self.unlinked += 1;
+    /// Puts a datagram with those for the same next hop. [`Self::send`] follows.
+    pub(super) fn hand_over(&mut self, transmit: RelayTransmit) {
+        let known = self.waiting.iter().position(|(via, _)| *via == transmit.via);
+        let at = known.unwrap_or_else(|| {
+            self.waiting.push((transmit.via, Vec::new()));
+            self.waiting.len() - 1
+        });
+        self.waiting[at].1.push(transmit);
+    }
+
+    /// Gives each link what is for it, all at once: a queue is locked and a link woken once per batch. What is for a node
+    /// without a link is gone, as on a cut cable.
+    pub(super) fn send(&mut self, now: Instant, links: &LinkTable) {
+        if self.waiting.iter().all(|(_, waiting)| waiting.is_empty()) {
             return;
-        };
-        if transmit.audio || is_feedback(&transmit.bytes) {
-            link.queue_datagram(now, Lane::Audio, transmit.bytes);
-        } else {
-            link.queue_picture(now, transmit.class, transmit.bytes);
         }
-        if !self.fed.contains(&transmit.via) {
-            self.fed.push(transmit.via);
-        }
+        let links = links.current();
+        self.waiting.retain_mut(|(via, waiting)| {
+            match links.get(via) {
+                Some(link) if !waiting.is_empty() => link.send_all(now, waiting),
+                Some(_) => {}
+                None => self.unlinked += waiting.len() as u64,
+            }
+            links.contains_key(via)
+        });
     }
-
-    /// Wakes each link that was fed, once.
-    pub(super) fn wake(&mut self, links: &BTreeMap<NodeId, LinkHandle>) {
-        for link in self.fed.drain(..).filter_map(|peer| links.get(&peer)) {
-            link.wake();
-        }
-    }
-}
-
-fn is_feedback(datagram: &[u8]) -> bool {
-    datagram
-        .first()
-        .is_some_and(|byte| byte & 0x0f >= FIRST_FEEDBACK_KIND)
 }

@@ -49,7 +49,7 @@ impl Siblings {
             return Some(transmit);
         }
         if let Ok((header, _)) = Header::decode(&transmit.bytes) {
-            self.tracks.deliver(self.own, &header, transmit.bytes);
+            self.tracks.deliver(self.own, &mut vec![(header, transmit.bytes)]);
         }
         None
     }

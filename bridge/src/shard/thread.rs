@@ -232,17 +232,12 @@ impl Running {
                 self.socket.send(to, &self.send_buffer, segment_bytes);
             }
         }
-        let mut links = None;
         while let Some(transmit) = self.core.poll_relay() {
-            let Some(transmit) = self.siblings.take(transmit) else {
-                continue;
-            };
-            let links = links.get_or_insert_with(|| self.links.current());
-            self.departures.hand_over(links, now, transmit);
+            if let Some(transmit) = self.siblings.take(transmit) {
+                self.departures.hand_over(transmit);
+            }
         }
-        if let Some(links) = &links {
-            self.departures.wake(links);
-        }
+        self.departures.send(now, &self.links);
         self.siblings.ring();
         self.tell_facts();
     }

@@ -6,6 +6,7 @@
 pub mod egress;
 pub mod ingress;
 pub mod parity;
+mod ring;
 pub mod sealed;
 pub mod seen;
 pub mod transit;

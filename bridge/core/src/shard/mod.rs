@@ -295,17 +295,14 @@ impl ShardCore {
         }
     }
 
-    /// As [`Self::handle_relay`] on a shard that knows no track, [`ShardId::PASSING`]: nothing is opened, so nothing is written.
+    /// As [`Self::handle_relay`] on a shard that knows no track, [`ShardId::PASSING`], with the decoded `header` of the whole datagram: nothing is opened, so
+    /// nothing is written.
     /// Hot path.
     ///
     /// [`ShardId::PASSING`]: io::ShardId::PASSING
-    pub fn handle_passing(&mut self, now: Instant, peer: NodeId, bytes: &[u8]) {
+    pub fn handle_passing(&mut self, now: Instant, peer: NodeId, header: &Header, bytes: &[u8]) {
         self.counters.relay_in += 1;
-        let header = Header::decode(bytes).ok().map(|(header, _)| header);
-        if header
-            .and_then(|header| self.pass_through(now, peer, &header, bytes))
-            .is_none()
-        {
+        if self.pass_through(now, peer, header, bytes).is_none() {
             self.counters.relay_refused += 1;
         }
     }

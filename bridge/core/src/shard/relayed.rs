@@ -136,7 +136,7 @@ impl ShardCore {
         if !hops.is_empty() {
             let class = track.class;
             let datagram = self.take_onward();
-            self.send_onward(&hops, header.audio, class, &datagram);
+            self.send_onward(&hops, header.audio, class, datagram);
         }
         self.hops = hops;
     }
@@ -167,7 +167,7 @@ impl ShardCore {
     pub(super) fn pass_on_allowance(&mut self, header: &Header, body: &[u8], nodes: &[NodeId]) {
         if !nodes.is_empty() && self.copy_onward(header, Piece::Whole, body) {
             let datagram = self.take_onward();
-            self.send_onward(nodes, true, Class::Other, &datagram);
+            self.send_onward(nodes, true, Class::Other, datagram);
         }
     }
 
@@ -204,7 +204,7 @@ impl ShardCore {
             let datagram = self.take_onward();
             let nodes = self.tracks[slot as usize].demanding_nodes();
             let nodes: Vec<NodeId> = nodes.filter(|node| *node != peer).collect();
-            self.send_onward(&nodes, true, Class::Other, &datagram);
+            self.send_onward(&nodes, true, Class::Other, datagram);
         }
         self.clock_of(
             now,

@@ -110,11 +110,11 @@ impl ShardCore {
             && !hops.is_empty()
             && self.copy_onward(header, header.piece, &bytes[HEADER_BYTES..])
         {
-            let datagram = self.take_onward();
             if header.kind == Kind::Media {
-                self.sealed.keep(header, datagram.clone());
+                self.sealed.keep(header, &self.onward);
             }
-            self.send_onward(&hops, header.audio, Class::Other, &datagram);
+            let datagram = self.take_onward();
+            self.send_onward(&hops, header.audio, Class::Other, datagram);
         }
         self.hops = hops;
         if admitted? {
@@ -147,11 +147,15 @@ impl ShardCore {
         Bytes::from(std::mem::take(&mut self.onward))
     }
 
-    pub(super) fn send_onward(&mut self, nodes: &[NodeId], audio: bool, class: Class, datagram: &Bytes) {
+    pub(super) fn send_onward(&mut self, nodes: &[NodeId], audio: bool, class: Class, datagram: Bytes) {
         self.counters.transit_out += nodes.len() as u64;
-        for node in nodes {
+        let Some((last, others)) = nodes.split_last() else {
+            return;
+        };
+        for node in others {
             self.relay_media(*node, audio, class, datagram.clone());
         }
+        self.relay_media(*last, audio, class, datagram);
     }
 
     pub(super) fn tell_parent_heard(&mut self, (origin, track): (NodeId, TrackAlias), parent: NodeId) {
@@ -173,7 +177,7 @@ impl ShardCore {
                 break;
             }
             let before = repairs.len();
-            repairs.extend(self.sealed.packet(header, seq).cloned());
+            repairs.extend(self.sealed.packet(header, seq).map(Bytes::copy_from_slice));
             if repairs.len() == before {
                 missing.push(seq);
             } else {

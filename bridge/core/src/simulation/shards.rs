@@ -220,7 +220,9 @@ impl ShardPort for RealShards {
 
     fn handle_datagram(&mut self, now: Instant, shard: ShardId, from: NodeId, mut bytes: Vec<u8>) {
         if shard == ShardId::PASSING {
-            self.core(shard).handle_passing(now, from, &bytes);
+            if let Ok((header, _)) = Header::decode(&bytes) {
+                self.core(shard).handle_passing(now, from, &header, &bytes);
+            }
         } else {
             self.core(shard).handle_relay(now, from, &mut bytes);
         }

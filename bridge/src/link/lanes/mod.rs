@@ -62,17 +62,31 @@ pub struct Lanes {
     probes: VecDeque<Bytes>,
     audio: VecDeque<(Instant, Bytes)>,
     audio_bytes: usize,
-    video: VecDeque<Waiting>,
+    video: VecDeque<Departing>,
     video_bytes: usize,
     allocator: LinkAllocator,
     dropped: Dropped,
 }
 
-/// A datagram of a picture, and what it is of where it says so.
-#[derive(Debug)]
-struct Waiting {
-    of: Option<(TrackKey, Layer)>,
-    bytes: Bytes,
+/// A datagram on its way out, with its header where it has one.
+#[derive(Clone, Debug)]
+pub struct Departing {
+    /// Decoded once for all who look at it.
+    pub header: Option<Header>,
+    /// All of it.
+    pub bytes: Bytes,
+}
+
+impl Departing {
+    fn new(bytes: Bytes) -> Self {
+        let header = Header::decode(&bytes).ok().map(|(header, _)| header);
+        Self { header, bytes }
+    }
+
+    /// What it is of, where it says so.
+    fn of(&self) -> Option<(TrackKey, Layer)> {
+        self.header.map(|header| (TrackKey::of(&header), header.layer))
+    }
 }
 
 impl Lanes {
@@ -88,17 +102,15 @@ impl Lanes {
 
     /// Queues a datagram of a picture, if its layer crosses the link. Cost: amortised constant.
     pub fn push_picture(&mut self, now: Instant, class: Class, rate_bps: u64, datagram: Bytes) {
-        let header = Header::decode(&datagram).ok().map(|(header, _)| header);
-        if let Some(header) = &header
-            && !self.allocator.admit(now, class, header, datagram.len())
+        let departing = Departing::new(datagram);
+        let bytes = departing.bytes.len();
+        if let Some(header) = &departing.header
+            && !self.allocator.admit(now, class, header, bytes)
         {
             return;
         }
-        self.video_bytes += datagram.len();
-        self.video.push_back(Waiting {
-            of: header.map(|header| (TrackKey::of(&header), header.layer)),
-            bytes: datagram,
-        });
+        self.video_bytes += bytes;
+        self.video.push_back(departing);
         let most = (rate_bps as f64 / 8.0 * MAX_VIDEO_QUEUE.as_secs_f64()) as usize;
         while self.video_bytes > most.max(MIN_VIDEO_BYTES) {
             self.relieve(now);
@@ -138,11 +150,9 @@ impl Lanes {
     }
 
     /// Takes the datagram [`Self::next`] described.
-    pub fn pop(&mut self) -> Option<Bytes> {
-        if let Some(probe) = self.probes.pop_front() {
-            return Some(probe);
-        }
-        self.pop_audio().or_else(|| self.pop_video())
+    pub fn pop(&mut self) -> Option<Departing> {
+        let small = self.probes.pop_front().or_else(|| self.pop_audio());
+        small.map(Departing::new).or_else(|| self.pop_video())
     }
 
     /// Drops audio that has waited too long; call before sending after a wait.
@@ -187,7 +197,7 @@ impl Lanes {
     fn relieve(&mut self, now: Instant) {
         let mut bytes_of = BTreeMap::new();
         for waiting in &self.video {
-            if let Some(of) = waiting.of {
+            if let Some(of) = waiting.of() {
                 *bytes_of.entry(of).or_default() += waiting.bytes.len();
             }
         }
@@ -200,7 +210,7 @@ impl Lanes {
             return;
         };
         let before = self.video.len();
-        self.video.retain(|waiting| waiting.of != Some(ended));
+        self.video.retain(|waiting| waiting.of() != Some(ended));
         self.video_bytes = self.video.iter().map(|waiting| waiting.bytes.len()).sum();
         self.dropped.video += (before - self.video.len()) as u64;
     }
@@ -211,10 +221,10 @@ impl Lanes {
         Some(datagram)
     }
 
-    fn pop_video(&mut self) -> Option<Bytes> {
+    fn pop_video(&mut self) -> Option<Departing> {
         let waiting = self.video.pop_front()?;
         self.video_bytes -= waiting.bytes.len();
-        Some(waiting.bytes)
+        Some(waiting)
     }
 }
 

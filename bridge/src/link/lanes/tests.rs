@@ -21,7 +21,7 @@ fn audio_is_never_behind_video_and_probes_are_never_behind_audio() {
         lanes.push(now, Lane::Audio, RATE, datagram(Lane::Audio, 1_000 + n));
     }
     lanes.push(now, Lane::Probe, RATE, datagram(Lane::Probe, 9_999));
-    let order: Vec<u32> = std::iter::from_fn(|| lanes.pop())
+    let order: Vec<u32> = std::iter::from_fn(|| lanes.pop()).map(|departing| departing.bytes)
         .map(|bytes| number(&bytes))
         .collect();
     let expected: Vec<u32> = std::iter::once(9_999).chain(1_000..1_050).chain(0..50).collect();
@@ -35,7 +35,7 @@ fn a_full_video_lane_loses_its_oldest_and_counts_it() {
     for n in 0..2_000 {
         lanes.push(now, Lane::Video, RATE, datagram(Lane::Video, n));
     }
-    let kept: Vec<u32> = std::iter::from_fn(|| lanes.pop())
+    let kept: Vec<u32> = std::iter::from_fn(|| lanes.pop()).map(|departing| departing.bytes)
         .map(|bytes| number(&bytes))
         .collect();
     let most = 1_250_000 / 1_100;
@@ -73,7 +73,7 @@ fn where_it_is_known_what_waits_the_largest_layer_ends_and_nothing_else_is_lost(
         lanes.push_picture(now, Class::Other, 1_000_000, picture(2, 1, seq));
     }
     let mut left = BTreeMap::new();
-    while let Some(datagram) = lanes.pop() {
+    while let Some(Departing { bytes: datagram, .. }) = lanes.pop() {
         let (header, _) = Header::decode(&datagram).unwrap();
         *left.entry((header.track.0, header.layer.0)).or_insert(0) += 1;
     }
@@ -103,7 +103,7 @@ fn audio_that_waited_too_long_is_dropped() {
         datagram(Lane::Audio, 2),
     );
     lanes.expire(now + Duration::from_millis(250));
-    assert_eq!(lanes.pop().map(|bytes| number(&bytes)), Some(2));
+    assert_eq!(lanes.pop().map(|departing| number(&departing.bytes)), Some(2));
     assert_eq!(lanes.dropped().audio, 1);
 }
 
@@ -117,7 +117,7 @@ fn every_lane_is_bounded() {
         }
     }
     let mut bytes = 0;
-    while let Some(datagram) = lanes.pop() {
+    while let Some(Departing { bytes: datagram, .. }) = lanes.pop() {
         bytes += datagram.len();
     }
     assert!(

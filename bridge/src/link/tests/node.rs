@@ -21,8 +21,9 @@ pub(super) const SECRET: &str = "a secret of sufficient length";
 pub(super) struct Kept(pub(super) Mutex<Vec<(NodeId, Bytes)>>);
 
 impl DatagramSink for Kept {
-    fn deliver(&self, from: NodeId, _: &Header, datagram: Bytes) {
-        self.0.lock().unwrap().push((from, datagram));
+    fn deliver(&self, from: NodeId, batch: &mut Vec<(Header, Bytes)>) {
+        let datagrams = batch.drain(..).map(|(_, datagram)| (from, datagram));
+        self.0.lock().unwrap().extend(datagrams);
     }
 
     fn flush(&self) {}

@@ -113,8 +113,12 @@ impl World {
     /// Sends what may go, lets a millisecond pass, and answers what arrives in it.
     pub(super) fn step(&mut self) -> Vec<Bytes> {
         loop {
-            match Step::of(self.now, &mut self.lanes, &mut self.pace, &self.estimate, true) {
-                Step::Send(datagram) => self.send(datagram),
+            let mut batch = Vec::new();
+            let lanes = (&mut self.lanes, &mut batch);
+            match Step::of(self.now, lanes, &mut self.pace, &self.estimate, true) {
+                Step::Send => batch
+                    .into_iter()
+                    .for_each(|departing| self.send(departing.bytes)),
                 Step::Pad => {
                     self.padding_bytes += PADDING_BYTES as u64;
                     self.send(Bytes::from(relay_proto::datagram::encode_padding(
