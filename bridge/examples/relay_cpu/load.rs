@@ -98,7 +98,11 @@ impl Middle {
         let spent = spent_by(self.threads)?.since(spent);
         let packets = self.arrived.load(Ordering::Relaxed) - before;
         if packets * 100 < offered * 95 {
-            return Err(format!("{}: only {packets} of {offered} packets came through", self.threads).into());
+            return Err(format!(
+                "{}: only {packets} of {offered} packets came through",
+                self.threads
+            )
+            .into());
         }
         cost.spent.cpu += spent.cpu;
         cost.spent.runs += spent.runs;

@@ -79,9 +79,15 @@ pub(crate) fn start() -> Result<Middle, AnyError> {
     lead(&passing, &routes);
     middle.spawn(async move { passing.run().await });
     let kept = (kept, middle);
-    Ok(Middle::new(&ends.handle().clone(), arrived, MIDDLE, (kept, ends), move |seq| {
-        into.send_datagram(Instant::now(), Lane::Video, datagram(seq));
-    }))
+    Ok(Middle::new(
+        &ends.handle().clone(),
+        arrived,
+        MIDDLE,
+        (kept, ends),
+        move |seq| {
+            into.send_datagram(Instant::now(), Lane::Video, datagram(seq));
+        },
+    ))
 }
 
 /// Lets a node call another one; the connection lives in `runtime`.

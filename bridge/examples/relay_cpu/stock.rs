@@ -41,12 +41,18 @@ pub(crate) fn start() -> Result<Middle, AnyError> {
             .map_err(AnyError::from)
     })?;
     let packet = Bytes::from(vec![7; PAYLOAD_BYTES]);
-    let kept = (near, far.clone(), between, middle);
-    Ok(Middle::new(&ends.handle().clone(), arrived, STOCK, (kept, ends), move |_| {
-        if let Err(error) = connection.send_datagram(packet.clone()) {
-            println!("stock quinn: {error}");
-        }
-    }))
+    let kept = (near, far, between, middle);
+    Ok(Middle::new(
+        &ends.handle().clone(),
+        arrived,
+        STOCK,
+        (kept, ends),
+        move |_| {
+            if let Err(error) = connection.send_datagram(packet.clone()) {
+                println!("stock quinn: {error}");
+            }
+        },
+    ))
 }
 
 async fn pass_on(between: Endpoint, client: ClientConfig, to_far: SocketAddr) -> Result<(), AnyError> {

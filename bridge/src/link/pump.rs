@@ -75,9 +75,7 @@ impl Parities {
             return None;
         }
         let header = departing.header.filter(ParityReceiver::concerns)?;
-        self.sender
-            .sent(now, &header, &departing.bytes)
-            .map(Bytes::from)
+        self.sender.sent(now, &header, &departing.bytes).map(Bytes::from)
     }
 
     /// The parity of a group that has lasted long enough.

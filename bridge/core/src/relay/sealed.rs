@@ -65,7 +65,11 @@ impl SealedCache {
             self.order.push_back((place, span.chunk()));
         }
         self.let_go_of_old();
-        if self.streams.get(place).is_some_and(|stream| stream.held.is_empty()) {
+        if self
+            .streams
+            .get(place)
+            .is_some_and(|stream| stream.held.is_empty())
+        {
             self.places.remove(&self.streams.remove(place).key);
         }
     }

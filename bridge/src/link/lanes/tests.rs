@@ -21,7 +21,8 @@ fn audio_is_never_behind_video_and_probes_are_never_behind_audio() {
         lanes.push(now, Lane::Audio, RATE, datagram(Lane::Audio, 1_000 + n));
     }
     lanes.push(now, Lane::Probe, RATE, datagram(Lane::Probe, 9_999));
-    let order: Vec<u32> = std::iter::from_fn(|| lanes.pop()).map(|departing| departing.bytes)
+    let order: Vec<u32> = std::iter::from_fn(|| lanes.pop())
+        .map(|departing| departing.bytes)
         .map(|bytes| number(&bytes))
         .collect();
     let expected: Vec<u32> = std::iter::once(9_999).chain(1_000..1_050).chain(0..50).collect();
@@ -35,7 +36,8 @@ fn a_full_video_lane_loses_its_oldest_and_counts_it() {
     for n in 0..2_000 {
         lanes.push(now, Lane::Video, RATE, datagram(Lane::Video, n));
     }
-    let kept: Vec<u32> = std::iter::from_fn(|| lanes.pop()).map(|departing| departing.bytes)
+    let kept: Vec<u32> = std::iter::from_fn(|| lanes.pop())
+        .map(|departing| departing.bytes)
         .map(|bytes| number(&bytes))
         .collect();
     let most = 1_250_000 / 1_100;

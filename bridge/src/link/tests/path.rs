@@ -116,9 +116,7 @@ impl World {
             let mut batch = Vec::new();
             let lanes = (&mut self.lanes, &mut batch);
             match Step::of(self.now, lanes, &mut self.pace, &self.estimate, true) {
-                Step::Send => batch
-                    .into_iter()
-                    .for_each(|departing| self.send(departing.bytes)),
+                Step::Send => batch.into_iter().for_each(|departing| self.send(departing.bytes)),
                 Step::Pad => {
                     self.padding_bytes += PADDING_BYTES as u64;
                     self.send(Bytes::from(relay_proto::datagram::encode_padding(
