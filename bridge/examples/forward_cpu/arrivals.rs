@@ -106,9 +106,15 @@ pub(crate) struct Delays {
 }
 
 impl Delays {
-    /// From now on delays count.
-    pub(crate) fn begin(&mut self) {
-        self.measuring = true;
+    /// Whether delays count from now on.
+    pub(crate) fn measure(&mut self, measuring: bool) {
+        self.measuring = measuring;
+    }
+
+    /// Begins anew.
+    pub(crate) fn forget(&mut self) {
+        self.left_ns.clear();
+        self.microseconds.clear();
     }
 
     pub(crate) fn note_departure(&mut self, at_ns: u64) {

@@ -1,7 +1,7 @@
 //! The floor: receive, rewrite, seal, send in segments. Nothing else.
 
 use crate::AnyError;
-use crate::load::{self, Cost, Shape, Viewers};
+use crate::load::{self, Path, Shape, Viewers};
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use bridge::shard::MediaSocket;
 use bridge::shard::socket::{BATCH, open};
@@ -22,9 +22,7 @@ struct Viewer {
     index: u64,
 }
 
-const WARM_UP: Duration = Duration::from_millis(300);
-
-pub(crate) fn measure(shape: Shape, time: Duration) -> Result<Cost, AnyError> {
+pub(crate) fn start(shape: Shape) -> Result<Path, AnyError> {
     let socket = open(([127, 0, 0, 1], 0).into())?;
     let to = socket.local_addr()?;
     let viewers = Viewers::start(shape.viewers, to)?;
@@ -48,18 +46,23 @@ pub(crate) fn measure(shape: Shape, time: Duration) -> Result<Cost, AnyError> {
     let thread = std::thread::Builder::new()
         .name("floor".into())
         .spawn(move || forward(MediaSocket::new(socket), &bell, legs, &end))?;
-    let mut publisher = MediaSocket::new(open(([127, 0, 0, 1], 0).into())?);
     let mut packet = vec![7; HEADER_BYTES + load::PAYLOAD_BYTES + TAG_BYTES];
     // Version 2, payload type 96.
     packet[..2].copy_from_slice(&[0x80, 96]);
-    let pace = (shape.packets_per_second, WARM_UP, time);
-    let cost = load::measure(&viewers, &mut publisher, to, "floor", pace, || packet.clone());
-    stop.store(true, Ordering::Relaxed);
-    if thread.join().is_err() {
-        return Err("the floor's thread has panicked".into());
-    }
-    viewers.stop();
-    cost
+    Ok(Path {
+        viewers,
+        publisher: MediaSocket::new(open(([127, 0, 0, 1], 0).into())?),
+        to,
+        forwarder: "floor",
+        packets_per_second: shape.packets_per_second,
+        next_packet: Box::new(move |_| packet.clone()),
+        end: Box::new(move || {
+            stop.store(true, Ordering::Relaxed);
+            if thread.join().is_err() {
+                eprintln!("the floor's thread has panicked");
+            }
+        }),
+    })
 }
 
 fn forward(mut socket: MediaSocket, bell: &EventFd, mut legs: Vec<Viewer>, stop: &AtomicBool) {

@@ -51,13 +51,13 @@ impl Shape {
     }
 }
 
-/// What a run cost.
-#[derive(Clone, Copy, Debug)]
+/// What the forwarding of a load cost.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
     cpu: Duration,
     packets: u64,
-    /// How often the thread went to sleep, a second.
-    pub(crate) sleeps_per_second: f64,
+    sleeps: u64,
+    time: Duration,
     /// Half of all packets are at their viewer so many microseconds after their burst left the publisher.
     pub(crate) p50_us: f64,
     /// 99 of 100 are.
@@ -68,6 +68,11 @@ impl Cost {
     /// CPU per packet that reached a viewer.
     pub(crate) fn ns_per_packet(self) -> f64 {
         self.cpu.as_nanos() as f64 / self.packets as f64
+    }
+
+    /// How often the thread went to sleep, a second.
+    pub(crate) fn sleeps_per_second(self) -> f64 {
+        self.sleeps as f64 / self.time.as_secs_f64()
     }
 }
 
@@ -80,6 +85,8 @@ pub(crate) struct Viewers {
     reporters: Reporters,
     received: Arc<AtomicU64>,
     delays: Arc<Mutex<Delays>>,
+    /// Nothing is offered: the other path has the processors.
+    idle: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -106,13 +113,19 @@ impl Viewers {
         };
         let (received, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (reporters, delays) = (Reporters::default(), Arc::<Mutex<Delays>>::default());
+        let idle = Arc::new(AtomicBool::new(false));
         let ends = (received.clone(), delays.clone(), stop.clone(), reporters.clone());
+        let rests = idle.clone();
         let thread = std::thread::Builder::new()
             .name("viewers".into())
             .spawn(move || {
                 let (count, delays, end, clients) = ends;
                 let [mut stamped, mut plain] = [true, false].map(Reader::new);
                 while !end.load(Ordering::Relaxed) {
+                    if rests.load(Ordering::Relaxed) {
+                        std::thread::sleep(Duration::from_millis(2));
+                        continue;
+                    }
                     let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
                     for (at, socket) in sockets.iter().enumerate() {
                         let reader = if is_stamped(at, viewers) {
@@ -135,6 +148,7 @@ impl Viewers {
             reporters,
             received,
             delays,
+            idle,
             stop,
             thread,
         })
@@ -200,34 +214,88 @@ fn empty(
     Ok(())
 }
 
-/// Offers paced bursts to `to`, first to warm up and then for `time`, and reads what the thread called `forwarder` spends
-/// on them.
-///
-/// # Errors
-/// Where less than 95 % reaches the viewers: the figure would be of another load.
-pub(crate) fn measure(
-    viewers: &Viewers,
-    publisher: &mut MediaSocket,
-    to: SocketAddr,
-    forwarder: &str,
-    (packets_per_second, warm_up, time): (usize, Duration, Duration),
-    mut next_packet: impl FnMut() -> Vec<u8>,
-) -> Result<Cost, AnyError> {
-    let (mut burst, mut segment_bytes) = (Vec::new(), 0);
-    let mut offer = |time: Duration| -> Result<u64, AnyError> {
-        let interval = Duration::from_secs_f64(BURST as f64 / packets_per_second as f64);
+/// Before each measurement, so that what was at rest is warm, with a keyframe at its beginning.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// A forwarder between a publisher and viewers, ready to be offered a load.
+pub(crate) struct Path {
+    pub(crate) viewers: Viewers,
+    pub(crate) publisher: MediaSocket,
+    /// Where the forwarder takes packets.
+    pub(crate) to: SocketAddr,
+    /// Name of its thread.
+    pub(crate) forwarder: &'static str,
+    pub(crate) packets_per_second: usize,
+    /// The next packet, of a keyframe if asked for.
+    pub(crate) next_packet: Box<dyn FnMut(bool) -> Vec<u8>>,
+    /// Ends the forwarder.
+    pub(crate) end: Box<dyn FnOnce()>,
+}
+
+impl Path {
+    /// Offers the load for a while and measures nothing.
+    pub(crate) fn warm_up(&mut self, time: Duration) -> Result<(), AnyError> {
+        self.viewers.idle.store(false, Ordering::Relaxed);
+        self.offer(time)?;
+        self.viewers.idle.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Offers paced bursts for `time`; what the forwarder spends on them is added to `cost`.
+    ///
+    /// # Errors
+    /// Where less than 95 % reaches the viewers: the figure would be of another load.
+    pub(crate) fn measure(&mut self, time: Duration, cost: &mut Cost) -> Result<(), AnyError> {
+        self.viewers.idle.store(false, Ordering::Relaxed);
+        self.offer(SETTLE)?;
+        self.viewers.delays().measure(true);
+        let (before, received) = (spent(self.forwarder)?, self.viewers.received());
+        let offered = self.offer(time)?;
+        let after = spent(self.forwarder)?;
+        let packets = self.viewers.received() - received;
+        self.viewers.delays().measure(false);
+        self.viewers.idle.store(true, Ordering::Relaxed);
+        let expected = offered * self.viewers.addresses.len() as u64;
+        if packets * 100 < expected * 95 {
+            let forwarder = self.forwarder;
+            return Err(
+                format!("{forwarder}: only {packets} of {expected} packets reached the viewers").into(),
+            );
+        }
+        cost.cpu += after.cpu.saturating_sub(before.cpu);
+        cost.sleeps += after.sleeps - before.sleeps;
+        cost.packets += packets;
+        cost.time += time;
+        Ok(())
+    }
+
+    /// Reads the delays of what was measured since the last call.
+    pub(crate) fn read_delays(&self, cost: &mut Cost) {
+        let mut delays = self.viewers.delays();
+        (cost.p50_us, cost.p99_us) = (delays.percentile(0.5), delays.percentile(0.99));
+        delays.forget();
+    }
+
+    /// Ends the forwarder and the viewers.
+    pub(crate) fn stop(self) {
+        (self.end)();
+        self.viewers.stop();
+    }
+
+    fn offer(&mut self, time: Duration) -> Result<u64, AnyError> {
+        let interval = Duration::from_secs_f64(BURST as f64 / self.packets_per_second as f64);
         let (start, mut offered) = (Instant::now(), 0);
-        let mut next = start;
+        let (mut next, mut burst, mut segment_bytes) = (start, Vec::new(), 0);
         while next < start + time {
             burst.clear();
             for _ in 0..BURST {
-                let packet = next_packet();
+                let packet = (self.next_packet)(offered == 0 && burst.is_empty());
                 segment_bytes = packet.len();
                 burst.extend_from_slice(&packet);
             }
             // With one call: a burst that is written packet by packet is taken apart by whoever happens to be awake.
-            viewers.delays().note_departure(wall_ns()?);
-            publisher.send(to, &burst, Some(segment_bytes));
+            self.viewers.delays().note_departure(wall_ns()?);
+            self.publisher.send(self.to, &burst, Some(segment_bytes));
             offered += BURST as u64;
             next += interval;
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
@@ -235,26 +303,7 @@ pub(crate) fn measure(
         // Everything is out before the clock is read.
         std::thread::sleep(Duration::from_millis(100));
         Ok(offered)
-    };
-    offer(warm_up)?;
-    viewers.delays().begin();
-    let (before, received_before) = (spent(forwarder)?, viewers.received());
-    let offered = offer(time)?;
-    let after = spent(forwarder)?;
-    let cpu = after.cpu.saturating_sub(before.cpu);
-    let packets = viewers.received() - received_before;
-    let expected = offered * viewers.addresses.len() as u64;
-    if packets * 100 < expected * 95 {
-        return Err(format!("{forwarder}: only {packets} of {expected} packets reached the viewers").into());
     }
-    let mut delays = viewers.delays();
-    Ok(Cost {
-        cpu,
-        packets,
-        sleeps_per_second: (after.sleeps - before.sleeps) as f64 / time.as_secs_f64(),
-        p50_us: delays.percentile(0.5),
-        p99_us: delays.percentile(0.99),
-    })
 }
 
 /// What a thread has used so far.

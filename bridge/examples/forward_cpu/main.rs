@@ -6,7 +6,8 @@
 //! the arrival at a viewer's socket, by the kernel's clock. The *floor* is the least any forwarder can do: receive,
 //! rewrite the header, seal with AES-128-GCM, one segmented send per viewer and burst. The *real path* is a shard's
 //! thread as a node runs it: authentication, demultiplexing, cache, layer choice, reports, timers, everything.
-//! Rounds go floor, real, real, floor; the ratio is the median over rounds.
+//! Both are there all the time and take turns of half a second, for what else the machine does changes within seconds; the
+//! ratio is the median over rounds.
 //!
 //! ```text
 //! cargo run --release -p bridge --example forward_cpu -- [seconds] [rounds] [viewers]
@@ -27,6 +28,9 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// How long one of both is measured at a time.
+const SLICE: Duration = Duration::from_millis(500);
+
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), AnyError> {
@@ -40,14 +44,21 @@ fn main() -> Result<(), AnyError> {
         shape.packets_per_second * viewers
     );
     let mut rounds_of: [Vec<(f64, f64)>; 4] = Default::default();
+    let (mut floor, mut real) = (floor::start(shape)?, real::start(shape)?);
     for round in 1..=rounds {
-        let first_floor = floor::measure(shape, time)?;
-        let first_real = real::measure(shape, time)?;
-        let second_real = real::measure(shape, time)?;
-        let second_floor = floor::measure(shape, time)?;
+        let [mut of_floor, mut of_real] = [Cost::default(); 2];
+        let mut taken = Duration::ZERO;
+        while taken < time {
+            floor.measure(SLICE, &mut of_floor)?;
+            real.measure(SLICE, &mut of_real)?;
+            real.measure(SLICE, &mut of_real)?;
+            floor.measure(SLICE, &mut of_floor)?;
+            taken += SLICE * 2;
+        }
+        floor.read_delays(&mut of_floor);
+        real.read_delays(&mut of_real);
         for (figure, costs) in FIGURES.iter().zip(&mut rounds_of) {
-            let mean = |first, second| f64::midpoint((figure.read)(first), (figure.read)(second));
-            let (real, floor) = (mean(first_real, second_real), mean(first_floor, second_floor));
+            let (real, floor) = ((figure.read)(of_real), (figure.read)(of_floor));
             println!(
                 "round {round}: {:<18} real {real:>7.0} {unit}   floor {floor:>7.0} {unit}   ratio {:.2}",
                 figure.name,
@@ -57,6 +68,8 @@ fn main() -> Result<(), AnyError> {
             costs.push((real, floor));
         }
     }
+    real.stop();
+    floor.stop();
     let mut named = Vec::new();
     for (figure, costs) in FIGURES.iter().zip(&rounds_of) {
         let metric = Metric::of_rounds(figure.unit, costs).ok_or("no rounds")?;
@@ -105,6 +118,6 @@ const FIGURES: [Figure; 4] = [
     Figure {
         name: "forward_sleeps",
         unit: "1/s",
-        read: |cost| cost.sleeps_per_second,
+        read: |cost| cost.sleeps_per_second(),
     },
 ];

@@ -1,7 +1,7 @@
 //! The real path: a shard's thread as a node runs it, with all its connected clients.
 
 use crate::AnyError;
-use crate::load::{self, Cost, Shape, Viewers};
+use crate::load::{self, Path, Shape, Viewers};
 use bridge::shard::inbox::inbox;
 use bridge::shard::socket::open;
 use bridge::shard::{LinkTable, MediaSocket, ShardThread, Siblings, TrackRoutes};
@@ -22,14 +22,14 @@ const CID: &str = "camera";
 /// Until the paths of all viewers have been found wide enough; on a busy machine four seconds are too few, and padding counted.
 const WARM_UP: Duration = Duration::from_secs(8);
 
-pub(crate) fn measure(shape: Shape, time: Duration) -> Result<Cost, AnyError> {
+pub(crate) fn start(shape: Shape) -> Result<Path, AnyError> {
     let socket = open(([127, 0, 0, 1], 0).into())?;
     let to = socket.local_addr()?;
     let viewers = Viewers::start(shape.viewers, to)?;
-    let mut publisher = MediaSocket::new(open(([127, 0, 0, 1], 0).into())?);
+    let publisher = MediaSocket::new(open(([127, 0, 0, 1], 0).into())?);
     let (core, mut client, watching) = prepare(to, publisher.local_addr()?, viewers.addresses())?;
     viewers.report(watching);
-    let (events, _kept) = tokio::sync::mpsc::channel(1_024);
+    let (events, kept) = tokio::sync::mpsc::channel(1_024);
     let (inbox, receiving) = inbox()?;
     let tracks = Arc::new(TrackRoutes::new(vec![inbox.clone()]));
     let siblings = Siblings::of(ShardId(0), NODE, &[inbox], tracks);
@@ -37,16 +37,26 @@ pub(crate) fn measure(shape: Shape, time: Duration) -> Result<Cost, AnyError> {
     let thread = ShardThread::start(ShardId(0), core, socket, receiving, ways, events)?;
     let payload = vec![7; load::PAYLOAD_BYTES];
     let mut sent = 0_usize;
-    // A keyframe a second: viewers begin at one, each when its path has been found wide enough.
-    let pace = (shape.packets_per_second, WARM_UP, time);
-    let cost = load::measure(&viewers, &mut publisher, to, "shard-0", pace, || {
-        let keyframe = sent.is_multiple_of(shape.packets_per_second);
-        sent += 1;
-        client.packet(CID, 0, keyframe, &payload).unwrap_or_default()
-    });
-    thread.stop();
-    viewers.stop();
-    cost
+    let packets_per_second = shape.packets_per_second;
+    let mut path = Path {
+        viewers,
+        publisher,
+        to,
+        forwarder: "shard-0",
+        packets_per_second,
+        // A keyframe a second: viewers begin at one, each when its path has been found wide enough.
+        next_packet: Box::new(move |keyframe| {
+            let keyframe = keyframe || sent.is_multiple_of(packets_per_second);
+            sent += 1;
+            client.packet(CID, 0, keyframe, &payload).unwrap_or_default()
+        }),
+        end: Box::new(move || {
+            thread.stop();
+            drop(kept);
+        }),
+    };
+    path.warm_up(WARM_UP)?;
+    Ok(path)
 }
 
 /// A shard with one publisher and its viewers, all connected and subscribed.
