@@ -26,6 +26,10 @@ const FACT_RETRY: Duration = Duration::from_millis(2);
 /// How much later than asked for a thread wakes for its core's timer alone. Most timers are then met by a packet that wakes
 /// it anyway (measured: at fifty viewers half of all wakes were for timers).
 const TIMER_SLACK: Duration = Duration::from_millis(4);
+/// Where nothing but reports has come, so long nobody listens: viewers report at moments of their own, and a wake for each
+/// costs more than what it says (measured: `forward_cpu`, 155 sleeps a second at fifty viewers instead of 290, and 3 % less
+/// per packet). Media that comes meanwhile goes out that much later.
+const REPORTS_PAUSE: Duration = Duration::from_micros(400);
 /// How often counters are published.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 /// Largest send: one GSO batch.
@@ -163,7 +167,11 @@ impl Running {
                 return Ok(());
             };
             let (core, socket) = (&mut self.core, &mut self.socket);
-            let received = socket.receive(|from, bytes| core.handle_datagram(now, from, bytes))?;
+            let mut reports = 0;
+            let received = socket.receive(|from, bytes| {
+                reports += usize::from(is_report(bytes));
+                core.handle_datagram(now, from, bytes);
+            })?;
             let by_tcp = self.take_tcp(now);
             if self.core.poll_timeout().is_some_and(|at| at <= now) {
                 self.core.handle_timeout(now);
@@ -171,6 +179,9 @@ impl Running {
             self.drain(now);
             self.publish(now);
             if received < BATCH && by_tcp < BATCH && taken < INBOX_BATCH {
+                if reports > 0 && reports == received && by_tcp + taken == 0 {
+                    std::thread::sleep(REPORTS_PAUSE);
+                }
                 self.sleep()?;
             }
         }
@@ -294,6 +305,11 @@ impl Running {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = report;
     }
+}
+
+/// Whether a datagram is RTCP (RFC 5761, section 4).
+const fn is_report(datagram: &[u8]) -> bool {
+    matches!(datagram, [_, 192..=223, ..])
 }
 
 /// Processor time of the calling thread; none where the system does not tell.
