@@ -15,6 +15,7 @@ pub(crate) const PACKETS_PER_SECOND: u32 = 20_000;
 pub(crate) const PAYLOAD_BYTES: usize = 1_100;
 /// Both links have found out what they carry.
 const WARM_UP: Duration = Duration::from_secs(2);
+
 /// A runtime of one thread called `name`.
 pub(crate) fn runtime(name: &str) -> Result<Runtime, AnyError> {
     Ok(tokio::runtime::Builder::new_multi_thread()

@@ -65,9 +65,7 @@ impl TrackRoutes {
     pub fn overflowed(&self) -> u64 {
         self.shards.iter().map(ShardInbox::dropped).sum()
     }
-}
 
-impl TrackRoutes {
     fn feed(&self, shards: Option<&[ShardId]>, from: NodeId, datagram: Bytes) {
         let mut wanting = shards
             .into_iter()
@@ -141,7 +139,7 @@ impl LinkTable {
 pub(super) struct Departures {
     /// Datagrams for nodes without a link.
     pub(super) unlinked: u64,
-    /// By peer; all empty between two batches. As long as the most peers that one batch was for.
+    /// By peer; all empty between two batches, and one for each linked peer that anything was for.
     waiting: Vec<(NodeId, Vec<RelayTransmit>)>,
 }
 

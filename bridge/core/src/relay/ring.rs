@@ -3,8 +3,10 @@
 
 /// Bytes of a chunk, where there is room for enough of them.
 const CHUNK_BYTES: usize = 64 << 10;
-/// At least so many chunks, so that little is gone at a time.
-const LEAST_CHUNKS: usize = 16;
+/// So many chunks where that leaves each large enough, so that little is gone at a time.
+const MANY_CHUNKS: usize = 16;
+/// A datagram fits every chunk, however few there are: none is larger than an Ethernet packet.
+const LEAST_CHUNK_BYTES: usize = 2 << 10;
 
 /// Where a datagram stands.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +36,7 @@ pub(super) struct Ring {
 
 impl Ring {
     pub(super) fn new(max_bytes: usize) -> Self {
-        let chunk_bytes = CHUNK_BYTES.min(max_bytes / LEAST_CHUNKS).max(1);
+        let chunk_bytes = (max_bytes / MANY_CHUNKS).clamp(LEAST_CHUNK_BYTES, CHUNK_BYTES);
         Self {
             chunks: Vec::new(),
             chunk_bytes,
@@ -99,22 +101,33 @@ mod tests {
 
     #[test]
     fn what_was_written_last_stands_and_memory_is_bounded() {
-        let mut ring = Ring::new(1_600);
+        let mut ring = Ring::new(32 << 10);
         let spans: Vec<Span> = (0..200_u8)
-            .map(|number| ring.write(&[number; 30]).unwrap())
+            .map(|number| ring.write(&[number; 600]).unwrap())
             .collect();
-        // Sixteen chunks of a hundred bytes, three datagrams in each; the last one has two.
+        // Sixteen chunks, three datagrams in each; the last one has two.
         let held = spans.iter().filter(|span| ring.get(**span).is_some()).count();
         assert_eq!((held, ring.chunks.len()), (47, 16));
         for (number, span) in spans.iter().enumerate().skip(153) {
-            assert_eq!(ring.get(*span), Some(&[number as u8; 30][..]));
+            assert_eq!(ring.get(*span), Some(&[number as u8; 600][..]));
         }
-        assert!(ring.chunks.iter().all(|chunk| chunk.capacity() == 100));
+        let capacities = ring.chunks.iter().map(Vec::capacity);
+        assert!(capacities.sum::<usize>() <= 32 << 10);
+    }
+
+    #[test]
+    fn however_little_room_there_is_the_newest_is_kept() {
+        let mut ring = Ring::new(3 << 10);
+        for number in 0..9_u8 {
+            let span = ring.write(&[number; 1_400]).unwrap();
+            assert_eq!(ring.get(span), Some(&[number; 1_400][..]));
+        }
+        assert_eq!(ring.chunks.len(), 1);
     }
 
     #[test]
     fn what_is_too_large_is_not_kept() {
-        assert!(Ring::new(1_600).write(&[0; 101]).is_none());
+        assert!(Ring::new(32 << 10).write(&[0; 2_049]).is_none());
         assert!(Ring::new(0).write(&[0; 1]).is_none());
         assert!(Ring::new(0).write(&[]).is_none());
     }

@@ -175,24 +175,24 @@ mod tests {
 
     #[test]
     fn the_oldest_go_first_and_both_pieces_are_found() {
-        let mut cache = SealedCache::new(160);
+        let mut cache = SealedCache::new(16 << 10);
         for seq in 0..40 {
-            cache.keep(&header(seq), &[seq as u8; 10]);
+            cache.keep(&header(seq), &[seq as u8; 1_000]);
         }
         let held = |cache: &SealedCache, seq| cache.packet(&header(0), MediaSeq(seq)).count();
         assert_eq!([23, 24, 39].map(|seq| held(&cache, seq)), [0, 1, 1]);
         let newest = cache.packet(&header(0), MediaSeq(39)).next();
-        assert_eq!(newest, Some(&[39; 10][..]));
+        assert_eq!(newest, Some(&[39; 1_000][..]));
         let piece = |piece| Header { piece, ..header(50) };
-        cache.keep(&piece(Piece::First), b"first");
-        cache.keep(&piece(Piece::Second), b"second");
+        cache.keep(&piece(Piece::First), &[1; 1_000]);
+        cache.keep(&piece(Piece::Second), &[2; 1_000]);
         assert_eq!(held(&cache, 50), 2);
         assert_eq!((cache.order.len(), cache.streams.len()), (16, 2));
     }
 
     #[test]
     fn gaps_are_none_and_what_comes_twice_or_late_is_not_counted() {
-        let mut cache = SealedCache::new(1_000);
+        let mut cache = SealedCache::new(16 << 10);
         for seq in [5, 8, 5, 4, 6] {
             cache.keep(&header(seq), b"ten bytes.");
         }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn numbers_that_jump_begin_anew_and_cost_no_memory() {
-        let mut cache = SealedCache::new(1_000);
+        let mut cache = SealedCache::new(16 << 10);
         let held = |cache: &SealedCache, seq| cache.packet(&header(0), MediaSeq(seq)).count();
         for seq in [u32::MAX, 0, 5_000_000, 7, u32::MAX - 1] {
             cache.keep(&header(seq), b"ten bytes.");
@@ -221,13 +221,13 @@ mod tests {
 
     #[test]
     fn streams_that_hold_nothing_are_forgotten() {
-        let mut cache = SealedCache::new(160);
+        let mut cache = SealedCache::new(16 << 10);
         for track in 0..1_000 {
             let header = Header {
                 track: TrackAlias(track),
                 ..header(1)
             };
-            cache.keep(&header, b"ten bytes.");
+            cache.keep(&header, &[0; 1_000]);
         }
         assert_eq!((cache.streams.len(), cache.places.len()), (16, 16));
     }

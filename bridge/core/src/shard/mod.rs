@@ -295,8 +295,8 @@ impl ShardCore {
         }
     }
 
-    /// As [`Self::handle_relay`] on a shard that knows no track, [`ShardId::PASSING`], with the decoded `header` of the whole datagram: nothing is opened, so
-    /// nothing is written.
+    /// As [`Self::handle_relay`] on a shard that knows no track, [`ShardId::PASSING`], with the decoded `header` of the whole
+    /// datagram: nothing is opened, so nothing is written.
     /// Hot path.
     ///
     /// [`ShardId::PASSING`]: io::ShardId::PASSING

@@ -200,7 +200,7 @@ fn a_publisher_is_told_which_layers_are_watched_on_any_node() {
 }
 
 /// A link falls silent, and all that waited comes at once by another way: seen as single pictures that paused for two
-/// seconds, since for a moment they seemed to cost twice as much.
+/// seconds, since for a moment they seemed much dearer.
 #[test]
 fn what_was_held_back_on_a_link_and_comes_at_once_seems_no_dearer() {
     let (mut world, publishers) = meeting(4);
