@@ -2,7 +2,6 @@
 
 use super::PacketReport;
 use relay_proto::unit::Bitrate;
-use std::time::Instant;
 
 /// Arrivals are kept this long.
 const WINDOW_US: i64 = 1_000_000;
@@ -48,20 +47,29 @@ impl Delivery {
     }
 
     /// The same by departures: what was sent, lost or not, of what the receiver reports on.
-    pub(super) fn on_departures(&mut self, epoch: Instant, reports: &[PacketReport]) {
+    pub(super) fn on_departures(&mut self, reports: &[PacketReport]) {
         for report in reports {
-            let sent_us = report.sent.saturating_duration_since(epoch).as_micros() as i64;
-            self.count(sent_us, report);
+            self.count(report.sent_us, report);
         }
     }
 
     /// A packet, and what went without a number since the one before: both stand in one queue, so it came in between.
     fn count(&mut self, at_us: i64, report: &PacketReport) {
+        let last = at_us.div_euclid(BIN_US);
+        if let (Some((before_us, beside)), Some((_, newest))) = (&mut self.before, self.span)
+            && *beside == report.beside
+            && newest == last
+        {
+            // Most: of a burst, and no sound in between.
+            *before_us = at_us.max(*before_us);
+            let sum = &mut self.bins[at(last)];
+            *sum = sum.saturating_add(report.bytes);
+            return;
+        }
         if let Some((before_us, beside)) = self.before {
             let span = at_us.saturating_sub(before_us).clamp(0, 10 * WINDOW_US);
             let bytes = super::beside_between(beside, report.beside);
             let bins = (span / BIN_US).max(1);
-            let last = at_us.div_euclid(BIN_US);
             if bytes > 0 {
                 for bin in (last - bins + 1).max(last - WINDOW_US / BIN_US)..=last {
                     self.add(bin, bytes / bins as u64);
@@ -74,7 +82,7 @@ impl Delivery {
             .filter(|(before_us, _)| (0..=WINDOW_US).contains(&before_us.saturating_sub(at_us)));
         let newest_us = overtaken.map_or(at_us, |(before_us, _)| before_us);
         self.before = Some((newest_us, report.beside));
-        self.add(at_us.div_euclid(BIN_US), u64::from(report.bytes));
+        self.add(last, u64::from(report.bytes));
     }
 
     fn add(&mut self, bin: i64, bytes: u64) {
@@ -138,15 +146,14 @@ const fn at(bin: i64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use proptest::prelude::*;
 
     #[test]
     fn what_goes_without_a_number_counts_once_also_where_packets_overtake_each_other() {
-        let start = crate::rtc::testing::instant();
         let mut delivery = Delivery::default();
         let reports: Vec<PacketReport> = (0..200_u32)
             .map(|n| PacketReport {
-                sent: start,
+                sent_us: 0,
                 // Every second one comes after the one behind it.
                 arrived_us: Some(i64::from(n) * 10_000 + if n % 2 == 0 { 15_000 } else { 0 }),
                 bytes: 500,
@@ -160,13 +167,12 @@ mod tests {
 
     #[test]
     fn the_rate_is_that_of_arrivals() {
-        let start = crate::rtc::testing::instant();
         let mut delivery = Delivery::default();
         // 1,000 bytes every 8 ms are 1 Mbit/s, however they were sent.
         let reports: Vec<PacketReport> = (0..200)
             .map(|n| PacketReport {
-                sent: start + Duration::from_millis(n / 50),
-                arrived_us: Some(8_000 * n as i64),
+                sent_us: n / 50 * 1_000,
+                arrived_us: Some(8_000 * n),
                 bytes: 1_000,
                 beside: 0,
             })
@@ -177,6 +183,33 @@ mod tests {
         for window_us in [300_000, 1_000_000] {
             let Bitrate(rate) = delivery.rate(window_us).unwrap();
             assert!((950_000..=1_050_000).contains(&rate), "{rate} in {window_us} µs");
+        }
+    }
+
+    proptest! {
+        /// Beside a plain sum over all packets, however they fall into bins.
+        #[test]
+        fn every_packet_counts_in_the_bin_it_came_in(
+            packets in proptest::collection::vec((0_i64..30_000, 0_i64..60_000, 0_u32..1_500), 1..300),
+        ) {
+            let mut delivery = Delivery::default();
+            let (mut clock_us, mut newest_us) = (0, 0);
+            let mut all = Vec::new();
+            for (pause_us, late_us, bytes) in packets {
+                clock_us += pause_us;
+                // Some are overtaken.
+                let arrived_us = clock_us + late_us;
+                newest_us = arrived_us.max(newest_us);
+                all.push((arrived_us / BIN_US, u64::from(bytes)));
+                let report = PacketReport { sent_us: 0, arrived_us: Some(arrived_us), bytes, beside: 0 };
+                delivery.on_reports(&[report]);
+                let newest = newest_us / BIN_US;
+                let within = all.iter().filter(|(bin, _)| (newest - 15..newest).contains(bin));
+                let bytes: u64 = within.map(|(_, bytes)| bytes).sum();
+                let oldest = all.iter().map(|(bin, _)| *bin).min().unwrap_or_default();
+                let expected = (newest - oldest >= 15).then_some(Bitrate(bytes * 8_000_000 / 300_000));
+                prop_assert_eq!(delivery.rate(300_000), expected);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use super::probe::{Finding, Prober};
 use super::queue::QueueDelay;
 use super::sound::SoundRate;
 use super::train::Train;
-use super::{BandwidthEstimator, PacketReport, SentBytes};
+use super::{Arrivals, BandwidthEstimator, SentBytes};
 use relay_proto::unit::Bitrate;
 use std::time::{Duration, Instant};
 
@@ -73,7 +73,6 @@ pub struct Estimator {
     changed_at: Option<Instant>,
     /// Since when the queue has stood above its target at every report.
     full_since: Option<Instant>,
-    epoch: Option<Instant>,
     fed_at: Option<Instant>,
     sent_before: u64,
     sent_at: Option<Instant>,
@@ -97,7 +96,6 @@ impl Default for Estimator {
             full_at: None,
             changed_at: None,
             full_since: None,
-            epoch: None,
             fed_at: None,
             sent_before: 0,
             sent_at: None,
@@ -273,11 +271,14 @@ impl Estimator {
 }
 
 impl BandwidthEstimator for Estimator {
-    fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
-        let first = self
-            .since
-            .map_or(0, |since| reports.partition_point(|report| report.sent < since));
-        let reports = &reports[first..];
+    fn on_reports(&mut self, now: Instant, arrivals: &Arrivals) {
+        let first = self.since.map_or(0, |since| {
+            let since_us = arrivals.since_epoch_us(since);
+            arrivals
+                .packets
+                .partition_point(|packet| packet.sent_us < since_us)
+        });
+        let reports = &arrivals.packets[first..];
         if reports.is_empty() {
             return;
         }
@@ -288,8 +289,7 @@ impl BandwidthEstimator for Estimator {
         self.fed_at = Some(now);
         self.queue.on_reports(reports);
         self.delivery.on_reports(reports);
-        let epoch = *self.epoch.get_or_insert(reports[0].sent);
-        self.departures.on_departures(epoch, reports);
+        self.departures.on_departures(reports);
         let lost = self.loss.on_reports(now, reports);
         if let Some(carried) = self.train.on_reports(reports)
             && (carried.0 as f64) < self.total * COLLAPSED
@@ -314,7 +314,7 @@ impl BandwidthEstimator for Estimator {
         if standing > self.queue_target || lost.is_some() {
             return self.on_full(now, FULL_WINDOW_US, lost.is_some());
         }
-        if let Some(finding) = self.prober.on_reports(now, reports) {
+        if let Some(finding) = self.prober.on_reports(now, arrivals) {
             self.on_finding(now, finding);
         }
         if !self.is_settling(now) && standing < self.queue_target / 2.0 {

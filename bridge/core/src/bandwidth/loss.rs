@@ -58,7 +58,7 @@ mod tests {
         for step in 0..40_u64 {
             let now = start + Duration::from_millis(from_ms + 50 * step);
             let report = |n: u64| PacketReport {
-                sent: now,
+                sent_us: 0,
                 arrived_us: ((step * 10 + n) * 7 % 100 >= lost).then_some(0),
                 bytes: 1_000,
                 beside: 0,

@@ -23,13 +23,38 @@ mod train;
 pub use estimator::Estimator;
 
 use relay_proto::unit::Bitrate;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// What one feedback says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrivals {
+    /// When the first of all packets left: departures are counted from here, and it stays the same for a sender.
+    pub epoch: Instant,
+    /// What became of each packet, in the order of sending.
+    pub packets: Vec<PacketReport>,
+}
+
+impl Arrivals {
+    /// When a packet left.
+    #[must_use]
+    pub fn sent(&self, packet: &PacketReport) -> Instant {
+        self.epoch + Duration::from_micros(packet.sent_us.max(0) as u64)
+    }
+
+    /// A moment in the time of departures; negative before the first packet.
+    fn since_epoch_us(&self, at: Instant) -> i64 {
+        match at.checked_duration_since(self.epoch) {
+            Some(after) => after.as_micros() as i64,
+            None => -(self.epoch.duration_since(at).as_micros() as i64),
+        }
+    }
+}
 
 /// What became of one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketReport {
-    /// When it left.
-    pub sent: Instant,
+    /// When it left, in µs after [`Arrivals::epoch`].
+    pub sent_us: i64,
     /// When it came, in µs of the receiver's clock; none where it is lost.
     pub arrived_us: Option<i64>,
     /// Its size on the wire, IP and UDP included.
@@ -60,8 +85,8 @@ fn beside_between(earlier: u32, later: u32) -> u64 {
 
 /// An estimator of what a path carries: fed with reports, asked for a rate.
 pub trait BandwidthEstimator {
-    /// Takes what one feedback says, in the order of sending.
-    fn on_reports(&mut self, now: Instant, reports: &[PacketReport]);
+    /// Takes what one feedback says.
+    fn on_reports(&mut self, now: Instant, arrivals: &Arrivals);
 
     /// What the path carries now of numbered packets: what goes without a number has its room already.
     fn estimate(&self) -> Bitrate;

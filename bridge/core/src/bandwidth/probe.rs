@@ -4,7 +4,7 @@
 //! the path carries that much; if not, the rate of arrival is what it carries. It follows at once while it finds more,
 //! and after a pause once it has found the end.
 
-use super::{PacketReport, SentBytes};
+use super::{Arrivals, PacketReport, SentBytes};
 use relay_proto::unit::Bitrate;
 use std::time::{Duration, Instant};
 
@@ -163,17 +163,19 @@ impl Prober {
     }
 
     /// Takes the packets of one feedback; what the probe has shown, once its last packet is reported on.
-    pub(super) fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) -> Option<Finding> {
+    pub(super) fn on_reports(&mut self, now: Instant, arrivals: &Arrivals) -> Option<Finding> {
         let (since, end, ended) = match self.phase {
             Phase::Resting { .. } => return None,
             Phase::Sending { since, .. } => (since, now, false),
             Phase::Waiting { since, end, .. } => (since, end, true),
         };
-        let of_probe = reports
+        let [since_us, end_us] = [since, end].map(|at| arrivals.since_epoch_us(at));
+        let packets = &arrivals.packets;
+        let of_probe = packets
             .iter()
-            .filter(|report| report.sent > since && report.sent <= end);
+            .filter(|packet| packet.sent_us > since_us && packet.sent_us <= end_us);
         self.packets.extend(of_probe);
-        if !ended || reports.last().is_none_or(|last| last.sent < end) {
+        if !ended || packets.last().is_none_or(|last| last.sent_us < end_us) {
             return None;
         }
         self.conclude(now)
@@ -220,7 +222,7 @@ impl Prober {
         let last_arrived = rest.iter().map(|(at, _)| *at).max()?;
         let numbered: u64 = rest.iter().map(|(_, report)| u64::from(report.bytes)).sum();
         let bytes = numbered + super::beside_between(first.beside, last.beside);
-        let sent_us = last.sent.saturating_duration_since(first.sent).as_micros() as i64;
+        let sent_us = last.sent_us - first.sent_us;
         let arrived_us = last_arrived - first_arrived;
         if arrived.len() < MIN_PACKETS || sent_us < MIN_SPAN_US {
             return None;

@@ -5,33 +5,32 @@
 
 use super::PacketReport;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Packets sent within this time of the first are one burst.
-const BURST: Duration = Duration::from_millis(5);
+const BURST_US: i64 = 5_000;
 /// A moment: long enough to hold a burst that found no burst before it.
-const RECENT: Duration = Duration::from_millis(250);
+const RECENT_US: i64 = 250_000;
 /// A short moment, for queues that grow so fast that waiting costs sound.
-const SHORT: Duration = Duration::from_millis(100);
+const SHORT_US: i64 = 100_000;
 /// Half of the time in which the path without a queue is looked for. Long against a queue, short against the drift of
 /// two clocks (50 ppm: 0.75 ms).
-const BASE_HALF: Duration = Duration::from_secs(15);
+const BASE_HALF_US: i64 = 15_000_000;
 /// So many bursts, each later than the one before, are a queue that fills.
 const CLIMBING: usize = 3;
 /// Bursts remembered.
 const MAX_RECENT: usize = 64;
 
-/// Delay of standing queues.
+/// Delay of standing queues. Times are departures, in µs.
 #[derive(Debug, Default)]
 pub(super) struct QueueDelay {
     /// First departure of the current burst.
-    burst: Option<Instant>,
+    burst: Option<i64>,
     /// When and with which delay (µs, of no meaning by itself) recent bursts began.
-    recent: VecDeque<(Instant, i64)>,
+    recent: VecDeque<(i64, i64)>,
     /// Start of the current half, its smallest delay, and that of the half before.
-    half: Option<(Instant, i64)>,
+    half: Option<(i64, i64)>,
     half_before: Option<i64>,
-    epoch: Option<Instant>,
 }
 
 impl QueueDelay {
@@ -43,36 +42,34 @@ impl QueueDelay {
             };
             if self
                 .burst
-                .is_some_and(|first| report.sent.saturating_duration_since(first) <= BURST)
+                .is_some_and(|first_us| report.sent_us - first_us <= BURST_US)
             {
                 continue;
             }
-            self.burst = Some(report.sent);
-            let epoch = *self.epoch.get_or_insert(report.sent);
-            let sent_us = report.sent.saturating_duration_since(epoch).as_micros() as i64;
-            self.on_burst(report.sent, arrived_us - sent_us);
+            self.burst = Some(report.sent_us);
+            self.on_burst(report.sent_us, arrived_us - report.sent_us);
         }
     }
 
-    fn on_burst(&mut self, sent: Instant, delay_us: i64) {
+    fn on_burst(&mut self, sent_us: i64, delay_us: i64) {
         match &mut self.half {
-            Some((start, smallest)) if sent.saturating_duration_since(*start) < BASE_HALF => {
+            Some((start_us, smallest)) if sent_us - *start_us < BASE_HALF_US => {
                 *smallest = delay_us.min(*smallest);
             }
             half => {
                 self.half_before = half.map(|(_, smallest)| smallest);
-                *half = Some((sent, delay_us));
+                *half = Some((sent_us, delay_us));
             }
         }
         while self
             .recent
             .front()
-            .is_some_and(|(at, _)| sent.saturating_duration_since(*at) > RECENT)
+            .is_some_and(|(at_us, _)| sent_us - at_us > RECENT_US)
             || self.recent.len() >= MAX_RECENT
         {
             self.recent.pop_front();
         }
-        self.recent.push_back((sent, delay_us));
+        self.recent.push_back((sent_us, delay_us));
     }
 
     /// Forgets the moment: what was seen before is not to be judged again.
@@ -82,12 +79,12 @@ impl QueueDelay {
 
     /// What stands in the queue: none where the moment has too few bursts to tell it from the length of one burst.
     pub(super) fn standing(&self) -> Option<Duration> {
-        self.within(RECENT)
+        self.within(RECENT_US)
     }
 
     /// What has stood in it for a short moment: seen early, and now and then only a large burst.
     pub(super) fn rising(&self) -> Option<Duration> {
-        self.within(SHORT)
+        self.within(SHORT_US)
     }
 
     /// What the newest burst has met, where each of the last has met more than the one before: a queue that fills. Jitter
@@ -108,15 +105,15 @@ impl QueueDelay {
         Some(self.half_before.map_or(half, |before| before.min(half)))
     }
 
-    fn within(&self, moment: Duration) -> Option<Duration> {
-        let (last, _) = *self.recent.back()?;
+    fn within(&self, moment_us: i64) -> Option<Duration> {
+        let (last_us, _) = *self.recent.back()?;
         let recent = || {
             self.recent
                 .iter()
-                .filter(move |(at, _)| last.saturating_duration_since(*at) <= moment)
+                .filter(move |(at_us, _)| last_us - at_us <= moment_us)
         };
-        let (first, _) = recent().next()?;
-        if last.saturating_duration_since(*first) < moment / 2 || recent().count() < 3 {
+        let (first_us, _) = recent().next()?;
+        if last_us - first_us < moment_us / 2 || recent().count() < 3 {
             return None;
         }
         let base = self.base()?;
@@ -129,10 +126,10 @@ impl QueueDelay {
 mod tests {
     use super::*;
 
-    fn reports(from: Instant, count: u64, delay_ms: impl Fn(u64) -> i64) -> Vec<PacketReport> {
+    fn reports(count: i64, delay_ms: impl Fn(i64) -> i64) -> Vec<PacketReport> {
         let report = |n| PacketReport {
-            sent: from + Duration::from_millis(33 * n),
-            arrived_us: Some((33 * n as i64 + delay_ms(n)) * 1_000),
+            sent_us: 33_000 * n,
+            arrived_us: Some((33 * n + delay_ms(n)) * 1_000),
             bytes: 1_000,
             beside: 0,
         };
@@ -141,27 +138,23 @@ mod tests {
 
     #[test]
     fn a_queue_that_stands_is_seen_and_jitter_is_not() {
-        let start = crate::rtc::testing::instant();
         let mut queue = QueueDelay::default();
-        queue.on_reports(&reports(start, 30, |n| 50 + (n % 3) as i64 * 20));
+        queue.on_reports(&reports(30, |n| 50 + (n % 3) * 20));
         assert_eq!(queue.standing(), Some(Duration::ZERO));
         let mut queue = QueueDelay::default();
-        queue.on_reports(&reports(start, 30, |n| {
-            if n < 15 { 50 } else { 50 + 40 + (n % 3) as i64 }
-        }));
+        queue.on_reports(&reports(30, |n| if n < 15 { 50 } else { 50 + 40 + (n % 3) }));
         assert_eq!(queue.standing(), Some(Duration::from_millis(40)));
     }
 
     #[test]
     fn a_burst_counts_by_its_first_packet() {
-        let start = crate::rtc::testing::instant();
         let mut queue = QueueDelay::default();
         let mut all = Vec::new();
-        for frame in 0..20_u64 {
-            for packet in 0..10_u64 {
+        for frame in 0..20_i64 {
+            for packet in 0..10_i64 {
                 all.push(PacketReport {
-                    sent: start + Duration::from_millis(40 * frame),
-                    arrived_us: Some((40 * frame + 3 * packet) as i64 * 1_000),
+                    sent_us: 40_000 * frame,
+                    arrived_us: Some((40 * frame + 3 * packet) * 1_000),
                     bytes: 1_000,
                     beside: 0,
                 });
@@ -173,22 +166,20 @@ mod tests {
 
     #[test]
     fn a_queue_that_fills_is_seen_before_it_stands() {
-        let start = crate::rtc::testing::instant();
         let mut queue = QueueDelay::default();
-        queue.on_reports(&reports(start, 30, |n| 50 + (n * 2 % 3) as i64 * 20));
+        queue.on_reports(&reports(30, |n| 50 + (n * 2 % 3) * 20));
         assert_eq!(queue.climbing(), None, "jitter");
         let mut queue = QueueDelay::default();
-        queue.on_reports(&reports(start, 30, |n| 50 + (n as i64 - 26).max(0) * 30));
+        queue.on_reports(&reports(30, |n| 50 + (n - 26).max(0) * 30));
         assert_eq!(queue.climbing(), Some(Duration::from_millis(90)));
         assert_eq!(queue.standing(), Some(Duration::ZERO));
     }
 
     #[test]
     fn a_longer_path_becomes_the_base_in_time() {
-        let start = crate::rtc::testing::instant();
         let mut queue = QueueDelay::default();
-        queue.on_reports(&reports(start, 30, |_| 50));
-        queue.on_reports(&reports(start, 1_200, |n| if n < 30 { 50 } else { 90 }));
+        queue.on_reports(&reports(30, |_| 50));
+        queue.on_reports(&reports(1_200, |n| if n < 30 { 50 } else { 90 }));
         assert_eq!(queue.standing(), Some(Duration::ZERO));
     }
 }

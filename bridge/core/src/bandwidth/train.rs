@@ -7,7 +7,6 @@
 use super::{PacketReport, beside_between};
 use relay_proto::unit::Bitrate;
 use std::collections::VecDeque;
-use std::time::Instant;
 
 /// Packets remembered.
 const MAX_PACKETS: usize = 16;
@@ -28,7 +27,6 @@ struct Seen {
 /// The newest packets of a path. Memory: 16 of 16 bytes.
 #[derive(Debug, Default)]
 pub(super) struct Train {
-    epoch: Option<Instant>,
     packets: VecDeque<Seen>,
 }
 
@@ -43,9 +41,8 @@ impl Train {
             if self.packets.len() >= MAX_PACKETS {
                 self.packets.pop_front();
             }
-            let epoch = *self.epoch.get_or_insert(report.sent);
             self.packets.push_back(Seen {
-                sent_us: report.sent.saturating_duration_since(epoch).as_micros() as u32,
+                sent_us: report.sent_us as u32,
                 arrived_us: arrived_us as u32,
                 beside: report.beside,
                 bytes: report.bytes,
@@ -92,15 +89,13 @@ fn between(earlier_us: u32, later_us: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     /// Packets of 1,000 bytes that leave 2 ms apart and come at these times.
     fn shown(arrivals_ms: &[i64]) -> Option<Bitrate> {
-        let start = crate::rtc::testing::instant();
         let reports: Vec<PacketReport> = (0..)
             .zip(arrivals_ms)
             .map(|(n, at_ms)| PacketReport {
-                sent: start + Duration::from_millis(2 * n),
+                sent_us: 2_000 * n,
                 arrived_us: Some(at_ms * 1_000),
                 bytes: 1_000,
                 beside: 0,

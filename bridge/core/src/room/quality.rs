@@ -5,7 +5,7 @@
 //! seconds in which this node itself did not stand still: clients give up a connection that is called lost.
 
 use super::window::Window;
-use crate::bandwidth::PacketReport;
+use crate::bandwidth::Arrivals;
 use relay_proto::room::ConnectionQuality::{self, Excellent, Good, Lost, Poor};
 use relay_proto::unit::Bitrate;
 use std::time::{Duration, Instant};
@@ -58,7 +58,8 @@ pub struct QualityMeter {
 
 impl QualityMeter {
     /// Takes what the client says of the packets it was sent.
-    pub fn count_arrivals(&mut self, now: Instant, reports: &[PacketReport]) {
+    pub fn count_arrivals(&mut self, now: Instant, arrivals: &Arrivals) {
+        let reports = &arrivals.packets;
         self.downlink.expected += reports.len() as f64;
         self.downlink.lost += reports
             .iter()
@@ -67,7 +68,7 @@ impl QualityMeter {
         let newest = reports.iter().rev().find(|report| report.arrived_us.is_some());
         if let Some(newest) = newest {
             // Reports are gathered for a while before they are sent: the shortest time is nearest to the round trip.
-            let took = now.saturating_duration_since(newest.sent);
+            let took = now.saturating_duration_since(arrivals.sent(newest));
             self.rtt = Some(self.rtt.map_or(took, |known| known.min(took)));
         }
     }

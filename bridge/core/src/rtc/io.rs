@@ -1,6 +1,6 @@
 //! What goes into a session and comes out of it, besides datagrams.
 
-use crate::bandwidth::PacketReport;
+use crate::bandwidth::Arrivals;
 use crate::red::Earlier;
 use relay_proto::id::{Layer, TrackSid};
 use relay_proto::room::{Codec, MediaKind};
@@ -194,8 +194,8 @@ pub enum RtcpIn {
         /// The same instant in RTP time.
         rtp_time: u32,
     },
-    /// What became of numbered packets, in the order of sending.
-    Arrivals(Vec<PacketReport>),
+    /// What became of numbered packets.
+    Arrivals(Arrivals),
 }
 
 /// An item of outgoing RTCP.

@@ -168,7 +168,7 @@ impl ShardCore {
 
     fn feedback_of(&mut self, now: Instant, slot: u32, item: RtcpIn) {
         match item {
-            RtcpIn::Arrivals(reports) => self.arrivals_of(now, slot, &reports),
+            RtcpIn::Arrivals(arrivals) => self.arrivals_of(now, slot, &arrivals),
             RtcpIn::Losses { expected, lost } => {
                 self.members[slot as usize].redundancy.count(expected, lost);
             }

@@ -5,7 +5,7 @@ use super::ShardCore;
 use super::io::ShardFact;
 use super::transmit::Transmit;
 use crate::allocation::{self, Class, OperatingPoint, Request, TEMPORAL_STEPS, allocate};
-use crate::bandwidth::{BandwidthEstimator as _, PacketReport};
+use crate::bandwidth::{Arrivals, BandwidthEstimator as _};
 use crate::forward::leg::Leg;
 use crate::forward::track::Track;
 use crate::room::Room;
@@ -43,11 +43,11 @@ pub(super) struct Scratch {
 
 impl ShardCore {
     /// A viewer tells what became of its packets.
-    pub(super) fn arrivals_of(&mut self, now: Instant, slot: u32, reports: &[PacketReport]) {
+    pub(super) fn arrivals_of(&mut self, now: Instant, slot: u32, arrivals: &Arrivals) {
         let member = &mut self.members[slot as usize];
         let Bitrate(before) = member.path.estimate();
-        member.path.on_reports(now, reports);
-        member.quality.count_arrivals(now, reports);
+        member.path.on_reports(now, arrivals);
+        member.quality.count_arrivals(now, arrivals);
         member.cramped |= member.path.estimate().0 < before * CRAMPED_PERCENT / 100;
     }
 

@@ -1,7 +1,7 @@
 //! A viewer behind an emulated link, in virtual time: pictures in three layers sent in bursts as publishers send them,
 //! sound beside them, feedback every 50 ms.
 
-use crate::bandwidth::{BandwidthEstimator, PacketReport, SentBytes};
+use crate::bandwidth::{Arrivals, BandwidthEstimator, PacketReport, SentBytes};
 use relay_proto::unit::Bitrate;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -112,7 +112,7 @@ impl Random {
 }
 
 struct InFlight {
-    sent: Instant,
+    sent_us: u64,
     arrives_us: Option<u64>,
     bytes: u64,
     beside: u32,
@@ -173,7 +173,7 @@ impl World {
         let arrives_us = self.send(now_us, bytes).map(|(at, _)| at);
         self.sent.numbered += bytes + UDP_IP_BYTES;
         self.in_flight.push_back(InFlight {
-            sent: self.start + Duration::from_micros(now_us),
+            sent_us: now_us,
             arrives_us,
             bytes: bytes + UDP_IP_BYTES,
             beside: self.sent.beside as u32,
@@ -181,24 +181,26 @@ impl World {
     }
 
     /// What the receiver can tell at `told_us`: everything up to the newest packet that has come by then.
-    fn feedback(&mut self, told_us: u64) -> Vec<PacketReport> {
+    fn feedback(&mut self, told_us: u64) -> Arrivals {
         let newest = self
             .in_flight
             .iter()
             .rposition(|packet| packet.arrives_us.is_some_and(|at| at <= told_us));
-        let Some(newest) = newest else {
-            return Vec::new();
-        };
-        self.in_flight
-            .drain(..=newest)
+        let packets = self
+            .in_flight
+            .drain(..newest.map_or(0, |newest| newest + 1))
             .map(|packet| PacketReport {
-                sent: packet.sent,
+                sent_us: packet.sent_us as i64,
                 // The receiver's clock has another zero.
                 arrived_us: packet.arrives_us.map(|at| at as i64 + 77_000_000),
                 bytes: packet.bytes as u32,
                 beside: packet.beside,
             })
-            .collect()
+            .collect();
+        Arrivals {
+            epoch: self.start,
+            packets,
+        }
     }
 }
 
@@ -225,19 +227,18 @@ pub(super) fn run(
     let wanted = Bitrate(layers.iter().max().copied().unwrap_or(0));
     let mut all = vec![Second::default(); seconds as usize];
     let mut last_audio_us = [None::<u64>; MOST_PEOPLE];
-    let mut told: VecDeque<(u64, Vec<PacketReport>)> = VecDeque::new();
+    let mut told: VecDeque<(u64, Arrivals)> = VecDeque::new();
     let mut tick_at_ms = 0;
     for ms in 0..seconds * 1_000 {
         let (now_us, now) = (ms * 1_000, start + Duration::from_millis(ms));
         let second = &mut all[(ms / 1_000) as usize];
         world.line = line_at(ms / 1_000);
         if ms % FEEDBACK_MS == 0 {
-            let reports = world.feedback(now_us);
-            told.push_back((ms + world.line.delay_ms, reports));
+            let arrivals = world.feedback(now_us);
+            told.push_back((ms + world.line.delay_ms, arrivals));
         }
-        while told.front().is_some_and(|(at, _)| *at <= ms) {
-            let (_, reports) = told.pop_front().unwrap_or_default();
-            subject.on_reports(now, &reports);
+        while let Some((_, arrivals)) = told.pop_front_if(|(at, _)| *at <= ms) {
+            subject.on_reports(now, &arrivals);
         }
         second.estimate += subject.estimate().0 / 1_000;
         for (last, speaker) in last_audio_us.iter_mut().zip(0..world.line.sounds) {

@@ -1,7 +1,7 @@
 //! The estimator of the `webrtc` family on our links.
 
 use super::path::Subject;
-use crate::bandwidth::{BandwidthEstimator, PacketReport};
+use crate::bandwidth::{Arrivals, BandwidthEstimator};
 use relay_proto::unit::Bitrate;
 use rtc_interceptor::{BandwidthEstimator as _, Gcc, PacketReport as TheirReport};
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ pub(super) struct Theirs {
 }
 
 impl BandwidthEstimator for Theirs {
-    fn on_reports(&mut self, now: Instant, reports: &[PacketReport]) {
-        let reports: Vec<TheirReport> = reports
-            .iter()
+    fn on_reports(&mut self, now: Instant, arrivals: &Arrivals) {
+        let packets = arrivals.packets.iter();
+        let reports: Vec<TheirReport> = packets
             .map(|report| {
                 self.number += 1;
                 TheirReport {
@@ -26,7 +26,7 @@ impl BandwidthEstimator for Theirs {
                     twcc_sequence_number: self.number as u16,
                     size: report.bytes as usize,
                     arrived: report.arrived_us.is_some(),
-                    departure: report.sent,
+                    departure: arrivals.sent(report),
                     arrival: report.arrived_us.map(|at| Duration::from_micros(at as u64)),
                     ecn: Default::default(),
                 }

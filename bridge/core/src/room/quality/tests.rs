@@ -1,4 +1,5 @@
 use super::*;
+use crate::bandwidth::PacketReport;
 
 /// A connection, looked at once a second.
 struct Watched {
@@ -29,13 +30,16 @@ impl Watched {
             self.now += INTERVAL;
             let (expected, received) = self.seen.uplink;
             self.seen.uplink = (expected + 100, received + 100 - lost);
-            let report = PacketReport {
-                sent: self.now - rtt,
-                arrived_us: Some(1),
-                bytes: 100,
-                beside: 0,
+            let arrivals = Arrivals {
+                epoch: self.now - rtt,
+                packets: vec![PacketReport {
+                    sent_us: 0,
+                    arrived_us: Some(1),
+                    bytes: 100,
+                    beside: 0,
+                }],
             };
-            self.meter.count_arrivals(self.now, &[report]);
+            self.meter.count_arrivals(self.now, &arrivals);
             assert!(self.meter.is_due(self.now));
             shown.extend(
                 self.meter
@@ -139,7 +143,7 @@ fn few_packets_say_nothing_of_loss() {
     for second in 0..60 {
         let now = watched.now + INTERVAL * second;
         let lost = PacketReport {
-            sent: now,
+            sent_us: 0,
             arrived_us: None,
             bytes: 100,
             beside: 0,
@@ -149,7 +153,11 @@ fn few_packets_say_nothing_of_loss() {
             arrived_us: Some(0),
             ..lost
         };
-        meter.count_arrivals(now, &[[lost; 5], [there; 5]].concat());
+        let arrivals = Arrivals {
+            epoch: now,
+            packets: [[lost; 5], [there; 5]].concat(),
+        };
+        meter.count_arrivals(now, &arrivals);
         shown.extend(meter.look(now, watched.seen));
     }
     assert_eq!(shown, [Excellent]);

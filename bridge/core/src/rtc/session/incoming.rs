@@ -248,11 +248,12 @@ impl Session {
                 .contains(&ssrc)
                 .then_some(RtcpIn::Nack { ssrc, seqs }),
             Item::Arrivals { body } => {
-                let mut reports = Vec::new();
-                if self.history.acknowledge(&body, &mut reports).is_none() {
+                let arrivals = self.history.acknowledge(&body);
+                if arrivals.is_none() {
                     self.counters.bad_rtcp += 1;
                 }
-                (!reports.is_empty()).then_some(RtcpIn::Arrivals(reports))
+                let arrivals = arrivals.filter(|arrivals| !arrivals.packets.is_empty());
+                arrivals.map(RtcpIn::Arrivals)
             }
             Item::Received { blocks } => {
                 let (mut expected, mut lost) = (0, 0);

@@ -1,9 +1,9 @@
 //! What has been sent to a client and not yet reported on.
 
 use super::feedback::{Feedback, reference_us};
-use crate::bandwidth::{PacketReport, SentBytes};
+use crate::bandwidth::{Arrivals, PacketReport, SentBytes};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Packets remembered: at 3,000 packets a second two thirds of a second, more than a round trip and a feedback interval.
 const MAX_SENT: usize = 2_048;
@@ -25,8 +25,9 @@ struct Sent {
 pub(crate) struct SendHistory {
     /// Number of the next packet, unwrapped.
     next: u64,
-    /// When the first packet left, and how many µs later the newest.
+    /// When the first packet left, and when the newest, in µs after it too.
     epoch: Option<Instant>,
+    newest: Option<Instant>,
     newest_us: u64,
     /// Packets up to `next`, oldest first.
     sent: VecDeque<Sent>,
@@ -42,8 +43,12 @@ impl SendHistory {
             self.sent.pop_front();
         }
         let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
-        let epoch = *self.epoch.get_or_insert(now);
-        self.newest_us = now.saturating_duration_since(epoch).as_micros() as u64;
+        if self.newest != Some(now) {
+            // Once for a batch.
+            let epoch = *self.epoch.get_or_insert(now);
+            self.newest = Some(now);
+            self.newest_us = now.saturating_duration_since(epoch).as_micros() as u64;
+        }
         self.sent.push_back(Sent {
             at_us: self.newest_us as u32,
             bytes,
@@ -65,12 +70,12 @@ impl SendHistory {
         self.sent_bytes
     }
 
-    /// Reads a feedback body. Appends a report for each packet it speaks of that is still remembered, in the order of
-    /// sending; none where the body is malformed. Each packet is reported once: what a feedback calls missing counts
-    /// as lost.
-    pub(crate) fn acknowledge(&mut self, body: &[u8], reports: &mut Vec<PacketReport>) -> Option<()> {
+    /// Reads a feedback body: a report for each packet it speaks of that is still remembered; none where the body is
+    /// malformed. Each packet is reported once: what a feedback calls missing counts as lost.
+    pub(crate) fn acknowledge(&mut self, body: &[u8]) -> Option<Arrivals> {
         let feedback = Feedback::parse(body)?;
-        let newest = self.next.checked_sub(1)?;
+        let (epoch, newest) = self.epoch.zip(self.next.checked_sub(1))?;
+        let mut packets = Vec::new();
         let reference = match self.reference {
             Some(last) if last.abs() < MAX_REFERENCE => feedback.unwrap_reference(last),
             _ => i64::from(feedback.reference),
@@ -78,29 +83,30 @@ impl SendHistory {
         let behind = (newest as u16).wrapping_sub(feedback.base);
         let Some(base) = newest.checked_sub(u64::from(behind)) else {
             // Numbers never sent.
-            return Some(());
+            return Some(Arrivals { epoch, packets });
         };
         self.reference = Some(reference);
-        for (number, arrival) in (base..self.next).zip(&feedback.arrivals) {
-            let oldest = self.next - self.sent.len() as u64;
-            let Some(ahead) = number.checked_sub(oldest) else {
-                continue;
-            };
+        let oldest = self.next - self.sent.len() as u64;
+        let reported_before = oldest.saturating_sub(base) as usize;
+        let arrivals = feedback.arrivals.get(reported_before..).unwrap_or_default();
+        if !arrivals.is_empty() {
             // Skipped by feedback that was lost itself: nothing is known of them.
-            self.sent.drain(..ahead as usize);
-            let popped = self.epoch.zip(self.sent.pop_front());
-            if let Some((epoch, Sent { at_us, bytes, beside })) = popped {
-                let before_us = u64::from((self.newest_us as u32).wrapping_sub(at_us));
-                let sent_us = self.newest_us.saturating_sub(before_us);
-                reports.push(PacketReport {
-                    sent: epoch + Duration::from_micros(sent_us),
-                    arrived_us: arrival.map(|after| reference_us(reference) + after),
-                    bytes: u32::from(bytes),
-                    beside,
-                });
-            }
+            self.sent.drain(..base.saturating_sub(oldest) as usize);
         }
-        Some(())
+        let count = arrivals.len().min(self.sent.len());
+        packets.reserve_exact(count);
+        let (newest_us, reference_us) = (self.newest_us, reference_us(reference));
+        let reports = self.sent.drain(..count).zip(arrivals).map(|(sent, arrival)| {
+            let before_us = u64::from((newest_us as u32).wrapping_sub(sent.at_us));
+            PacketReport {
+                sent_us: newest_us.saturating_sub(before_us) as i64,
+                arrived_us: arrival.map(|after| reference_us + after),
+                bytes: u32::from(sent.bytes),
+                beside: sent.beside,
+            }
+        });
+        packets.extend(reports);
+        Some(Arrivals { epoch, packets })
     }
 }
 
@@ -108,6 +114,7 @@ impl SendHistory {
 mod tests {
     use super::super::TwccRecorder;
     use super::*;
+    use std::time::Duration;
 
     /// Packets of 1,000 bytes every 10 ms to a receiver 30 ms away that does not get number 3.
     #[test]
@@ -125,12 +132,14 @@ mod tests {
         let bodies = recorder.poll_feedback(start + Duration::from_secs(1));
         let mut reports = Vec::new();
         for body in bodies.iter().chain(&bodies) {
-            history.acknowledge(body, &mut reports).unwrap();
+            let arrivals = history.acknowledge(body).unwrap();
+            assert_eq!(arrivals.epoch, start);
+            reports.extend(arrivals.packets);
         }
         assert_eq!(reports.len(), 8);
         for (packet, report) in (0..).zip(&reports) {
-            assert_eq!(report.sent, start + Duration::from_millis(10 * packet));
-            let arrived = (packet != 3).then_some(10_000 * packet as i64 + 30_000);
+            assert_eq!(report.sent_us, 10_000 * packet);
+            let arrived = (packet != 3).then_some(10_000 * packet + 30_000);
             assert_eq!(report.arrived_us, arrived);
         }
     }
@@ -149,7 +158,7 @@ mod tests {
         assert_eq!(history.sent.len(), MAX_SENT);
         let mut reports = Vec::new();
         for body in recorder.poll_feedback(start + Duration::from_secs(1)) {
-            history.acknowledge(&body, &mut reports).unwrap();
+            reports.extend(history.acknowledge(&body).unwrap().packets);
         }
         assert_eq!(reports.len(), 10);
         assert!(reports.iter().all(|report| report.arrived_us.is_some()));
@@ -165,7 +174,7 @@ mod tests {
         for reference in [0x7f_u8, 0xff, 0x7e, 0xfe] {
             let number = history.number(crate::rtc::testing::instant(), 100) as u8;
             let body = [0, number, 0, 1, reference, 0, 0, 0, 0x20, 1, 4];
-            history.acknowledge(&body, &mut reports).unwrap();
+            reports.extend(history.acknowledge(&body).unwrap().packets);
         }
         assert_eq!(reports.len(), 4);
         assert!(
@@ -178,15 +187,9 @@ mod tests {
     #[test]
     fn feedback_about_packets_never_sent_reports_nothing() {
         let mut history = SendHistory::default();
-        let mut reports = Vec::new();
         let body = [0, 5, 0, 1, 0, 0, 1, 0, 0x20, 1, 4];
-        assert_eq!(
-            history.acknowledge(&body, &mut reports),
-            None,
-            "nothing was sent at all"
-        );
+        assert_eq!(history.acknowledge(&body), None, "nothing was sent at all");
         history.number(crate::rtc::testing::instant(), 100);
-        assert_eq!(history.acknowledge(&body, &mut reports), Some(()));
-        assert!(reports.is_empty());
+        assert!(history.acknowledge(&body).unwrap().packets.is_empty());
     }
 }
