@@ -106,11 +106,11 @@ churn: ## people come and go for CHURN_FOR (1h): does the node's memory grow bey
 	$(TARGET_DIR)/release/loadtest run churn --set duration=$(CHURN_FOR) --out target/loadtest/churn --causeway $(TARGET_DIR)/release/causeway
 
 # Scenarios against a mesh whose nodes and clients each have a namespace (needs root). All are run, whichever fails.
-MESH_RUN = $(TARGET_DIR)/debug/loadtest run $(1) --namespaces --shards 1 --causeway $(TARGET_DIR)/debug/causeway --out target/loadtest/$(1)
+MESH_RUN = $(TARGET_DIR)/release/loadtest run $(1) --namespaces --shards 1 --causeway $(TARGET_DIR)/release/causeway --out target/loadtest/$(1)
 
 mesh-build:
 	@$(NEED) build web wan
-	$(CARGO) build --package bridge --package loadtest
+	$(CARGO) build --release --package bridge --package loadtest
 
 mesh-faults: mesh-build ## a node dies, a cable is cut (needs root): what do those miss who move, and those who stay?
 	@held=0; for scenario in s6 s6-cut; do $(call MESH_RUN,$$scenario) || held=$$?; done; exit $$held
@@ -123,7 +123,7 @@ mesh-drain: mesh-build ## every node of three is drained and started again, of a
 
 skew: mesh-build ## the same rolling restart from the build of infra/skew/previous to this one (needs root): nobody leaves the room
 	before=$$(CARGO=$(CARGO) TARGET_DIR=$(TARGET_DIR) infra/skew/build.sh); \
-	$(TARGET_DIR)/debug/loadtest run s7 --namespaces --shards 1 --causeway $$before --causeway-then $(TARGET_DIR)/debug/causeway --out target/loadtest/skew
+	$(TARGET_DIR)/release/loadtest run s7 --namespaces --shards 1 --causeway $$before --causeway-then $(TARGET_DIR)/release/causeway --out target/loadtest/skew
 
 # One figure of a whole scenario: make bench-join_first_frame
 bench-%:

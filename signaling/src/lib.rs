@@ -19,6 +19,7 @@ pub mod address;
 pub mod config;
 pub mod counters;
 pub mod directory;
+mod gather;
 pub mod http;
 pub mod hub;
 pub mod join;

@@ -2,14 +2,16 @@
 //!
 //! Long ones leave in fragments (RFC 6455, 5.4). The library keeps, for as long as a connection lasts, a buffer as large
 //! as the largest frame it has sent, and the first message of a session names everybody in the room: without fragments a
-//! room of 3,000 would keep 250 KiB for each of them (measured: 8 KiB at 100).
+//! room of 3,000 would keep 250 KiB for each of them (measured: 8 KiB at 100). What waits leaves together, in full segments
+//! (see [`crate::gather`]).
 
+use crate::gather::{GATHERED_BYTES, Gather};
 use crate::limits::{Limits, TokenBucket, WRITE_TIMEOUT};
 use crate::protocol::decode_request;
 use crate::task::Input;
 use bytes::Bytes;
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::stream::SplitStream;
+use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use relay_proto::id::SessionId;
@@ -23,7 +25,7 @@ use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, error::ProtocolError};
 
 /// An open WebSocket.
-pub(crate) type Connection = WebSocketStream<TokioIo<Upgraded>>;
+pub(crate) type Connection = WebSocketStream<Gather<TokioIo<Upgraded>>>;
 
 /// What a connection reads at once. Requests are small and seldom; the library would keep and touch 128 KiB for each
 /// client.
@@ -63,7 +65,7 @@ pub(crate) async fn serve(
 
 /// Sends until the hub drops the queue, then says good-bye. Ends early when the client does not read.
 async fn write(
-    sink: &mut SplitSink<Connection, Message>,
+    sink: &mut (impl Sink<Message, Error = Error> + Unpin),
     mut outbox: mpsc::Receiver<Bytes>,
     first_frame: impl FnOnce(),
 ) {
@@ -72,7 +74,7 @@ async fn write(
         if let Some(call) = first_frame.take() {
             call();
         }
-        if !write_within(send_all(sink, fragments(frame).map(Message::Frame))).await {
+        if !write_within(send_ready(sink, frame, &mut outbox)).await {
             return;
         }
     }
@@ -93,18 +95,30 @@ fn fragments(message: Bytes) -> impl Iterator<Item = Frame> {
     })
 }
 
-async fn send_all(
-    sink: &mut SplitSink<Connection, Message>,
-    frames: impl Iterator<Item = Message>,
+/// Sends a message, and with it what else waits and leaves at once.
+async fn send_ready(
+    sink: &mut (impl Sink<Message, Error = Error> + Unpin),
+    message: Bytes,
+    outbox: &mut mpsc::Receiver<Bytes>,
 ) -> Result<(), Error> {
-    for frame in frames {
-        sink.send(frame).await?;
+    let mut next = Some(message);
+    let mut bytes = 0;
+    while let Some(message) = next {
+        bytes += message.len();
+        for frame in fragments(message) {
+            sink.feed(Message::Frame(frame)).await?;
+        }
+        next = if bytes < GATHERED_BYTES {
+            outbox.try_recv().ok()
+        } else {
+            None
+        };
     }
-    Ok(())
+    sink.flush().await
 }
 
-/// Sends a whole message; `false` when the connection is gone or the client does not read: it has the same time for many
-/// fragments as for one.
+/// Sends; `false` when the connection is gone or the client does not read: it has the same time for many fragments as for
+/// one.
 async fn write_within(sending: impl Future<Output = Result<(), Error>>) -> bool {
     matches!(tokio::time::timeout(WRITE_TIMEOUT, sending).await, Ok(Ok(())))
 }
@@ -168,6 +182,65 @@ fn fault_of(error: &Error) -> Option<CloseFrame> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    /// Counts the bytes of messages between two flushes.
+    #[derive(Default)]
+    struct Flushes {
+        fed: usize,
+        flushed: Vec<usize>,
+    }
+
+    impl Sink<Message> for Flushes {
+        type Error = Error;
+
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
+            if let Message::Frame(frame) = message {
+                self.fed += frame.payload().len();
+            }
+            Ok(())
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+            let fed = std::mem::take(&mut self.fed);
+            self.flushed.push(fed);
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_together_leaves_together() {
+        let (hub, outbox) = mpsc::channel(16);
+        for bytes in [1_500, 60, 240, 5_500, 90] {
+            hub.send(Bytes::from(vec![7; bytes])).await.unwrap();
+        }
+        drop(hub);
+        let mut sink = Flushes::default();
+        write(&mut sink, outbox, || ()).await;
+        // And the farewell.
+        assert_eq!(sink.flushed, [7_390, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_long_queue_does_not_wait_for_its_end() {
+        let (hub, outbox) = mpsc::channel(16);
+        for _ in 0..4 {
+            hub.send(Bytes::from(vec![7; 10_000])).await.unwrap();
+        }
+        drop(hub);
+        let mut sink = Flushes::default();
+        write(&mut sink, outbox, || ()).await;
+        assert_eq!(sink.flushed, [20_000, 20_000, 0]);
+    }
 
     #[test]
     fn a_long_message_leaves_in_fragments_that_put_together_are_it() {

@@ -3,6 +3,7 @@
 //! The handshake is the WebSocket library's; own is only that the connection is handed over as the library's stream
 //! and not as axum's, which cannot send a message in fragments (see [`crate::websocket`]).
 
+use crate::gather::Gather;
 use crate::websocket::{self, Connection};
 use axum::body::Body;
 use axum::extract::FromRequestParts;
@@ -76,7 +77,8 @@ impl Upgrade {
         tokio::spawn(async move {
             match connection.await {
                 Ok(upgraded) => {
-                    let (stream, config) = (TokioIo::new(upgraded), websocket::config(frame_bytes));
+                    let stream = Gather::new(TokioIo::new(upgraded));
+                    let config = websocket::config(frame_bytes);
                     serve(WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await).await;
                 }
                 // Whoever asked has gone before the answer was out.
