@@ -118,7 +118,7 @@ impl Etcd {
                 password: password.clone(),
             };
             let answer: AuthenticateResponse =
-                channel.call("/etcdserverpb.Auth/Authenticate", &question).await?;
+                channel.call("/etcdserverpb.Auth/Authenticate", question).await?;
             channel.set_token(&answer.token)?;
         }
         Ok(channel)

@@ -1,18 +1,15 @@
-//! gRPC calls on one HTTP/2 connection: as much of it as etcd needs. Source: "gRPC over HTTP2", PROTOCOL-HTTP2.md of grpc.
+//! gRPC calls on one HTTP/2 connection: `tonic` with messages of our own (see `messages`).
 //!
-//! Why not a client crate: those for etcd generate their code at build time and need `protoc` for it; nothing else here does.
+//! Why not a client crate for etcd: those generate their code at build time and need `protoc` for it; nothing else here does.
 
 use super::tls::Tls;
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use hyper::body::{Body, Frame, Incoming};
+use http::uri::{PathAndQuery, Uri};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use std::convert::Infallible;
-use std::future::poll_fn;
-use std::marker::PhantomData;
+use std::error::Error as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,6 +17,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::client::Grpc;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::{Code, Status, Streaming};
+use tonic_prost::ProstCodec;
+use tower_service::Service;
 
 /// Largest answer that is read, in bytes: a hundred rooms of a hundred nodes have less than half of it.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
@@ -27,8 +31,8 @@ const MAX_ANSWER_BYTES: usize = 4 << 20;
 const WINDOW_BYTES: u32 = 8 << 20;
 /// Orders on a stream that wait for the connection.
 const QUEUE: usize = 256;
-/// Before each message: a flag for compression and its length.
-const FRAME_HEADER_BYTES: usize = 5;
+/// Of what etcd says about a refusal, so much is told.
+const MAX_MESSAGE_CHARS: usize = 200;
 
 /// Why a call has failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,24 +50,32 @@ pub(super) enum CallError {
     #[error("the answer is none of etcd: {0}")]
     Foreign(String),
     /// etcd refuses.
-    #[error("etcd refuses ({code}): {message}")]
+    #[error("etcd refuses ({code:?}): {message}")]
     Status {
         /// Of gRPC.
-        code: u32,
+        code: Code,
         /// For people.
         message: String,
     },
 }
 
 impl CallError {
-    /// Code of what does not exist.
-    pub(super) const NOT_FOUND: u32 = 5;
-    /// Code of what exists already.
-    pub(super) const PRECONDITION: u32 = 9;
-
     /// Whether etcd refuses with that code.
-    pub(super) const fn is(&self, wanted: u32) -> bool {
+    pub(super) fn is(&self, wanted: Code) -> bool {
         matches!(self, Self::Status { code, .. } if *code == wanted)
+    }
+}
+
+impl From<Status> for CallError {
+    fn from(status: Status) -> Self {
+        let message = status.message().chars().take(MAX_MESSAGE_CHARS).collect();
+        match (status.code(), status.source()) {
+            // What broke below has a cause; what the other end says has none.
+            (_, Some(cause)) => Self::Lost(cause.to_string()),
+            // As tonic calls what it cannot read.
+            (Code::Internal, None) => Self::Foreign(message),
+            (code, None) => Self::Status { code, message },
+        }
     }
 }
 
@@ -76,10 +88,9 @@ pub(super) struct Place<'a> {
 
 /// A connection. Ends when dropped.
 pub(super) struct Channel {
-    requests: SendRequest<Outgoing>,
+    grpc: Grpc<Sender>,
     driver: JoinHandle<()>,
-    base: String,
-    token: Option<HeaderValue>,
+    token: Option<MetadataValue<Ascii>>,
     patience: Duration,
 }
 
@@ -103,10 +114,13 @@ impl Channel {
             // Small calls that wait for each other's answers.
             let _ = tcp.set_nodelay(true);
             let scheme = if tls.is_some() { "https" } else { "http" };
-            let base = format!("{scheme}://{}:{}", place.host, place.port);
+            let origin = format!("{scheme}://{}:{}", place.host, place.port);
+            let origin = origin
+                .parse()
+                .map_err(|error: http::uri::InvalidUri| CallError::Connect(error.to_string()))?;
             match tls {
-                Some(tls) => Self::over(tls.secured(tcp, place.host).await?, base, patience).await,
-                None => Self::over(tcp, base, patience).await,
+                Some(tls) => Self::over(tls.secured(tcp, place.host).await?, origin, patience).await,
+                None => Self::over(tcp, origin, patience).await,
             }
         };
         tokio::time::timeout(patience, connect)
@@ -116,7 +130,7 @@ impl Channel {
 
     async fn over(
         line: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        base: String,
+        origin: Uri,
         patience: Duration,
     ) -> Result<Self, CallError> {
         let (requests, connection) = Builder::new(TokioExecutor::new())
@@ -130,10 +144,10 @@ impl Channel {
                 tracing::debug!(%error, "a connection to etcd has ended");
             }
         });
+        let grpc = Grpc::with_origin(Sender(requests), origin).max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(Self {
-            requests,
+            grpc,
             driver,
-            base,
             token: None,
             patience,
         })
@@ -141,7 +155,8 @@ impl Channel {
 
     /// All further calls show this.
     pub(super) fn set_token(&mut self, token: &str) -> Result<(), CallError> {
-        let mut token = HeaderValue::from_str(token)
+        let mut token: MetadataValue<Ascii> = token
+            .parse()
             .map_err(|_| CallError::Foreign("a token with control characters".to_owned()))?;
         token.set_sensitive(true);
         self.token = Some(token);
@@ -149,17 +164,16 @@ impl Channel {
     }
 
     /// One question, one answer.
-    pub(super) async fn call<A: Message + Default>(
-        &self,
-        path: &'static str,
-        question: &impl Message,
-    ) -> Result<A, CallError> {
-        let (orders, body) = Outgoing::of(question);
-        drop(orders);
+    pub(super) async fn call<Q, A>(&self, path: &'static str, question: Q) -> Result<A, CallError>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
         let call = async {
-            let mut answers = Answers::<A>::of(self.request(path, body).await?)?;
-            let answer = answers.next().await?;
-            answer.ok_or_else(|| CallError::Foreign("an empty answer".to_owned()))
+            let mut grpc = self.grpc.clone();
+            grpc.ready().await.map_err(lost)?;
+            let answer = grpc.unary(self.request(question), to(path), ProstCodec::default());
+            Ok(answer.await?.into_inner())
         };
         tokio::time::timeout(self.patience, call)
             .await
@@ -167,187 +181,78 @@ impl Channel {
     }
 
     /// A stream both ways. etcd answers nothing before it has read `first`.
-    pub(super) async fn stream<A: Message + Default>(
+    pub(super) async fn stream<Q, A>(
         &self,
         path: &'static str,
-        first: &impl Message,
-    ) -> Result<(Orders, Answers<A>), CallError> {
-        let (orders, body) = Outgoing::of(first);
-        let response = tokio::time::timeout(self.patience, self.request(path, body)).await;
-        let answers = Answers::of(response.map_err(|_| CallError::Late)??)?;
-        let patience = self.patience;
-        Ok((Orders { orders, patience }, answers))
+        first: Q,
+    ) -> Result<(Orders<Q>, Streaming<A>), CallError>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let (orders, queue) = mpsc::channel(QUEUE);
+        let orders = Orders {
+            orders,
+            patience: self.patience,
+        };
+        orders.send(first).await?;
+        let call = async {
+            let mut grpc = self.grpc.clone();
+            grpc.ready().await.map_err(lost)?;
+            let request = self.request(ReceiverStream::new(queue));
+            let answers = grpc.streaming(request, to(path), ProstCodec::default());
+            Ok::<_, CallError>(answers.await?.into_inner())
+        };
+        let answers = tokio::time::timeout(self.patience, call).await;
+        Ok((orders, answers.map_err(|_| CallError::Late)??))
     }
 
-    async fn request(&self, path: &str, body: Outgoing) -> Result<Response<Incoming>, CallError> {
-        let mut request = Request::post(format!("{}{path}", self.base))
-            .header(CONTENT_TYPE, "application/grpc")
-            .header(TE, "trailers");
+    fn request<T>(&self, content: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(content);
         if let Some(token) = &self.token {
-            request = request.header("token", token);
+            request.metadata_mut().insert("token", token.clone());
         }
-        let request = request
-            .body(body)
-            .map_err(|error| CallError::Connect(error.to_string()))?;
-        let sent = self.requests.clone().send_request(request).await;
-        sent.map_err(|error| CallError::Lost(error.to_string()))
+        request
     }
+}
+
+const fn to(path: &'static str) -> PathAndQuery {
+    PathAndQuery::from_static(path)
+}
+
+fn lost(error: hyper::Error) -> CallError {
+    CallError::Lost(error.to_string())
 }
 
 /// Our end of a stream.
-pub(super) struct Orders {
-    orders: mpsc::Sender<Bytes>,
+pub(super) struct Orders<Q> {
+    orders: mpsc::Sender<Q>,
     patience: Duration,
 }
 
-impl Orders {
+impl<Q> Orders<Q> {
     /// Sends one more.
-    pub(super) async fn send(&self, order: &impl Message) -> Result<(), CallError> {
-        let sent = tokio::time::timeout(self.patience, self.orders.send(framed(order))).await;
+    pub(super) async fn send(&self, order: Q) -> Result<(), CallError> {
+        let sent = tokio::time::timeout(self.patience, self.orders.send(order)).await;
         sent.map_err(|_| CallError::Late)?
             .map_err(|_| CallError::Lost("the stream has ended".to_owned()))
     }
 }
 
-/// What goes to etcd in one call.
-pub(super) struct Outgoing(mpsc::Receiver<Bytes>);
+/// The connection, as tonic wants it.
+#[derive(Clone)]
+struct Sender(SendRequest<Body>);
 
-impl Outgoing {
-    fn of(first: &impl Message) -> (mpsc::Sender<Bytes>, Self) {
-        let (orders, queue) = mpsc::channel(QUEUE);
-        orders
-            .try_send(framed(first))
-            .expect("invariant: an empty queue takes one");
-        (orders, Self(queue))
-    }
-}
+impl Service<Request<Body>> for Sender {
+    type Response = Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let next = self.0.poll_recv(context);
-        next.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
-    }
-}
-
-fn framed(message: &impl Message) -> Bytes {
-    let mut frame = BytesMut::with_capacity(FRAME_HEADER_BYTES + message.encoded_len());
-    frame.put_u8(0);
-    frame.put_u32(message.encoded_len() as u32);
-    message
-        .encode(&mut frame)
-        .expect("invariant: a buffer that grows takes every message");
-    frame.freeze()
-}
-
-/// What comes from etcd in one call.
-pub(super) struct Answers<A> {
-    body: Incoming,
-    read: BytesMut,
-    kind: PhantomData<fn() -> A>,
-}
-
-impl<A: Message + Default> Answers<A> {
-    fn of(response: Response<Incoming>) -> Result<Self, CallError> {
-        if !response.status().is_success() {
-            return Err(CallError::Foreign(format!("HTTP {}", response.status())));
-        }
-        // Of calls refused at once, all that comes are headers.
-        status(response.headers())?;
-        Ok(Self {
-            body: response.into_body(),
-            read: BytesMut::new(),
-            kind: PhantomData,
-        })
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
     }
 
-    /// The next answer; none at a good end. May be dropped at any time: what has come is kept.
-    pub(super) async fn next(&mut self) -> Result<Option<A>, CallError> {
-        loop {
-            if let Some(message) = unframed(&mut self.read)? {
-                let answer = A::decode(message);
-                return answer
-                    .map(Some)
-                    .map_err(|error| CallError::Foreign(error.to_string()));
-            }
-            let frame = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await;
-            let Some(frame) = frame else {
-                return Ok(None);
-            };
-            let frame = frame.map_err(|error| CallError::Lost(error.to_string()))?;
-            match frame.into_data() {
-                Ok(data) => self.read.extend_from_slice(&data),
-                Err(frame) => {
-                    if let Some(trailers) = frame.trailers_ref() {
-                        status(trailers)?;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Takes a whole message off the front of what has been read, if there is one.
-fn unframed(read: &mut BytesMut) -> Result<Option<Bytes>, CallError> {
-    let Some(header) = read.first_chunk::<FRAME_HEADER_BYTES>() else {
-        return Ok(None);
-    };
-    let [compressed, length @ ..] = *header;
-    let length = u32::from_be_bytes(length) as usize;
-    if compressed != 0 || length > MAX_ANSWER_BYTES {
-        return Err(CallError::Foreign(format!("a message of {length} bytes")));
-    }
-    if read.len() < FRAME_HEADER_BYTES + length {
-        return Ok(None);
-    }
-    read.advance(FRAME_HEADER_BYTES);
-    Ok(Some(read.split_to(length).freeze()))
-}
-
-/// What headers or trailers say of the end of a call, where they do.
-fn status(headers: &HeaderMap) -> Result<(), CallError> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("grpc-status").map(str::parse) {
-        None | Some(Ok(0)) => Ok(()),
-        Some(Ok(code)) => Err(CallError::Status {
-            code,
-            message: text("grpc-message")
-                .unwrap_or_default()
-                .chars()
-                .take(200)
-                .collect(),
-        }),
-        Some(Err(_)) => Err(CallError::Foreign("a status that is no number".to_owned())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::messages::LeaseKeepAliveRequest;
-    use super::*;
-
-    #[test]
-    fn messages_are_read_however_they_are_cut_and_none_that_is_too_long() {
-        let sent = framed(&LeaseKeepAliveRequest { id: 300 });
-        let mut read = BytesMut::new();
-        for byte in sent.iter().take(sent.len() - 1) {
-            read.put_u8(*byte);
-            assert!(unframed(&mut read).unwrap().is_none());
-        }
-        read.extend_from_slice(&sent[sent.len() - 1..]);
-        read.extend_from_slice(&sent);
-        for _ in 0..2 {
-            let message = unframed(&mut read).unwrap().unwrap();
-            assert_eq!(LeaseKeepAliveRequest::decode(message).unwrap().id, 300);
-        }
-        assert!(unframed(&mut read).unwrap().is_none());
-        for header in [[0, 0xff, 0xff, 0xff, 0xff], [1, 0, 0, 0, 0]] {
-            assert!(unframed(&mut BytesMut::from(&header[..])).is_err());
-        }
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
     }
 }

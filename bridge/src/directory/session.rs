@@ -2,7 +2,7 @@
 
 use super::desk::Desk;
 use super::entry::{self, Keys};
-use super::grpc::{Answers, CallError, Channel, Orders};
+use super::grpc::{CallError, Channel, Orders};
 use super::messages::{
     DeleteRangeRequest, Event, KeyValue, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest,
     LeaseKeepAliveResponse, LeaseRevokeRequest, LeaseRevokeResponse, Operation, PutRequest, RangeRequest,
@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tonic::{Code, Streaming};
 
 /// Most operations in one transaction; etcd takes 128 (`--max-txn-ops`).
 const BATCH: usize = 100;
@@ -49,7 +50,7 @@ pub(super) struct Session<'a> {
     keys: &'a Keys,
     lease: Lease,
     core: &'a mpsc::Sender<DirectoryAnswer>,
-    orders: Orders,
+    orders: Orders<WatchRequest>,
     watches: BTreeMap<i64, Followed>,
     ids: BTreeMap<RoomName, i64>,
     last_id: i64,
@@ -65,7 +66,7 @@ impl<'a> Session<'a> {
         (desk, keys): (&'a Desk, &'a Keys),
         lease: &mut Lease,
         core: &'a mpsc::Sender<DirectoryAnswer>,
-    ) -> Result<(Self, Answers<WatchResponse>), CallError> {
+    ) -> Result<(Self, Streaming<WatchResponse>), CallError> {
         take(&channel, lease).await?;
         // etcd begins to answer once there is a watch.
         let first = WatchOrder::Create(WatchCreateRequest {
@@ -74,7 +75,7 @@ impl<'a> Session<'a> {
             ..WatchCreateRequest::default()
         });
         let (orders, answers) = channel
-            .stream("/etcdserverpb.Watch/Watch", &WatchRequest::from(first))
+            .stream("/etcdserverpb.Watch/Watch", WatchRequest::from(first))
             .await?;
         let now = Instant::now();
         desk.say_all_again(now);
@@ -96,7 +97,7 @@ impl<'a> Session<'a> {
     }
 
     /// Carries everything to and fro until something breaks.
-    pub(super) async fn run(&mut self, mut answers: Answers<WatchResponse>) -> Result<(), CallError> {
+    pub(super) async fn run(&mut self, mut answers: Streaming<WatchResponse>) -> Result<(), CallError> {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -105,7 +106,7 @@ impl<'a> Session<'a> {
             tokio::select! {
                 () = self.desk.changed() => {}
                 _ = ticks.tick() => self.tick().await?,
-                answer = answers.next() => match answer? {
+                answer = answers.message() => match answer? {
                     Some(answer) => self.on_answer(answer).await?,
                     None => return Err(CallError::Lost("the watch has ended".to_owned())),
                 },
@@ -184,7 +185,7 @@ impl<'a> Session<'a> {
             if let Some(watch_id) = self.ids.remove(&room) {
                 self.watches.remove(&watch_id);
                 let cancel = WatchOrder::Cancel(WatchCancelRequest { watch_id });
-                self.orders.send(&WatchRequest::from(cancel)).await?;
+                self.orders.send(WatchRequest::from(cancel)).await?;
             }
         }
         let begin: Vec<RoomName> = begin.into_iter().map(|(room, _)| room).collect();
@@ -241,7 +242,7 @@ impl<'a> Session<'a> {
         self.ids.insert(room.clone(), self.last_id);
         let followed = Followed { room, of_room, since };
         self.watches.insert(self.last_id, followed);
-        self.orders.send(&WatchRequest::from(create)).await
+        self.orders.send(WatchRequest::from(create)).await
     }
 
     async fn on_answer(&mut self, answer: WatchResponse) -> Result<(), CallError> {
@@ -302,7 +303,7 @@ impl<'a> Session<'a> {
 
     async fn transact(&self, success: Vec<RequestOp>) -> Result<TxnResponse, CallError> {
         self.channel
-            .call("/etcdserverpb.KV/Txn", &TxnRequest { success })
+            .call("/etcdserverpb.KV/Txn", TxnRequest { success })
             .await
     }
 }
@@ -321,13 +322,13 @@ async fn take(channel: &Channel, lease: &mut Lease) -> Result<(), CallError> {
         id: lease.id,
     };
     match channel
-        .call::<LeaseGrantResponse>("/etcdserverpb.Lease/LeaseGrant", &question)
+        .call::<_, LeaseGrantResponse>("/etcdserverpb.Lease/LeaseGrant", question)
         .await
     {
         Ok(answer) if !answer.error.is_empty() => return Err(CallError::Foreign(answer.error)),
         Ok(_) => {}
         // The answer to a former attempt was lost.
-        Err(error) if error.is(CallError::PRECONDITION) => {}
+        Err(error) if error.is(Code::FailedPrecondition) => {}
         Err(error) => return Err(error),
     }
     lease.begun = true;
@@ -337,7 +338,7 @@ async fn take(channel: &Channel, lease: &mut Lease) -> Result<(), CallError> {
 async fn is_renewed(channel: &Channel, id: i64) -> Result<bool, CallError> {
     let question = LeaseKeepAliveRequest { id };
     let answer: LeaseKeepAliveResponse = channel
-        .call("/etcdserverpb.Lease/LeaseKeepAlive", &question)
+        .call("/etcdserverpb.Lease/LeaseKeepAlive", question)
         .await?;
     Ok(answer.ttl > 0)
 }
@@ -345,10 +346,10 @@ async fn is_renewed(channel: &Channel, id: i64) -> Result<bool, CallError> {
 async fn revoke(channel: &Channel, id: i64) -> Result<(), CallError> {
     let question = LeaseRevokeRequest { id };
     let answer = channel
-        .call::<LeaseRevokeResponse>("/etcdserverpb.Lease/LeaseRevoke", &question)
+        .call::<_, LeaseRevokeResponse>("/etcdserverpb.Lease/LeaseRevoke", question)
         .await;
     match answer {
-        Err(error) if !error.is(CallError::NOT_FOUND) => Err(error),
+        Err(error) if !error.is(Code::NotFound) => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }
 }
