@@ -45,6 +45,12 @@ impl FakeShards {
         parts.map(|(_, shard)| *shard).collect()
     }
 
+    /// How many sessions live on a shard.
+    #[must_use]
+    pub fn sessions_on(&self, shard: ShardId) -> usize {
+        self.sessions.values().filter(|(_, on)| *on == shard).count()
+    }
+
     fn on_any<'a>(&'a self, room: &RoomName) -> impl Iterator<Item = &'a FakeRoom> {
         self.shards_of(room)
             .into_iter()

@@ -60,6 +60,21 @@ fn with_every_shard_full_a_room_is_shared_evenly() {
 }
 
 #[test]
+fn who_sends_weighs_more_than_who_watches() {
+    let mut net = node_with(2, 4);
+    for serial in 1..=4 {
+        let session = join(&mut net, 0, serial, "r", &format!("p{serial}"));
+        publish(&mut net, 0, session, &format!("TR_{serial}"));
+    }
+    for serial in 5..=16 {
+        join(&mut net, 0, serial, "r", &format!("p{serial}"));
+    }
+    let shards = net.shards(0);
+    let on = |shard| shards.sessions_on(ShardId(shard));
+    assert_eq!((on(0), on(1)), (6, 10));
+}
+
+#[test]
 fn siblings_want_each_others_tracks_until_they_leave() {
     let mut net = node_with(2, 1);
     let ann = join(&mut net, 0, 1, "r", "ann");
