@@ -15,7 +15,7 @@ use crate::floor::{FloorError, Load, Passed};
 use crate::report::Distribution;
 use crate::report::data::{Media, Report, Run, Target};
 use crate::run::{Options, Progress, RunError, TargetChoice, run};
-use crate::scenario::{Plan, ScenarioError, named};
+use crate::scenario::{Plan, Scenario, ScenarioError, named};
 use crate::target::Ground;
 
 /// Length of a floor's measurement.
@@ -114,10 +114,15 @@ pub fn measure(
         let mut rounds: Vec<Vec<Figure>> = Vec::new();
         for round in 0..settings.rounds.max(1) {
             tell(format!("{scenario}, round {}", round + 1));
-            let report = run_once(scenario, 1, settings)?;
+            let report = run_once(plan_of(scenario)?, 1, settings)?;
             let mut figures = figures_of(scenario, &report)?;
-            if scenario == "s11" {
-                figures.extend(speedup(&report, &run_once(scenario, 2, settings)?));
+            match scenario {
+                "s4" => {
+                    let fewer = run_once(with_fewer(plan_of(scenario)?), 1, settings)?;
+                    figures.extend(viewer_memory(&report, &fewer));
+                }
+                "s11" => figures.extend(speedup(&report, &run_once(plan_of(scenario)?, 2, settings)?)),
+                _ => {}
             }
             for figure in &figures {
                 let floor = figure
@@ -157,9 +162,21 @@ fn metric_of(name: &str, rounds: &[Vec<Figure>]) -> Option<Metric> {
     }
 }
 
-fn run_once(scenario: &str, shards: u16, settings: &Settings) -> Result<Report, BenchError> {
+fn plan_of(scenario: &str) -> Result<Scenario, BenchError> {
+    Ok(named(scenario)?.scenario()?)
+}
+
+/// The same with a tenth of everybody.
+fn with_fewer(mut scenario: Scenario) -> Scenario {
+    for group in &mut scenario.groups {
+        group.count = group.count.div_ceil(10);
+    }
+    scenario
+}
+
+fn run_once(scenario: Scenario, shards: u16, settings: &Settings) -> Result<Report, BenchError> {
     let options = Options {
-        scenario: named(scenario)?.scenario()?,
+        scenario,
         targets: vec![TargetChoice::Mesh {
             program_then: None,
             program: settings.program.clone(),
@@ -189,7 +206,6 @@ fn figures_of(scenario: &str, report: &Report) -> Result<Vec<Figure>, BenchError
             "ms",
             target.joins.first_frame.as_ref().map(|time| time.p50_ms),
         ),
-        "s4" => figure("viewer_memory", "KiB", memory_kib(target)),
         "s3" => full_star(target)?,
         "s2" => two_and_two(target),
         "s6" => figure("kill_audio_gap_p50", "ms", moved_gap_ms(target)),
@@ -288,8 +304,20 @@ fn latencies(report: &Report, target: &Target) -> Result<Vec<Figure>, BenchError
     .collect())
 }
 
-fn memory_kib(target: &Target) -> Option<f64> {
-    Some(target.nodes.first()?.rss_per_participant_bytes? / 1_024.0)
+/// What each further viewer takes: two meetings that differ in nothing but how many watch. (A node that has just started
+/// holds more than it needs and gives it back meanwhile, so it says nothing of what people take.)
+fn viewer_memory(many: &Report, few: &Report) -> Option<Figure> {
+    let node = |report: &Report| {
+        let node = report.targets.first()?.nodes.first()?;
+        Some((node.rss_bytes? as f64, node.participants as f64))
+    };
+    let ((of_many, many), (of_few, few)) = (node(many)?, node(few)?);
+    (many > few).then(|| Figure {
+        name: "viewer_memory",
+        unit: "KiB",
+        value: (of_many - of_few) / (many - few) / 1_024.0,
+        floor: None,
+    })
 }
 
 /// How much more two media threads carry than one: the processor time one thread took per packet, over what the busier of
