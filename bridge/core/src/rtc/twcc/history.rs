@@ -25,9 +25,10 @@ struct Sent {
 pub(crate) struct SendHistory {
     /// Number of the next packet, unwrapped.
     next: u64,
-    /// When the first packet left, and when the newest, in µs after it too.
+    /// When the first packet left, and when the newest.
     epoch: Option<Instant>,
     newest: Option<Instant>,
+    /// The same in µs after the first.
     newest_us: u64,
     /// Packets up to `next`, oldest first.
     sent: VecDeque<Sent>,
@@ -75,7 +76,6 @@ impl SendHistory {
     pub(crate) fn acknowledge(&mut self, body: &[u8]) -> Option<Arrivals> {
         let feedback = Feedback::parse(body)?;
         let (epoch, newest) = self.epoch.zip(self.next.checked_sub(1))?;
-        let mut packets = Vec::new();
         let reference = match self.reference {
             Some(last) if last.abs() < MAX_REFERENCE => feedback.unwrap_reference(last),
             _ => i64::from(feedback.reference),
@@ -83,6 +83,7 @@ impl SendHistory {
         let behind = (newest as u16).wrapping_sub(feedback.base);
         let Some(base) = newest.checked_sub(u64::from(behind)) else {
             // Numbers never sent.
+            let packets = Vec::new();
             return Some(Arrivals { epoch, packets });
         };
         self.reference = Some(reference);
@@ -94,7 +95,6 @@ impl SendHistory {
             self.sent.drain(..base.saturating_sub(oldest) as usize);
         }
         let count = arrivals.len().min(self.sent.len());
-        packets.reserve_exact(count);
         let (newest_us, reference_us) = (self.newest_us, reference_us(reference));
         let reports = self.sent.drain(..count).zip(arrivals).map(|(sent, arrival)| {
             let before_us = u64::from((newest_us as u32).wrapping_sub(sent.at_us));
@@ -105,7 +105,7 @@ impl SendHistory {
                 beside: sent.beside,
             }
         });
-        packets.extend(reports);
+        let packets = reports.collect();
         Some(Arrivals { epoch, packets })
     }
 }
