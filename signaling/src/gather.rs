@@ -2,7 +2,8 @@
 //!
 //! A segment sent is one of the ten that may be under way before the first is acknowledged (RFC 6928), however little it
 //! holds. What answers a join are five messages, the longest in fragments: sent one by one they take more than ten, and the
-//! rest waits for a round trip (measured: `s12`, 100 ms).
+//! rest waits for a round trip (measured: `s12`, 100 ms). The buffers of the WebSocket library and of tokio would gather as
+//! well, and be kept as long as the connection lasts.
 
 use std::io;
 use std::pin::Pin;

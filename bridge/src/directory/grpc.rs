@@ -180,7 +180,8 @@ impl Channel {
             .map_err(|_| CallError::Late)?
     }
 
-    /// A stream both ways. etcd answers nothing before it has read `first`.
+    /// A stream both ways. etcd answers nothing before it has read `first`. Waiting for the next answer may be given up at
+    /// any time: what has come is kept.
     pub(super) async fn stream<Q, A>(
         &self,
         path: &'static str,

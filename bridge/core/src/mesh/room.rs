@@ -103,19 +103,6 @@ impl Room {
         self.roster.record(&self.members.get(&session)?.sid)
     }
 
-    /// How many tracks are published on each of our shards.
-    pub(super) fn tracks_by_shard(&self) -> BTreeMap<ShardId, usize> {
-        let mut tracks = BTreeMap::new();
-        for member in self.members.values() {
-            let published = self
-                .roster
-                .record(&member.sid)
-                .map_or(0, |record| record.tracks.len());
-            *tracks.entry(member.shard).or_default() += published;
-        }
-        tracks
-    }
-
     /// The session of a participant homed here.
     pub(super) fn session_of(&self, sid: &ParticipantSid) -> Option<SessionId> {
         self.members
